@@ -1,0 +1,61 @@
+# Everything a developer or a newcomer types. `make` alone lists it.
+# The first python that really runs and is new enough (a version manager's shim may exist and not run).
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test check bench evaluate fmt lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(READY)  ## install everything into .venv (once; again when the lock changes)
+
+$(READY): requirements-dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || \
+	  { echo "Hydrophone needs Python 3.11 or newer and found none. Set PYTHON=/path/to/python3.11."; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+	  { echo "Could not make .venv. On Debian or Ubuntu: apt-get install python3-venv"; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)  ## hear whales now: the whole service on a recorded, simulated mempool
+	$(BIN)/hydrophone demo
+
+run: $(READY)  ## the service, on the mempool.space backend at localhost:8999
+	$(BIN)/hydrophone run
+
+test: $(READY)  ## the test suite (under five minutes, no root)
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## all that CI runs: format, lint, types, architecture, docs, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m hydrophone.cli.documentation --check docs/config.md
+	$(MAKE) test
+
+bench: $(READY)  ## ratios against named baselines, measured in one run
+	$(BIN)/python -m evaluation.benchmarks
+
+evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills; needs ../shared for some
+	$(BIN)/python -m evaluation.recordings
+	$(BIN)/python -m evaluation.quickstart
+	$(BIN)/python -m evaluation.kills
+
+fmt: $(READY)  ## format and mend what a tool can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(READY)  ## resolve pyproject.toml anew into requirements*.txt (with hashes, without hosts)
+	$(BIN)/uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.11 --universal --no-annotate --custom-compile-command 'make lock' -q -o requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.11 --universal --no-annotate --custom-compile-command 'make lock' -q -o requirements-dev.txt
+
+clean:  ## remove what was made, but not data/
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The rules: pure functions and frozen values. Time, randomness and I/O are arguments or absent."""

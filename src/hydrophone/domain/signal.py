@@ -1,0 +1,89 @@
+"""A signal: what is published about one whale transaction, with the prediction it carries."""
+
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from hydrophone.domain.flow import FlowAssessment
+from hydrophone.domain.script import Network
+from hydrophone.domain.transaction import Output
+from hydrophone.domain.units import FeeRate, Sats, Txid, UnixMicros, WeightUnits
+
+_NAMESPACE: Final = uuid.UUID("6a1d3d0e-52c5-5b0c-9a3e-8c1f6a5d7b21")
+"""# chosen: any fixed UUID; changing it would give every prediction a new id."""
+
+
+class UrgencyBasis(StrEnum):
+    """What an urgency score was computed from."""
+
+    FALLBACK_CURVE = "fallback_curve"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One transaction of a payment that was replaced by fee: what the history keeps."""
+
+    txid: Txid
+    seen_at: UnixMicros
+    fee_rate_sat_vb: FeeRate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What we say about a whale.
+
+    Attributes:
+        prediction_id: the same for every version of the payment, and in every replay.
+        txid: the current transaction.
+        history: earlier versions, oldest first; empty unless it was replaced by fee.
+        flow: direction, amounts and entities.
+        gross_sat: sum of the outputs.
+        fee_sat: fee; None when the source did not say.
+        weight_wu: BIP 141 weight.
+        fee_rate_sat_vb: own fee rate; None when the fee is unknown.
+        effective_fee_rate_sat_vb: rate of its package, where the source gave one.
+        urgency_score: in [0, 1]; None when the fee is unknown.
+        urgency_basis: what that score rests on.
+        rbf_enabled: whether BIP 125 replaceability is signalled.
+        detected_at: when the frame that announced the first version was received.
+        seen_at: when the frame that announced this version was received.
+        payees: outputs that are probably not change: how we recognise a later version.
+        source: name of the source.
+        is_simulated: whether the source is a simulation.
+        label_set: version of the label book that was used.
+    """
+
+    prediction_id: str
+    txid: Txid
+    history: tuple[Version, ...]
+    flow: FlowAssessment
+    gross_sat: Sats
+    fee_sat: Sats | None
+    weight_wu: WeightUnits
+    fee_rate_sat_vb: FeeRate | None
+    effective_fee_rate_sat_vb: FeeRate | None
+    urgency_score: float | None
+    urgency_basis: UrgencyBasis
+    rbf_enabled: bool
+    detected_at: UnixMicros
+    seen_at: UnixMicros
+    payees: tuple[Output, ...]
+    source: str
+    is_simulated: bool
+    label_set: str
+
+    @property
+    def was_modified(self) -> bool:
+        """Whether an earlier version of the payment was replaced by this one."""
+        return bool(self.history)
+
+    @property
+    def confidence_score(self) -> float:
+        """Probability of the flow's answer; until confirmation is estimated it is that alone."""
+        return self.flow.confidence
+
+
+def prediction_id_of(network: Network, first_txid: Txid) -> str:
+    """Return the id of a prediction: UUIDv5 of the network and the first txid that was signalled."""
+    return str(uuid.uuid5(_NAMESPACE, f"{network}:{first_txid}"))

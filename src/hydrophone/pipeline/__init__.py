@@ -1,0 +1,1 @@
+"""Use cases, and in ports.py what they need from the world."""

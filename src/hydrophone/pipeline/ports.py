@@ -1,0 +1,131 @@
+"""What the use cases need from the world, stated exactly."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hydrophone.domain.events import Effect, Event
+from hydrophone.domain.tracker import TrackedPrediction
+from hydrophone.domain.units import Txid, UnixMicros
+from hydrophone.runtime.frame import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """An effect that is stored and then said to everybody.
+
+    Attributes:
+        seq: its index in the record, 1, 2, 3...: grows by one for each, across restarts.
+        effect: what it is about.
+        message: the exact bytes of the public message.
+    """
+
+    seq: int
+    effect: Effect
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Notation:
+    """An effect that is stored and not said (a gap, a doubt)."""
+
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A signal was handed to broadcast: what `published_at` records."""
+
+    prediction_id: str
+    detected_at: UnixMicros
+    published_at: UnixMicros
+
+
+Entry = Publication | Notation | Handover
+"""One thing to store."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """What a restart needs to go on as if nothing had happened.
+
+    Attributes:
+        last_seq: index of the newest record entry; 0 when there is none.
+        tracked: open and recently confirmed predictions.
+        ended: txids (all versions) of other recent predictions, oldest first: not to be signalled again.
+    """
+
+    last_seq: int = 0
+    tracked: tuple[TrackedPrediction, ...] = ()
+    ended: tuple[Txid, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """Counts for people."""
+
+    prediction_count: int
+    pending_count: int
+    outcome_count: int
+    gap_count: int
+    last_seq: int
+    by_flow: dict[str, int] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """Where everything is kept. One writer; a committed entry survives kill -9."""
+
+    async def load_state(self) -> SavedState:
+        """Return what a restart needs."""
+        ...
+
+    async def commit(self, entries: Sequence[Entry]) -> None:
+        """Store the entries, in order, in one transaction; return when they are safe.
+
+        A publication whose `seq` is already stored is skipped, so that a retry is harmless.
+
+        Raises:
+            StoreFull: transient; nothing of the batch was stored.
+            StoreError: the database cannot be written.
+        """
+        ...
+
+    async def query_status(self) -> StoreStatus:
+        """Return counts, read beside the writer."""
+        ...
+
+
+class Broadcast(Protocol):
+    """Who says messages to the subscribers."""
+
+    async def publish(self, message: bytes) -> None:
+        """Hand a message to every subscriber; never waits for a slow one."""
+        ...
+
+
+class Decoder(Protocol):
+    """Turns frames of one link into events."""
+
+    def decode(self, frame: Frame) -> Sequence[Event]:
+        """Return what the frame says; malformed parts are counted, quarantined and left out."""
+        ...
+
+
+class PrevoutFetcher(Protocol):
+    """Asks a source what a transaction spends; the answer comes back as a frame."""
+
+    def fetch_prevouts(self, txid: Txid) -> None:
+        """Ask in the background; never waits. Too many at once end in an empty answer."""
+        ...
+
+
+class Encoder(Protocol):
+    """Turns effects into public messages."""
+
+    def encode(self, effect: Effect, seq: int) -> bytes:
+        """Return the message that says the effect."""
+        ...
+
+
+Clock = Callable[[], UnixMicros]
+"""Now."""

@@ -1,0 +1,1 @@
+"""Async machinery that has never heard of Bitcoin."""

@@ -1,0 +1,1 @@
+"""A mempool.space one can run anywhere."""

@@ -1,0 +1,1 @@
+"""Links to who tells us: a mempool.space backend, a recording."""

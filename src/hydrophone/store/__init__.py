@@ -1,0 +1,1 @@
+"""DuckDB, its schema and migrations; label files."""

@@ -1,0 +1,1 @@
+"""What we serve: the alert websocket and the status endpoints."""
