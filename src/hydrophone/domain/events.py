@@ -23,11 +23,11 @@ class TransactionSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class TransactionLeft:
-    """A transaction left the source's mempool; sources do not say why."""
+class TransactionsLeft:
+    """Transactions left the source's mempool, not into a block we know of; sources do not say why."""
 
     at: UnixMicros
-    txid: Txid
+    txids: tuple[Txid, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class GapFound:
 
 Event = (
     TransactionSeen
-    | TransactionLeft
+    | TransactionsLeft
     | Replaced
     | BlockConnected
     | PrevoutsResolved

@@ -1,11 +1,53 @@
-"""The core: step(event) -> effects."""
+"""The core: step(event) -> effects.
 
-from dataclasses import dataclass
+It follows each payment above the threshold from the first announcement to its outcome. It has no clock
+and no I/O: what it cannot know it asks for by an effect, and the answer is an event like any other, so
+every race is only an order of events. Repeated events are harmless.
+"""
 
-from hydrophone.domain.outcome import Status
-from hydrophone.domain.signal import Version
-from hydrophone.domain.transaction import Output
-from hydrophone.domain.units import FeeRate, Height, Txid, UnixMicros
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final, assert_never
+
+from hydrophone.domain.events import (
+    AmendSignal,
+    BlockConnected,
+    Effect,
+    Event,
+    FetchPrevouts,
+    GapFound,
+    MarkDoubt,
+    NoteSuccessor,
+    PrevoutsResolved,
+    PrevoutsUnavailable,
+    RaiseSignal,
+    RecordGap,
+    RecordOutcome,
+    ReopenPrediction,
+    Replaced,
+    TimePassed,
+    TransactionSeen,
+    TransactionsLeft,
+)
+from hydrophone.domain.flow import FlowAssessment, classify_flow
+from hydrophone.domain.labels import LabelBook
+from hydrophone.domain.outcome import OPEN, Outcome, Status
+from hydrophone.domain.script import Network
+from hydrophone.domain.signal import Signal, UrgencyBasis, Version, prediction_id_of
+from hydrophone.domain.transaction import Output, Transaction
+from hydrophone.domain.units import MICROS_PER_S, FeeRate, Height, Txid, UnixMicros
+from hydrophone.domain.urgency import calculate_urgency_score
+
+PREVOUT_PATIENCE_MICROS: Final = 1 * MICROS_PER_S
+"""How long a signal waits for what its transaction spends. Sources: design of the sources, "Prevouts missing"."""
+REORG_DEPTH: Final = 6
+"""Confirmed predictions are followed for so many blocks, in case a reorg undoes them.
+# chosen: the deepest reorg of the last decade had four blocks (July 2015, BIP 66)."""
+_ENDED_LIMIT: Final = 50_000
+"""# chosen: three weeks of whales at 2,200 a day; a mempool forgets after two (Core, -mempoolexpiry)."""
+_LATE_LIMIT: Final = 1_000
+"""# chosen: more signals than this never wait for late prevouts at once."""
+_CHANGE_MAJORITY: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +75,340 @@ class TrackedPrediction:
     payees: tuple[Output, ...]
     status: Status
     confirmation_height: Height | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A whale whose prevouts we asked for."""
+
+    transaction: Transaction
+    source: str
+    seen_at: UnixMicros
+    predecessor: TrackedPrediction | None
+
+    @property
+    def deadline(self) -> UnixMicros:
+        return UnixMicros(self.seen_at + PREVOUT_PATIENCE_MICROS)
+
+
+class Tracker:
+    """The state of everything we follow.
+
+    Args:
+        network: part of every prediction's id.
+        book: labels to classify by.
+        is_simulated: whether what we hear is a simulation; said in every signal.
+    """
+
+    def __init__(self, *, network: Network, book: LabelBook, is_simulated: bool = False) -> None:
+        self._network = network
+        self._book = book
+        self._is_simulated = is_simulated
+        self._tracked: dict[Txid, TrackedPrediction] = {}
+        self._waiting: dict[Txid, _Waiting] = {}
+        self._late: dict[Txid, tuple[Signal, Transaction]] = {}
+        self._ended: dict[Txid, None] = {}
+
+    @property
+    def tracked(self) -> tuple[TrackedPrediction, ...]:
+        """Open and recently confirmed predictions."""
+        return tuple(self._tracked.values())
+
+    @property
+    def next_deadline(self) -> UnixMicros | None:
+        """When `TimePassed` is wanted, if nothing else happens until then."""
+        return next((waiting.deadline for waiting in self._waiting.values()), None)
+
+    def restore(self, tracked: Iterable[TrackedPrediction], ended: Iterable[Txid]) -> None:
+        """Remember what was followed before a restart.
+
+        Args:
+            tracked: open and recently confirmed predictions.
+            ended: txids that must not be signalled again, oldest first.
+        """
+        for prediction in tracked:
+            self._tracked[prediction.txid] = prediction
+            self._end_versions(prediction.history)
+        for txid in ended:
+            self._end(txid)
+
+    def step(self, event: Event) -> list[Effect]:
+        """Take a fact in, give wishes out."""
+        effects = self._expire(event.at)
+        match event:
+            case TransactionSeen():
+                effects += self._seen(event)
+            case Replaced():
+                effects += self._replaced(event)
+            case BlockConnected():
+                effects += self._connected(event)
+            case TransactionsLeft():
+                effects += self._left(event)
+            case PrevoutsResolved():
+                effects += self._resolved(event)
+            case PrevoutsUnavailable(at, txid, reason):
+                self._late.pop(txid, None)
+                effects += self._stop_waiting(txid, at, reason)
+            case GapFound():
+                effects.append(RecordGap(event))
+            case TimePassed():
+                pass
+            case _:
+                assert_never(event)
+        return effects
+
+    def _expire(self, now: UnixMicros) -> list[Effect]:
+        """Signal what has waited long enough, dated at its deadline: a replay finds the same instant."""
+        effects: list[Effect] = []
+        while (deadline := self.next_deadline) is not None and deadline <= now:
+            txid = next(iter(self._waiting))
+            waiting = self._waiting.pop(txid)
+            raised = self._raise(waiting, waiting.transaction, deadline, "they did not come within a second")
+            self._keep_late(raised.signal, waiting.transaction)
+            effects.append(raised)
+        return effects
+
+    def _seen(self, event: TransactionSeen) -> list[Effect]:
+        transaction = event.transaction
+        prediction = self._tracked.get(transaction.txid)
+        if prediction is not None:
+            return self._back_in_mempool(prediction, event.at)
+        if transaction.txid in self._ended or transaction.txid in self._waiting or transaction.is_coinbase:
+            return []
+        return self._announce(_Waiting(transaction, event.source, event.at, None))
+
+    def _announce(self, waiting: _Waiting) -> list[Effect]:
+        transaction = waiting.transaction
+        if transaction.has_all_prevouts:
+            return [self._raise(waiting, transaction, waiting.seen_at)]
+        self._waiting[transaction.txid] = waiting
+        return [FetchPrevouts(waiting.source, transaction.txid)]
+
+    def _raise(
+        self, waiting: _Waiting, transaction: Transaction, at: UnixMicros, doubt: str | None = None
+    ) -> RaiseSignal:
+        """Make the signal and follow it.
+
+        Args:
+            waiting: when and by whom it was announced, and what it continues.
+            transaction: resolved as far as it could be.
+            at: when the signal is raised.
+            doubt: why the prevouts are unknown, if they are.
+        """
+        before = waiting.predecessor
+        history: tuple[Version, ...] = ()
+        detected_at = waiting.seen_at
+        prediction_id = prediction_id_of(self._network, transaction.txid)
+        if before is not None:
+            prediction_id, detected_at = before.prediction_id, before.detected_at
+            history = (*before.history, Version(before.txid, before.seen_at, before.fee_rate_sat_vb))
+            self._end_versions(history)
+        flow = classify_flow(transaction, self._book)
+        if doubt is not None:
+            flow = replace(flow, reason=f"{flow.reason}; {doubt}")
+        fee_rate = transaction.fee_rate
+        signal = Signal(
+            prediction_id=prediction_id,
+            txid=transaction.txid,
+            history=history,
+            flow=flow,
+            gross_sat=transaction.gross_sat,
+            fee_sat=transaction.fee_sat,
+            weight_wu=transaction.weight_wu,
+            fee_rate_sat_vb=fee_rate,
+            effective_fee_rate_sat_vb=transaction.effective_fee_rate,
+            urgency_score=None if fee_rate is None else calculate_urgency_score(fee_rate),
+            urgency_basis=UrgencyBasis.FALLBACK_CURVE,
+            rbf_enabled=transaction.signals_rbf,
+            detected_at=detected_at,
+            seen_at=waiting.seen_at,
+            payees=_payees(transaction, flow),
+            source=waiting.source,
+            is_simulated=self._is_simulated,
+            label_set=self._book.version,
+        )
+        self._tracked[signal.txid] = TrackedPrediction(
+            prediction_id=prediction_id,
+            txid=signal.txid,
+            history=history,
+            detected_at=detected_at,
+            seen_at=signal.seen_at,
+            fee_rate_sat_vb=fee_rate,
+            payees=signal.payees,
+            status=Status.PENDING,
+        )
+        return RaiseSignal(at, signal)
+
+    def _back_in_mempool(self, prediction: TrackedPrediction, at: UnixMicros) -> list[Effect]:
+        """A source announces what we follow already: again, after a doubt, or after a reorg."""
+        if prediction.status is Status.PENDING:
+            return []
+        self._tracked[prediction.txid] = replace(prediction, status=Status.PENDING, confirmation_height=None)
+        if prediction.status is Status.CONFIRMED:
+            return [ReopenPrediction(at, prediction.prediction_id, prediction.txid, prediction.detected_at)]
+        return [_doubt(prediction, at, in_doubt=False)]
+
+    def _replaced(self, event: Replaced) -> list[Effect]:
+        effects = self._stop_waiting(event.txid, event.at, "it was replaced before they came")
+        prediction = self._tracked.get(event.txid)
+        if prediction is None or event.by == event.txid:  # an old pair repeats, or it was no whale
+            return effects
+        if prediction.status is Status.CONFIRMED:  # only a reorg lets go of a mined transaction
+            effects += self._back_in_mempool(prediction, event.at)
+        del self._tracked[event.txid]
+        self._late.pop(event.txid, None)
+        is_free = (
+            event.by not in self._tracked and event.by not in self._waiting and event.by not in self._ended
+        )
+        if event.successor is not None and is_free and _continues(prediction.payees, event.successor):
+            self._end(event.txid)
+            effects.append(NoteSuccessor(event.at, prediction.prediction_id, event.txid, event.by))
+            effects += self._announce(_Waiting(event.successor, event.source, event.at, prediction))
+            return effects
+        effects.append(self._finish(prediction, Status.REPLACED, event.at, replaced_by=event.by))
+        return effects
+
+    def _connected(self, event: BlockConnected) -> list[Effect]:
+        effects: list[Effect] = []
+        for txid in event.mined:
+            effects += self._stop_waiting(txid, event.at, "it was mined before they came")
+            prediction = self._tracked.get(txid)
+            if prediction is None or prediction.confirmation_height == event.height:
+                continue
+            if prediction.status is Status.CONFIRMED:  # mined again, elsewhere: its first block is stale
+                effects += self._back_in_mempool(prediction, event.at)
+            self._tracked[txid] = replace(
+                prediction, status=Status.CONFIRMED, confirmation_height=event.height
+            )
+            effects.append(
+                RecordOutcome(
+                    _outcome(prediction, Status.CONFIRMED, event.at, confirmation_height=event.height)
+                )
+            )
+        self._forget_settled(event.height)
+        return effects
+
+    def _forget_settled(self, tip: Height) -> None:
+        settled = [
+            prediction.txid
+            for prediction in self._tracked.values()
+            if prediction.confirmation_height is not None
+            and prediction.confirmation_height <= tip - REORG_DEPTH
+        ]
+        for txid in settled:
+            del self._tracked[txid]
+            self._late.pop(txid, None)
+            self._end(txid)
+
+    def _left(self, event: TransactionsLeft) -> list[Effect]:
+        effects: list[Effect] = []
+        for txid in event.txids:
+            effects += self._stop_waiting(txid, event.at, "it left the mempool before they came")
+            prediction = self._tracked.get(txid)
+            if prediction is not None and prediction.status is Status.PENDING:
+                self._tracked[txid] = replace(prediction, status=Status.IN_DOUBT)
+                effects.append(_doubt(prediction, event.at, in_doubt=True))
+        return effects
+
+    def _resolved(self, event: PrevoutsResolved) -> list[Effect]:
+        waiting = self._waiting.get(event.txid)
+        signal, transaction = self._late.pop(event.txid, (None, None))
+        if waiting is not None:
+            transaction = waiting.transaction
+        if transaction is None:
+            return []
+        try:
+            resolved = transaction.with_prevouts(event.prevouts)
+        except ValueError as error:
+            return self._stop_waiting(event.txid, event.at, str(error))
+        if waiting is not None:
+            del self._waiting[event.txid]
+            return [self._raise(waiting, resolved, event.at)]
+        assert signal is not None
+        return self._amend(signal, resolved, event.at)
+
+    def _amend(self, signal: Signal, resolved: Transaction, at: UnixMicros) -> list[Effect]:
+        prediction = self._tracked.get(signal.txid)
+        if prediction is None or prediction.status not in OPEN:
+            return []
+        flow = classify_flow(resolved, self._book)
+        fee_rate = resolved.fee_rate
+        amended = replace(
+            signal,
+            flow=flow,
+            fee_sat=resolved.fee_sat,
+            fee_rate_sat_vb=fee_rate,
+            urgency_score=None if fee_rate is None else calculate_urgency_score(fee_rate),
+            payees=_payees(resolved, flow),
+        )
+        self._tracked[signal.txid] = replace(prediction, fee_rate_sat_vb=fee_rate, payees=amended.payees)
+        return [AmendSignal(at, amended, "what it spends became known after it was signalled")]
+
+    def _stop_waiting(self, txid: Txid, at: UnixMicros, doubt: str) -> list[Effect]:
+        waiting = self._waiting.pop(txid, None)
+        return [] if waiting is None else [self._raise(waiting, waiting.transaction, at, doubt)]
+
+    def _keep_late(self, signal: Signal, transaction: Transaction) -> None:
+        self._late[signal.txid] = (signal, transaction)
+        if len(self._late) > _LATE_LIMIT:
+            del self._late[next(iter(self._late))]
+
+    def _finish(
+        self,
+        prediction: TrackedPrediction,
+        status: Status,
+        at: UnixMicros,
+        *,
+        replaced_by: Txid | None = None,
+    ) -> RecordOutcome:
+        self._end(prediction.txid)
+        return RecordOutcome(_outcome(prediction, status, at, replaced_by=replaced_by))
+
+    def _end_versions(self, history: Iterable[Version]) -> None:
+        for version in history:
+            self._end(version.txid)
+
+    def _end(self, txid: Txid) -> None:
+        self._ended[txid] = None
+        if len(self._ended) > _ENDED_LIMIT:
+            del self._ended[next(iter(self._ended))]
+
+
+def _outcome(
+    prediction: TrackedPrediction,
+    status: Status,
+    at: UnixMicros,
+    *,
+    confirmation_height: Height | None = None,
+    replaced_by: Txid | None = None,
+) -> Outcome:
+    return Outcome(
+        prediction_id=prediction.prediction_id,
+        txid=prediction.txid,
+        status=status,
+        ended_at=at,
+        detected_at=prediction.detected_at,
+        confirmation_height=confirmation_height,
+        replaced_by=replaced_by,
+        final_fee_rate_sat_vb=prediction.fee_rate_sat_vb,
+    )
+
+
+def _doubt(prediction: TrackedPrediction, at: UnixMicros, *, in_doubt: bool) -> MarkDoubt:
+    return MarkDoubt(at, prediction.prediction_id, prediction.txid, prediction.detected_at, in_doubt)
+
+
+def _payees(transaction: Transaction, flow: FlowAssessment) -> tuple[Output, ...]:
+    """Return the outputs that are probably not change; all of them when none is."""
+    paid = tuple(
+        output
+        for output, change in zip(transaction.outputs, flow.change, strict=True)
+        if change <= _CHANGE_MAJORITY and output.value_sat > 0
+    )
+    return paid or transaction.outputs
+
+
+def _continues(payees: tuple[Output, ...], successor: Transaction) -> bool:
+    """Whether a successor still pays one of the same scripts: the payment goes on under a new txid."""
+    scripts = {output.script for output in successor.outputs}
+    return any(payee.script in scripts for payee in payees)

@@ -1,0 +1,354 @@
+"""mempool.space's websocket and REST, decoded in two stages.
+
+Stage one reads of each announced transaction only what the value gate needs; its inputs, the bulk of the
+bytes, are skipped as raw JSON. Stage two decodes the inputs of the few that pass.
+
+Sources: frames of a backend 3.4-dev on regtest (August 2026), and its websocket-handler.ts.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from hydrophone.domain.events import (
+    BlockConnected,
+    Event,
+    GapFound,
+    GapReason,
+    PrevoutsResolved,
+    PrevoutsUnavailable,
+    Replaced,
+    TransactionSeen,
+    TransactionsLeft,
+)
+from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
+from hydrophone.domain.units import MAX_MONEY_SAT, FeeRate, Height, Sats, Txid, UnixMicros, WeightUnits
+from hydrophone.errors import MalformedMessage
+from hydrophone.runtime.frame import Frame, FrameKind
+from hydrophone.wire.quarantine import Quarantine
+
+SUBSCRIPTIONS: Final = (
+    b'{"action":"want","data":["blocks","mempool-blocks","stats"]}',
+    b'{"track-mempool":true}',
+)
+"""What makes a backend talk. A later `want` replaces the set; `track-mempool` must be `true`, not 1."""
+PING: Final = b'{"action":"ping"}'
+"""Answered by `{"pong":true}`; the backend itself sends no heartbeat."""
+
+_TXID: Final = re.compile(r"[0-9a-f]{64}")
+_TX_PATH: Final = re.compile(r"/api/(?:v1/)?tx/([0-9a-f]{64})")
+_HTTP_OK: Final = 200
+
+
+class _Output(msgspec.Struct, gc=False):
+    value: int
+    scriptpubkey: str = ""
+
+
+class _GatedTransaction(msgspec.Struct, gc=False):
+    """Stage one: outputs typed, inputs raw."""
+
+    txid: str
+    vin: msgspec.Raw
+    vout: list[_Output]
+    weight: int
+    fee: float | None = None
+    effective_rate: float | None = msgspec.field(name="effectiveFeePerVsize", default=None)
+
+
+class _Prevout(msgspec.Struct, gc=False):
+    value: int
+    scriptpubkey: str
+
+
+class _Input(msgspec.Struct, gc=False):
+    sequence: int
+    txid: str = ""
+    vout: int = 0
+    prevout: _Prevout | None = None
+    is_coinbase: bool = False
+
+
+class _Replacement(msgspec.Struct, gc=False):
+    replaced: str
+    by: _GatedTransaction
+
+
+class _Delta(msgspec.Struct, gc=False):
+    sequence: int
+    added: list[_GatedTransaction] = []
+    removed: list[str] = []
+    mined: list[str] = []
+    replaced: list[_Replacement] = []
+
+
+class _RawDelta(msgspec.Struct, gc=False):
+    """The same, for a frame with something malformed in it: each part stands or falls alone."""
+
+    sequence: int
+    added: list[msgspec.Raw] = []
+    removed: list[Any] = []
+    mined: list[Any] = []
+    replaced: list[msgspec.Raw] = []
+
+
+class _Block(msgspec.Struct, gc=False):
+    id: str
+    height: int
+    previousblockhash: str
+
+
+class _Frame(msgspec.Struct, gc=False):
+    delta: _Delta | None = msgspec.field(name="mempool-transactions", default=None)
+    block: _Block | None = None
+
+
+class _RawFrame(msgspec.Struct, gc=False):
+    delta: msgspec.Raw = msgspec.field(name="mempool-transactions", default=msgspec.Raw(b"null"))
+    block: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_decode_frame = msgspec.json.Decoder(_Frame).decode
+_decode_raw_frame = msgspec.json.Decoder(_RawFrame).decode
+_decode_raw_delta = msgspec.json.Decoder(_RawDelta | None).decode
+_decode_block = msgspec.json.Decoder(_Block | None).decode
+_decode_transaction = msgspec.json.Decoder(_GatedTransaction).decode
+_decode_replacement = msgspec.json.Decoder(_Replacement).decode
+_decode_inputs = msgspec.json.Decoder(list[_Input]).decode
+
+_NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not what was asked for; RecursionError: nested too deeply."""
+
+
+class MempoolSpaceDecoder:
+    """Turns the frames of one link into events. Remembers the sequence, nothing else.
+
+    Args:
+        source: name of the link.
+        threshold_sat: transactions whose outputs exceed it are whales.
+        quarantine: where malformed parts go.
+    """
+
+    def __init__(self, *, source: str, threshold_sat: Sats, quarantine: Quarantine) -> None:
+        self._source = source
+        self._threshold_sat = threshold_sat
+        self._quarantine = quarantine
+        self._sequence: int | None = None
+        self._heard_at: UnixMicros | None = None
+        self.transaction_count = 0
+
+    def decode(self, frame: Frame) -> list[Event]:
+        """Return what a frame says; malformed parts are quarantined and become a gap."""
+        at = UnixMicros(frame.at)
+        match frame.kind:
+            case FrameKind.RECEIVED:
+                events = self._decode_received(at, frame.payload)
+                self._heard_at = at
+                return events
+            case FrameKind.ANSWERED:
+                return self._decode_answer(at, frame)
+            case FrameKind.OPENED:
+                return [self._opened(at)]
+            case FrameKind.SENT | FrameKind.CLOSED:
+                return []
+
+    def _opened(self, at: UnixMicros) -> GapFound:
+        reason = GapReason.STARTED if self._heard_at is None else GapReason.RECONNECTED
+        started_at = at if self._heard_at is None else self._heard_at
+        self._sequence = None
+        self._heard_at = at
+        return GapFound(at, self._source, reason, started_at)
+
+    def _decode_received(self, at: UnixMicros, payload: bytes) -> list[Event]:
+        try:
+            parsed = _decode_frame(payload)
+        except _NOT_JSON:
+            return self._salvage(at, payload)
+        if parsed.delta is None:
+            return [] if parsed.block is None else [_block_connected(at, parsed.block, ())]
+        return self._events(at, parsed.delta, parsed.block)
+
+    def _events(self, at: UnixMicros, delta: _Delta, block: _Block | None) -> list[Event]:
+        """Return events in the order that loses nothing.
+
+        A successor comes before its own announcement, both before the block that may contain them, and
+        leaving comes last.
+        """
+        events: list[Event] = []
+        gap = self._check_sequence(at, delta.sequence)
+        if gap is not None:
+            events.append(gap)
+        for replacement in delta.replaced:
+            event = self._checked(at, replacement)
+            if event is not None:
+                events.append(event)
+        threshold_sat = self._threshold_sat
+        for gated in delta.added:
+            if sum([output.value for output in gated.vout]) > threshold_sat:
+                transaction = self._candidate(at, gated)
+                if transaction is not None:
+                    events.append(TransactionSeen(at, self._source, transaction))
+        self.transaction_count += len(delta.added)
+        left = delta.removed
+        if block is not None:
+            events.append(_block_connected(at, block, delta.mined))
+        elif delta.mined:  # into a block nobody described
+            left = [*left, *delta.mined]
+        if left:
+            events.append(TransactionsLeft(at, tuple(map(Txid, left))))
+        return events
+
+    def _check_sequence(self, at: UnixMicros, sequence: int) -> GapFound | None:
+        before, self._sequence = self._sequence, sequence
+        if before is None or sequence == before + 1:
+            return None
+        reason = GapReason.SEQUENCE_JUMP if sequence > before else GapReason.SEQUENCE_RESET
+        started_at = at if self._heard_at is None else self._heard_at
+        return GapFound(at, self._source, reason, started_at, f"sequence {sequence} after {before}")
+
+    def _checked(self, at: UnixMicros, replacement: _Replacement) -> Replaced | None:
+        gated = replacement.by
+        is_whale = sum(output.value for output in gated.vout) > self._threshold_sat
+        successor = self._candidate(at, gated) if is_whale else None
+        if not _TXID.fullmatch(replacement.replaced) or not _TXID.fullmatch(gated.txid):
+            self._reject(at, "expected two txids in a replacement", replacement.replaced.encode())
+            return None
+        return Replaced(at, self._source, Txid(replacement.replaced), Txid(gated.txid), successor)
+
+    def _candidate(self, at: UnixMicros, gated: _GatedTransaction) -> Transaction | None:
+        try:
+            return _transaction(gated)
+        except MalformedMessage as error:
+            self._reject(at, str(error), bytes(gated.vin))
+            return None
+
+    def _salvage(self, at: UnixMicros, payload: bytes) -> list[Event]:
+        """Return what is sound in a frame that is not: a whale beside a malformed neighbour is heard."""
+        rejected_before = self._quarantine.count
+        try:
+            raw = _decode_raw_frame(payload)
+        except _NOT_JSON as error:
+            self._reject(at, f"expected a JSON object: {error}", payload)
+            return [self._malformed_gap(at, "a frame")]
+        block = self._part(at, _decode_block, raw.block)
+        raw_delta = self._part(at, _decode_raw_delta, raw.delta)
+        events: list[Event] = []
+        if raw_delta is not None:
+            delta = _Delta(
+                sequence=raw_delta.sequence,
+                added=self._parts(at, _decode_transaction, raw_delta.added),
+                removed=[txid for txid in raw_delta.removed if isinstance(txid, str)],
+                mined=[txid for txid in raw_delta.mined if isinstance(txid, str)],
+                replaced=self._parts(at, _decode_replacement, raw_delta.replaced),
+            )
+            events = self._events(at, delta, block)
+        elif block is not None:
+            events = [_block_connected(at, block, ())]
+        rejected = self._quarantine.count - rejected_before
+        return [self._malformed_gap(at, f"{rejected} parts of a frame"), *events]
+
+    def _part(self, at: UnixMicros, decode: Any, raw: msgspec.Raw) -> Any:  # noqa: ANN401 -- one of four decoders
+        try:
+            return decode(raw)
+        except _NOT_JSON as error:
+            self._reject(at, str(error), bytes(raw))
+            return None
+
+    def _parts(self, at: UnixMicros, decode: Any, raws: Iterable[msgspec.Raw]) -> list[Any]:  # noqa: ANN401 -- as above
+        parts = (self._part(at, decode, raw) for raw in raws)
+        return [part for part in parts if part is not None]
+
+    def _reject(self, at: UnixMicros, reason: str, payload: bytes) -> None:
+        self._quarantine.add(at, self._source, reason, payload)
+
+    def _malformed_gap(self, at: UnixMicros, what: str) -> GapFound:
+        return GapFound(at, self._source, GapReason.MALFORMED, at, f"could not be read: {what}")
+
+    def _decode_answer(self, at: UnixMicros, frame: Frame) -> list[Event]:
+        match = _TX_PATH.fullmatch(frame.path)
+        if match is None:
+            return []
+        txid = Txid(match.group(1))
+        if frame.status != _HTTP_OK:
+            reason = frame.payload.decode(errors="replace")[:200] or f"the backend answered {frame.status}"
+            return [PrevoutsUnavailable(at, txid, reason)]
+        try:
+            transaction = parse_esplora_transaction(frame.payload)
+        except MalformedMessage as error:
+            self._reject(at, str(error), frame.payload)
+            return [PrevoutsUnavailable(at, txid, "the backend's answer was malformed")]
+        prevouts = tuple(i.prevout for i in transaction.inputs if i.prevout is not None)
+        if transaction.txid != txid or len(prevouts) != len(transaction.inputs):
+            return [PrevoutsUnavailable(at, txid, "the backend's answer has no prevouts")]
+        return [PrevoutsResolved(at, txid, prevouts)]
+
+
+def parse_esplora_transaction(raw: bytes) -> Transaction:
+    """Return a transaction given as Esplora JSON, as REST answers it.
+
+    Raises:
+        MalformedMessage: it is not such a transaction.
+    """
+    try:
+        return _transaction(_decode_transaction(raw))
+    except _NOT_JSON as error:
+        raise MalformedMessage(f"expected a transaction in Esplora's JSON: {error}") from error
+
+
+def _transaction(gated: _GatedTransaction) -> Transaction:
+    """Stage two."""
+    if not _TXID.fullmatch(gated.txid):
+        raise MalformedMessage(f"expected a txid of 64 hex digits, found {gated.txid[:80]!r}")
+    if gated.weight <= 0:
+        raise MalformedMessage(f"expected a positive weight in {gated.txid}, found {gated.weight}")
+    try:
+        inputs = _decode_inputs(gated.vin)
+    except _NOT_JSON as error:
+        raise MalformedMessage(f"inputs of {gated.txid}: {error}") from error
+    return Transaction(
+        txid=Txid(gated.txid),
+        inputs=tuple(_input(gated.txid, i) for i in inputs),
+        outputs=tuple(_output(gated.txid, o.value, o.scriptpubkey) for o in gated.vout),
+        weight_wu=WeightUnits(gated.weight),
+        fee_sat=_fee(gated),
+        effective_fee_rate=None if gated.effective_rate is None else FeeRate(gated.effective_rate),
+    )
+
+
+def _fee(gated: _GatedTransaction) -> Sats | None:
+    """Return the fee in whole satoshis; backends compute it from BTC and may be a hair off."""
+    if gated.fee is None:
+        return None
+    if not 0 <= gated.fee <= MAX_MONEY_SAT:
+        raise MalformedMessage(f"expected a fee in satoshis in {gated.txid}, found {gated.fee}")
+    return Sats(round(gated.fee))
+
+
+def _input(txid: str, parsed: _Input) -> Input:
+    if parsed.is_coinbase:
+        return Input(None, parsed.sequence)
+    prevout = parsed.prevout
+    if not _TXID.fullmatch(parsed.txid):
+        raise MalformedMessage(f"expected txids in the inputs of {txid}, found {parsed.txid[:80]!r}")
+    return Input(
+        outpoint=OutPoint(Txid(parsed.txid), parsed.vout),
+        sequence=parsed.sequence,
+        prevout=None if prevout is None else _output(txid, prevout.value, prevout.scriptpubkey),
+    )
+
+
+def _output(txid: str, value_sat: int, script_hex: str) -> Output:
+    if not 0 <= value_sat <= MAX_MONEY_SAT:
+        raise MalformedMessage(f"expected an amount in satoshis in {txid}, found {value_sat}")
+    try:
+        return Output(bytes.fromhex(script_hex), Sats(value_sat))
+    except ValueError as error:
+        raise MalformedMessage(f"expected a script in hex in {txid}, found {script_hex[:80]!r}") from error
+
+
+def _block_connected(at: UnixMicros, block: _Block, mined: Iterable[str]) -> BlockConnected:
+    return BlockConnected(
+        at, Height(block.height), block.id, block.previousblockhash, tuple(map(Txid, mined))
+    )

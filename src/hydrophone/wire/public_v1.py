@@ -1,0 +1,324 @@
+"""The public schema, version 1: what subscribers receive and may send.
+
+Adding a field is a minor change; renaming or removing one is a new version (a snapshot test guards it).
+Amounts come twice: `*_btc` for people, `*_sat` exact. Times are ISO 8601 in UTC. Keys keep the order
+they are declared in, so that a replay gives the same bytes.
+"""
+
+from typing import Any, Final, assert_never
+
+import msgspec
+
+from hydrophone.domain.events import (
+    AmendSignal,
+    Effect,
+    FetchPrevouts,
+    MarkDoubt,
+    NoteSuccessor,
+    RaiseSignal,
+    RecordGap,
+    RecordOutcome,
+    ReopenPrediction,
+)
+from hydrophone.domain.flow import FlowAssessment
+from hydrophone.domain.outcome import Status
+from hydrophone.domain.script import Network, address_from_script
+from hydrophone.domain.signal import Signal
+from hydrophone.domain.units import UnixMicros, btc_from_sats, format_btc, format_instant
+from hydrophone.errors import MalformedMessage, UnsupportedMessage
+
+_RATE_DECIMALS: Final = 4
+"""# chosen: a ten-thousandth of a sat/vB is below what any wallet sets."""
+_SHARE_DECIMALS: Final = 6
+"""# chosen: probabilities are not known better; keeps messages short and byte-stable."""
+
+
+class EntityV1(msgspec.Struct, frozen=True):
+    """An exchange on one side or both; net is positive for coins into it."""
+
+    name: str
+    in_sat: int
+    out_sat: int
+    net_sat: int
+
+
+class ValuesV1(msgspec.Struct, frozen=True):
+    """The value net of change, split by direction."""
+
+    inflow_sat: int
+    outflow_sat: int
+    internal_sat: int
+    interexchange_sat: int
+    unknown_sat: int
+
+
+class EtaV1(msgspec.Struct, frozen=True):
+    """Minutes until confirmation: half, and nine in ten, are met within."""
+
+    p50: float | None
+    p90: float | None
+
+
+class VersionV1(msgspec.Struct, frozen=True):
+    """An earlier version of a payment that was replaced by fee."""
+
+    transaction_id: str
+    seen: str
+    fee_rate: float | None
+
+
+class WhaleAlertV1(msgspec.Struct, frozen=True):
+    """A whale, as published. None means that we do not know (yet)."""
+
+    prediction_id: str
+    transaction_id: str
+    flow_type: str
+    flow_subtype: str | None
+    flow_reason: str | None
+    flow_probabilities: dict[str, float]
+    values: ValuesV1
+    btc_value: float
+    gross_sat: int
+    moved_btc: float
+    moved_sat: int
+    fee_sat: int | None
+    weight_wu: int
+    fee_rate: float | None
+    effective_fee_rate: float | None
+    urgency_score: float | None
+    urgency_basis: str
+    rbf_enabled: bool
+    detection_timestamp: str
+    predicted_confirmation_block: int | None
+    confirm_probability: dict[str, float] | None
+    eta_minutes: EtaV1
+    exchange_addresses: list[str]
+    entities: list[EntityV1]
+    confidence_score: float
+    was_modified: bool
+    history: list[VersionV1]
+    source: str
+    simulated: bool
+    label_set: str
+    explorer_url: str | None
+    text: str
+
+
+class StatusUpdateV1(msgspec.Struct, frozen=True):
+    """What became of a prediction. `amendment` is there when the signal was corrected."""
+
+    prediction_id: str
+    transaction_id: str
+    new_status: str
+    confirmation_block: int | None = None
+    confirmation_time: str | None = None
+    replacement_txid: str | None = None
+    reason: str | None = None
+    amendment: WhaleAlertV1 | None = None
+
+
+class ConnectionV1(msgspec.Struct, frozen=True):
+    """Whether we hear the mempool at all."""
+
+    status: str
+    mempool_available: bool
+    message: str
+
+
+class LaggedV1(msgspec.Struct, frozen=True):
+    """So many messages were dropped because the client read too slowly."""
+
+    n: int
+
+
+class ErrorV1(msgspec.Struct, frozen=True):
+    """Why a message of the client was not understood."""
+
+    code: str
+    message: str
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The envelope of every server message. `seq` is the index in the record, where there is one."""
+
+    type: str
+    seq: int | None = None
+    data: WhaleAlertV1 | StatusUpdateV1 | ConnectionV1 | LaggedV1 | ErrorV1 | dict[str, Any]
+    timestamp: str
+
+
+class ClientMessage(msgspec.Struct, frozen=True):
+    """What a client sends. Version 1 of this service understands `ping`."""
+
+    type: str
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_client = msgspec.json.Decoder(ClientMessage).decode
+CLIENT_TYPES: Final = frozenset({"ping"})
+
+
+def parse_client_message(raw: bytes | str) -> ClientMessage:
+    """Return what a client said.
+
+    Raises:
+        MalformedMessage: no JSON object with a text `type`.
+        UnsupportedMessage: a type we do not understand.
+    """
+    try:
+        message = _decode_client(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedMessage(f'expected a JSON object such as {{"type":"ping"}}: {error}') from error
+    if message.type not in CLIENT_TYPES:
+        raise UnsupportedMessage(
+            f"expected one of {sorted(CLIENT_TYPES)}, found {message.type[:40]!r}; "
+            "every client gets every alert, there is nothing to subscribe to yet"
+        )
+    return message
+
+
+def encode_lagged(n: int, at: UnixMicros) -> bytes:
+    """Tell a slow client how many messages it lost."""
+    return _encode(Message(type="lagged", data=LaggedV1(n), timestamp=format_instant(at)))
+
+
+def encode_pong(at: UnixMicros) -> bytes:
+    """Answer a ping."""
+    return _encode(Message(type="pong", data={}, timestamp=format_instant(at)))
+
+
+def encode_error(code: str, message: str, at: UnixMicros) -> bytes:
+    """Answer a message that was not understood."""
+    return _encode(Message(type="error", data=ErrorV1(code, message), timestamp=format_instant(at)))
+
+
+def encode_connection(status: str, message: str, at: UnixMicros, *, mempool_available: bool) -> bytes:
+    """Say whether we hear the mempool.
+
+    Args:
+        status: connected, degraded or disconnected.
+        message: for people.
+        at: since when.
+        mempool_available: whether predictions are being made.
+    """
+    data = ConnectionV1(status, mempool_available, message)
+    return _encode(Message(type="connection", data=data, timestamp=format_instant(at)))
+
+
+class PublicEncoder:
+    """Turns effects into public messages; holds what the spelling depends on.
+
+    Args:
+        network: decides how scripts are spelled as addresses.
+        explorer_url: where a txid is appended, the user's own explorer; None: no link.
+    """
+
+    def __init__(self, network: Network, explorer_url: str | None = None) -> None:
+        self._network = network
+        self._explorer_url = explorer_url
+
+    def encode(self, effect: Effect, seq: int) -> bytes:
+        """Return the message that says an effect.
+
+        Raises:
+            ValueError: the effect is not one that is said to subscribers.
+        """
+        match effect:
+            case RaiseSignal(at, signal):
+                return self._message("whale_alert", self.describe(signal), at, seq)
+            case AmendSignal(at, signal, reason):
+                update = StatusUpdateV1(
+                    signal.prediction_id,
+                    signal.txid,
+                    "amended",
+                    reason=reason,
+                    amendment=self.describe(signal),
+                )
+                return self._message("status_update", update, at, seq)
+            case RecordOutcome(outcome):
+                confirmed = outcome.status is Status.CONFIRMED
+                update = StatusUpdateV1(
+                    outcome.prediction_id,
+                    outcome.txid,
+                    outcome.status,
+                    confirmation_block=outcome.confirmation_height,
+                    confirmation_time=format_instant(outcome.ended_at) if confirmed else None,
+                    replacement_txid=outcome.replaced_by,
+                )
+                return self._message("status_update", update, outcome.ended_at, seq)
+            case NoteSuccessor(at, prediction_id, txid, replaced_by):
+                update = StatusUpdateV1(prediction_id, txid, Status.REPLACED, replacement_txid=replaced_by)
+                return self._message("status_update", update, at, seq)
+            case ReopenPrediction(at, prediction_id, txid, _):
+                update = StatusUpdateV1(prediction_id, txid, "reorged")
+                return self._message("status_update", update, at, seq)
+            case FetchPrevouts() | MarkDoubt() | RecordGap():
+                raise ValueError(f"{type(effect).__name__} is not said to subscribers")
+            case _:
+                assert_never(effect)
+
+    def describe(self, signal: Signal) -> WhaleAlertV1:
+        """Return a signal as published."""
+        flow = signal.flow
+        return WhaleAlertV1(
+            prediction_id=signal.prediction_id,
+            transaction_id=signal.txid,
+            flow_type=flow.flow_type,
+            flow_subtype=flow.subtype,
+            flow_reason=flow.reason,
+            flow_probabilities={k.value: round(p, _SHARE_DECIMALS) for k, p in flow.probabilities.items()},
+            values=ValuesV1(
+                inflow_sat=flow.values.inflow_sat,
+                outflow_sat=flow.values.outflow_sat,
+                internal_sat=flow.values.internal_sat,
+                interexchange_sat=flow.values.interexchange_sat,
+                unknown_sat=flow.values.unknown_sat,
+            ),
+            btc_value=btc_from_sats(signal.gross_sat),
+            gross_sat=signal.gross_sat,
+            moved_btc=btc_from_sats(flow.moved_sat),
+            moved_sat=flow.moved_sat,
+            fee_sat=signal.fee_sat,
+            weight_wu=signal.weight_wu,
+            fee_rate=_rounded(signal.fee_rate_sat_vb),
+            effective_fee_rate=_rounded(signal.effective_fee_rate_sat_vb),
+            urgency_score=_rounded(signal.urgency_score, _SHARE_DECIMALS),
+            urgency_basis=signal.urgency_basis,
+            rbf_enabled=signal.rbf_enabled,
+            detection_timestamp=format_instant(signal.detected_at),
+            predicted_confirmation_block=None,
+            confirm_probability=None,
+            eta_minutes=EtaV1(None, None),
+            exchange_addresses=self._addresses(flow),
+            entities=[EntityV1(e.name, e.in_sat, e.out_sat, e.net_sat) for e in flow.entities],
+            confidence_score=round(signal.confidence_score, _SHARE_DECIMALS),
+            was_modified=signal.was_modified,
+            history=[
+                VersionV1(v.txid, format_instant(v.seen_at), _rounded(v.fee_rate_sat_vb))
+                for v in signal.history
+            ],
+            source=signal.source,
+            simulated=signal.is_simulated,
+            label_set=signal.label_set,
+            explorer_url=None if self._explorer_url is None else self._explorer_url + signal.txid,
+            text=describe_in_words(flow),
+        )
+
+    def _addresses(self, flow: FlowAssessment) -> list[str]:
+        spelled = (address_from_script(script, self._network) for script in flow.exchange_scripts)
+        return [address for address in spelled if address is not None]
+
+    @staticmethod
+    def _message(kind: str, data: WhaleAlertV1 | StatusUpdateV1, at: UnixMicros, seq: int) -> bytes:
+        return _encode(Message(type=kind, seq=seq, data=data, timestamp=format_instant(at)))
+
+
+def describe_in_words(flow: FlowAssessment) -> str:
+    """Return the sentence people post: `1,234.5 BTC from unknown wallet to Binance`."""
+    sender = flow.sender or "unknown wallet"
+    receiver = flow.receiver or "unknown wallet"
+    return f"{format_btc(flow.moved_sat, decimals=2)} BTC from {sender} to {receiver}"
+
+
+def _rounded(number: float | None, decimals: int = _RATE_DECIMALS) -> float | None:
+    return None if number is None else round(number, decimals)
