@@ -14,11 +14,24 @@ from hydrophone.domain.units import Height, Txid, UnixMicros
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Who tells us.
+
+    Attributes:
+        name: of the kind of source.
+        is_simulated: whether it calls itself a simulation; said in every signal.
+    """
+
+    name: str
+    is_simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionSeen:
     """A source announced an unconfirmed transaction whose outputs exceed the threshold."""
 
     at: UnixMicros
-    source: str
+    source: Source
     transaction: Transaction
 
 
@@ -43,7 +56,7 @@ class Replaced:
     """
 
     at: UnixMicros
-    source: str
+    source: Source
     txid: Txid
     by: Txid
     successor: Transaction | None
@@ -130,7 +143,6 @@ Event = (
 class FetchPrevouts:
     """Ask the source what a transaction spends."""
 
-    source: str
     txid: Txid
 
 

@@ -25,6 +25,7 @@ from hydrophone.domain.events import (
     RecordOutcome,
     ReopenPrediction,
     Replaced,
+    Source,
     TimePassed,
     TransactionSeen,
     TransactionsLeft,
@@ -39,7 +40,8 @@ from hydrophone.domain.units import MICROS_PER_S, FeeRate, Height, Txid, UnixMic
 from hydrophone.domain.urgency import calculate_urgency_score
 
 PREVOUT_PATIENCE_MICROS: Final = 1 * MICROS_PER_S
-"""How long a signal waits for what its transaction spends. Sources: design of the sources, "Prevouts missing"."""
+"""How long a signal waits for what its transaction spends.
+# chosen: an alert is wanted within a second; an amendment may follow."""
 REORG_DEPTH: Final = 6
 """Confirmed predictions are followed for so many blocks, in case a reorg undoes them.
 # chosen: the deepest reorg of the last decade had four blocks (July 2015, BIP 66)."""
@@ -82,7 +84,7 @@ class _Waiting:
     """A whale whose prevouts we asked for."""
 
     transaction: Transaction
-    source: str
+    source: Source
     seen_at: UnixMicros
     predecessor: TrackedPrediction | None
 
@@ -97,13 +99,11 @@ class Tracker:
     Args:
         network: part of every prediction's id.
         book: labels to classify by.
-        is_simulated: whether what we hear is a simulation; said in every signal.
     """
 
-    def __init__(self, *, network: Network, book: LabelBook, is_simulated: bool = False) -> None:
+    def __init__(self, *, network: Network, book: LabelBook) -> None:
         self._network = network
         self._book = book
-        self._is_simulated = is_simulated
         self._tracked: dict[Txid, TrackedPrediction] = {}
         self._waiting: dict[Txid, _Waiting] = {}
         self._late: dict[Txid, tuple[Signal, Transaction]] = {}
@@ -182,7 +182,7 @@ class Tracker:
         if transaction.has_all_prevouts:
             return [self._raise(waiting, transaction, waiting.seen_at)]
         self._waiting[transaction.txid] = waiting
-        return [FetchPrevouts(waiting.source, transaction.txid)]
+        return [FetchPrevouts(transaction.txid)]
 
     def _raise(
         self, waiting: _Waiting, transaction: Transaction, at: UnixMicros, doubt: str | None = None
@@ -223,8 +223,8 @@ class Tracker:
             detected_at=detected_at,
             seen_at=waiting.seen_at,
             payees=_payees(transaction, flow),
-            source=waiting.source,
-            is_simulated=self._is_simulated,
+            source=waiting.source.name,
+            is_simulated=waiting.source.is_simulated,
             label_set=self._book.version,
         )
         self._tracked[signal.txid] = TrackedPrediction(

@@ -26,6 +26,7 @@ class Frame:
         payload: the bytes as they came (opened: the URL; closed: the reason).
         path: of a REST answer.
         status: HTTP status of a REST answer; 0 when none came.
+        is_simulated: whether the peer calls itself a simulation (opened only).
     """
 
     at: int
@@ -34,3 +35,4 @@ class Frame:
     payload: bytes = b""
     path: str = ""
     status: int = 0
+    is_simulated: bool = False

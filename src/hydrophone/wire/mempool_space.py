@@ -20,6 +20,7 @@ from hydrophone.domain.events import (
     PrevoutsResolved,
     PrevoutsUnavailable,
     Replaced,
+    Source,
     TransactionSeen,
     TransactionsLeft,
 )
@@ -34,8 +35,8 @@ SUBSCRIPTIONS: Final = (
     b'{"track-mempool":true}',
 )
 """What makes a backend talk. A later `want` replaces the set; `track-mempool` must be `true`, not 1."""
-PING: Final = b'{"action":"ping"}'
-"""Answered by `{"pong":true}`; the backend itself sends no heartbeat."""
+SIMULATED_HEADER: Final = "X-Hydrophone-Simulated"
+"""Our simulator says by this header of its handshake that its mempool is not real."""
 
 _TXID: Final = re.compile(r"[0-9a-f]{64}")
 _TX_PATH: Final = re.compile(r"/api/(?:v1/)?tx/([0-9a-f]{64})")
@@ -132,7 +133,7 @@ class MempoolSpaceDecoder:
     """
 
     def __init__(self, *, source: str, threshold_sat: Sats, quarantine: Quarantine) -> None:
-        self._source = source
+        self._source = Source(source)
         self._threshold_sat = threshold_sat
         self._quarantine = quarantine
         self._sequence: int | None = None
@@ -150,6 +151,7 @@ class MempoolSpaceDecoder:
             case FrameKind.ANSWERED:
                 return self._decode_answer(at, frame)
             case FrameKind.OPENED:
+                self._source = Source(self._source.name, frame.is_simulated)
                 return [self._opened(at)]
             case FrameKind.SENT | FrameKind.CLOSED:
                 return []
@@ -159,7 +161,7 @@ class MempoolSpaceDecoder:
         started_at = at if self._heard_at is None else self._heard_at
         self._sequence = None
         self._heard_at = at
-        return GapFound(at, self._source, reason, started_at)
+        return GapFound(at, self._source.name, reason, started_at)
 
     def _decode_received(self, at: UnixMicros, payload: bytes) -> list[Event]:
         try:
@@ -206,7 +208,7 @@ class MempoolSpaceDecoder:
             return None
         reason = GapReason.SEQUENCE_JUMP if sequence > before else GapReason.SEQUENCE_RESET
         started_at = at if self._heard_at is None else self._heard_at
-        return GapFound(at, self._source, reason, started_at, f"sequence {sequence} after {before}")
+        return GapFound(at, self._source.name, reason, started_at, f"sequence {sequence} after {before}")
 
     def _checked(self, at: UnixMicros, replacement: _Replacement) -> Replaced | None:
         gated = replacement.by
@@ -261,10 +263,10 @@ class MempoolSpaceDecoder:
         return [part for part in parts if part is not None]
 
     def _reject(self, at: UnixMicros, reason: str, payload: bytes) -> None:
-        self._quarantine.add(at, self._source, reason, payload)
+        self._quarantine.add(at, self._source.name, reason, payload)
 
     def _malformed_gap(self, at: UnixMicros, what: str) -> GapFound:
-        return GapFound(at, self._source, GapReason.MALFORMED, at, f"could not be read: {what}")
+        return GapFound(at, self._source.name, GapReason.MALFORMED, at, f"could not be read: {what}")
 
     def _decode_answer(self, at: UnixMicros, frame: Frame) -> list[Event]:
         match = _TX_PATH.fullmatch(frame.path)

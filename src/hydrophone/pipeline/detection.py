@@ -1,0 +1,97 @@
+"""Frames in, effects out: what a live run and a replay share."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+
+from hydrophone.domain.events import Effect, FetchPrevouts, TimePassed
+from hydrophone.domain.tracker import Tracker
+from hydrophone.domain.units import UnixMicros, seconds_from_micros
+from hydrophone.pipeline.ports import Clock, Decoder, PrevoutFetcher
+from hydrophone.runtime.channel import Channel
+from hydrophone.runtime.frame import Frame
+
+
+def detect(frames: Iterable[Frame], decoder: Decoder, tracker: Tracker) -> Iterator[Effect]:
+    """Yield the effects of frames: no clock, no network, the same for the same frames.
+
+    What still waits for prevouts at the end is given up one patience later.
+    """
+    for frame in frames:
+        yield from detect_frame(frame, decoder, tracker)
+    while (deadline := tracker.next_deadline) is not None:
+        yield from tracker.step(TimePassed(deadline))
+
+
+def detect_frame(frame: Frame, decoder: Decoder, tracker: Tracker) -> Iterator[Effect]:
+    """Yield the effects of one frame."""
+    for event in decoder.decode(frame):
+        yield from tracker.step(event)
+
+
+class Detection:
+    """Takes frames as they come and passes their effects on.
+
+    Args:
+        frames: what the sources heard.
+        effects: where effects go; when it is full we wait, and so do the sources.
+        decoder: of the source.
+        tracker: the core.
+        fetcher: asked for missing prevouts.
+        clock: now; only used when nothing is heard.
+        on_frame: told each frame before it is decoded: a recorder, the state of the connection.
+    """
+
+    def __init__(
+        self,
+        *,
+        frames: Channel[Frame],
+        effects: Channel[Effect],
+        decoder: Decoder,
+        tracker: Tracker,
+        fetcher: PrevoutFetcher,
+        clock: Clock,
+        on_frame: Callable[[Frame], None] = lambda _frame: None,
+    ) -> None:
+        self._frames = frames
+        self._effects = effects
+        self._decoder = decoder
+        self._tracker = tracker
+        self._fetcher = fetcher
+        self._clock = clock
+        self._on_frame = on_frame
+        self.frame_count = 0
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Work until the frames are closed and drained."""
+        ready()
+        while True:
+            try:
+                async with asyncio.timeout(self._patience_s()):
+                    frames = await self._frames.take()
+            except TimeoutError:
+                await self._pass_on(self._tracker.step(TimePassed(self._clock())))
+                continue
+            if not frames:
+                return
+            for frame in frames:
+                self.frame_count += 1
+                self._on_frame(frame)
+                await self._pass_on(detect_frame(frame, self._decoder, self._tracker))
+
+    def drain(self) -> None:
+        """Finish what was heard, then end."""
+        self._frames.close()
+
+    def _patience_s(self) -> float | None:
+        """Return how long may be waited for a frame; None: for ever."""
+        deadline = self._tracker.next_deadline
+        return (
+            None if deadline is None else max(0.0, seconds_from_micros(UnixMicros(deadline - self._clock())))
+        )
+
+    async def _pass_on(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, FetchPrevouts):
+                self._fetcher.fetch_prevouts(effect.txid)
+            else:
+                await self._effects.put(effect)

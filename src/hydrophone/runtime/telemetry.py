@@ -1,0 +1,69 @@
+"""Logs with stable event names: for people on a terminal, as JSON for machines. Always on stderr."""
+
+import logging
+import sys
+from typing import Any, Literal, TextIO
+
+import structlog
+
+LogFormat = Literal["auto", "human", "json"]
+
+_LIBRARY_LEVEL = logging.WARNING
+"""# chosen: libraries log each connection at INFO; we say ourselves what matters of that."""
+
+
+def configure_logging(level: str, log_format: LogFormat, stream: TextIO | None = None) -> None:
+    """Send all logs, the libraries' too, to one stream in one form.
+
+    Args:
+        level: DEBUG, INFO, WARNING or ERROR.
+        log_format: `auto` is human.
+        stream: stderr unless told.
+    """
+    out = stream or sys.stderr
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: structlog.typing.Processor
+    if log_format == "json":
+        shared.append(structlog.processors.format_exc_info)
+        renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=0)
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for library in ("asyncio", "aiohttp", "websockets"):
+        logging.getLogger(library).setLevel(max(logging.getLevelName(level), _LIBRARY_LEVEL))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_logger(name: str) -> Any:  # noqa: ANN401 -- structlog's loggers are built at run time
+    """Return a logger; call it as `log.info("event_name", key=value)`."""
+    return structlog.stdlib.get_logger(name)
+
+
+def rss_bytes() -> int:
+    """Return the resident memory of this process."""
+    import psutil  # noqa: PLC0415 -- 5 MB that only a status report needs
+
+    return int(psutil.Process().memory_info().rss)

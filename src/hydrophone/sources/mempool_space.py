@@ -1,0 +1,245 @@
+"""The link to a mempool.space backend: its websocket, and REST for what the websocket leaves out."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NoReturn
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+
+from hydrophone.domain.units import Txid, UnixMicros
+from hydrophone.runtime.backoff import Backoff
+from hydrophone.runtime.channel import Channel
+from hydrophone.runtime.frame import Frame, FrameKind
+from hydrophone.runtime.telemetry import get_logger
+from hydrophone.wire.mempool_space import SIMULATED_HEADER, SUBSCRIPTIONS
+
+log = get_logger(__name__)
+
+MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
+"""A whole mempool may come in one frame: 1.5 KB a transaction, so this is 40,000 of them.
+# chosen: beside the memory bar of 500 MB."""
+_OPEN_TIMEOUT_S: Final = 5.0
+_PING_INTERVAL_S: Final = 10.0
+"""# chosen: the backend has no heartbeat; a dead peer is noticed within two of these."""
+_CLOSE_TIMEOUT_S: Final = 1.0
+
+REST_TIMEOUT_S: Final = 3.0
+REST_TRIES: Final = 3
+REST_CONCURRENCY: Final = 8
+REST_BACKLOG: Final = 500
+"""# chosen: look-ups beyond this many are refused at once and their signals go out as unknown."""
+_RETRY_PAUSE_S: Final = 0.2
+_HTTP_OK: Final = 200
+_HTTP_NOT_FOUND: Final = 404
+_HTTP_TOO_MANY: Final = 429
+_HTTP_SERVER_ERROR: Final = 500
+
+
+class MempoolSpaceLink:
+    """Hears one backend, and another when that one is gone.
+
+    Args:
+        urls: websocket URLs, tried in turn; any path will do, a backend routes none.
+        name: of the source.
+        frames: where everything heard goes; when it is full we wait (a peer that then drops us: a gap).
+        clock: Unix microseconds.
+        backoff: pauses between attempts.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        name: str,
+        frames: Channel[Frame],
+        clock: Callable[[], UnixMicros],
+        backoff: Backoff,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._urls = urls
+        self._name = name
+        self._frames = frames
+        self._clock = clock
+        self._backoff = backoff
+        self._sleep = sleep
+        self.connected_url: str | None = None
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Listen until cancelled; ready once the first attempt has succeeded or failed."""
+        attempt = 0
+        while True:
+            url = self._urls[attempt % len(self._urls)]
+            attempt += 1
+            try:
+                await self._listen(url, ready)
+            except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError, EOFError) as error:
+                reason = _describe(error)
+            except InvalidURI as error:
+                reason = f"not a websocket URL: {error}"
+            if self.connected_url is not None:
+                attempt = self._urls.index(url)  # try the one that worked first
+                self.connected_url = None
+                await self._put(FrameKind.CLOSED, reason.encode())
+            delay_s = self._backoff.next_s()
+            log.warning("source_disconnected", url=url, reason=reason, retry_in_s=round(delay_s, 2))
+            ready()
+            await self._sleep(delay_s)
+
+    async def _listen(self, url: str, ready: Callable[[], None]) -> NoReturn:
+        async with connect(
+            url,
+            max_size=MAX_FRAME_BYTES,
+            compression=None,  # a backend is near; deflate would cost more than it saves
+            open_timeout=_OPEN_TIMEOUT_S,
+            ping_interval=_PING_INTERVAL_S,
+            ping_timeout=_PING_INTERVAL_S,
+            close_timeout=_CLOSE_TIMEOUT_S,
+        ) as connection:
+            self.connected_url = url
+            is_simulated = _is_simulated(connection)
+            await self._put(FrameKind.OPENED, url.encode(), is_simulated=is_simulated)
+            for subscription in SUBSCRIPTIONS:
+                await connection.send(subscription, text=True)
+                await self._put(FrameKind.SENT, subscription)
+            log.info("source_connected", url=url, simulated=is_simulated)
+            ready()
+            while True:
+                payload = await connection.recv(decode=False)
+                self._backoff.reset()
+                await self._put(FrameKind.RECEIVED, payload)
+
+    async def _put(self, kind: FrameKind, payload: bytes, *, is_simulated: bool = False) -> None:
+        await self._frames.put(Frame(self._clock(), self._name, kind, payload, is_simulated=is_simulated))
+
+
+class RestPrevoutFetcher:
+    """Asks a backend's REST what a transaction spends; the answer goes where the frames go.
+
+    A bare backend serves `/api/v1` only, one behind nginx or with Esplora has transactions under `/api`:
+    which of them answers is found by asking, and remembered.
+
+    Args:
+        base_url: scheme, host and port, such as `http://localhost:8999`; None: follows the link's URL.
+        link: whose backend is asked.
+        name: of the source.
+        frames: where the answers go.
+        clock: Unix microseconds.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None,
+        link: MempoolSpaceLink,
+        name: str,
+        frames: Channel[Frame],
+        clock: Callable[[], UnixMicros],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._base_url = base_url
+        self._link = link
+        self._name = name
+        self._frames = frames
+        self._clock = clock
+        self._sleep = sleep
+        self._prefixes = ["/api/v1", "/api"]
+        self._slots = asyncio.Semaphore(REST_CONCURRENCY)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._session: aiohttp.ClientSession | None = None
+        self.refused_count = 0
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Keep a session open until cancelled."""
+        timeout = aiohttp.ClientTimeout(total=REST_TIMEOUT_S)
+        async with aiohttp.ClientSession(timeout=timeout, raise_for_status=False) as session:
+            self._session = session
+            ready()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+                self._session = None
+
+    def fetch_prevouts(self, txid: Txid) -> None:
+        """Ask in the background. Beyond `REST_BACKLOG` nothing is asked: the signal goes out as unknown."""
+        if len(self._tasks) >= REST_BACKLOG:
+            self.refused_count += 1
+            return
+        task = asyncio.create_task(self._fetch(txid), name=f"prevouts-{txid[:8]}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _fetch(self, txid: Txid) -> None:
+        path, status, payload = "", 0, b""
+        async with self._slots:
+            for attempt in range(REST_TRIES):
+                if attempt > 0:
+                    await self._sleep(_RETRY_PAUSE_S * 2**attempt)
+                path, status, payload = await self._ask_each_prefix(txid)
+                if status in (_HTTP_OK, _HTTP_NOT_FOUND):
+                    break
+        await self._frames.put(Frame(self._clock(), self._name, FrameKind.ANSWERED, payload, path, status))
+
+    async def _ask_each_prefix(self, txid: Txid) -> tuple[str, int, bytes]:
+        """Ask under the prefix that answered last, then under the other when that has no such route."""
+        path, status, payload = "", 0, b""
+        for prefix in tuple(self._prefixes):
+            path = f"{prefix}/tx/{txid}"
+            status, payload = await self._get(path)
+            if status == _HTTP_OK and self._prefixes[0] != prefix:
+                self._prefixes.sort(key=lambda known: known != prefix)
+            if status != _HTTP_NOT_FOUND:
+                break
+        return path, status, payload
+
+    async def _get(self, path: str) -> tuple[int, bytes]:
+        base_url = self._base_url or rest_base_of(self._link.connected_url)
+        if base_url is None or self._session is None:
+            return 0, b"no backend is connected"
+        try:
+            async with self._session.get(base_url + path) as response:
+                return response.status, await response.read()
+        except TimeoutError:
+            return 0, f"no answer from {base_url} within {REST_TIMEOUT_S:g} s".encode()
+        except (aiohttp.ClientError, OSError) as error:
+            return 0, f"no answer from {base_url}: {_describe(error)}".encode()
+
+
+def rest_base_of(websocket_url: str | None) -> str | None:
+    """Return where the REST of a websocket's backend is: same host and port, http for ws."""
+    if websocket_url is None:
+        return None
+    parts = urlsplit(websocket_url)
+    scheme = "https" if parts.scheme == "wss" else "http"
+    return urlunsplit((scheme, parts.netloc, "", "", ""))
+
+
+async def probe(url: str, timeout_s: float = _OPEN_TIMEOUT_S) -> str | None:
+    """Try to open a websocket; return None when that works, else why not."""
+    try:
+        async with connect(url, open_timeout=timeout_s, close_timeout=_CLOSE_TIMEOUT_S, compression=None):
+            return None
+    except (OSError, InvalidHandshake, InvalidURI, ConnectionClosed, TimeoutError, EOFError) as error:
+        return _describe(error)
+
+
+def _is_simulated(connection: ClientConnection) -> bool:
+    return connection.response is not None and SIMULATED_HEADER in connection.response.headers
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason}"
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
