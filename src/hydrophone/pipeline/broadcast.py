@@ -130,7 +130,8 @@ def _log_whale(signal: Signal) -> None:
     """Log the quickstart's line: people grep for it."""
     flow = signal.flow
     log.info(
-        f"🐋 WHALE ALERT: {btc_from_sats(signal.gross_sat):.2f} BTC - TX: {signal.txid}",
+        f"🐋 WHALE ALERT: {btc_from_sats(signal.gross_sat):.2f} BTC - TX: {signal.txid}",  # noqa: G004 -- its words
+        kind="whale_alert",
         flow=flow.flow_type,
         moved_btc=round(btc_from_sats(flow.moved_sat), 2),
         fee_rate_sat_vb=None if signal.fee_rate_sat_vb is None else round(signal.fee_rate_sat_vb, 2),

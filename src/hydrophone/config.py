@@ -1,0 +1,351 @@
+"""The settings table: from it come the TOML file, the environment, the flags, `--help` and docs/config.md.
+
+Later beats earlier: defaults, hydrophone.toml, HYDROPHONE_SECTION__KEY, flags.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from hydrophone.errors import ConfigError
+
+T = TypeVar("T")
+
+DEFAULT_FILE: Final = Path("hydrophone.toml")
+ENVIRONMENT_PREFIX: Final = "HYDROPHONE_"
+RECORDING_SCHEME: Final = "recording:"
+_LOG_LEVEL_ALIAS: Final = "LOG_LEVEL"
+"""The quickstart's variable; HYDROPHONE_LOG__LEVEL beats it."""
+_MAX_PORT: Final = 65_535
+
+
+def _text(raw: object) -> str:
+    if not isinstance(raw, str) or not raw.strip():
+        raise ValueError("a text")
+    return raw.strip()
+
+
+def _optional_text(raw: object) -> str | None:
+    return None if raw in (None, "") else _text(raw)
+
+
+def _choice(*allowed: str) -> Callable[[object], str]:
+    def parse(raw: object) -> str:
+        if raw not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)}")
+        return str(raw)
+
+    return parse
+
+
+def _level(raw: object) -> str:
+    return _choice("DEBUG", "INFO", "WARNING", "ERROR")(str(raw).upper())
+
+
+def _whole(low: int, high: int) -> Callable[[object], int]:
+    def parse(raw: object) -> int:
+        try:
+            number = int(raw) if isinstance(raw, str) else raw
+        except ValueError:
+            number = None
+        if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return number
+
+    return parse
+
+
+def _threshold(raw: object) -> Decimal:
+    try:
+        amount = Decimal(str(raw))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if isinstance(raw, bool) or not amount.is_finite() or not 0 < amount <= 21_000_000:  # noqa: PLR2004 -- all there is
+        raise ValueError("an amount in BTC above 0, such as 100")
+    if amount.as_tuple().exponent < -8:  # type: ignore[operator] # noqa: PLR2004 -- finite: an int; one satoshi
+        raise ValueError("an amount of whole satoshis (eight decimals)")
+    return amount
+
+
+def _path(raw: object) -> Path:
+    return Path(_text(str(raw) if isinstance(raw, Path) else raw)).expanduser()
+
+
+def _source(raw: object) -> str:
+    url = _text(raw)
+    if url.startswith(RECORDING_SCHEME) and len(url) > len(RECORDING_SCHEME):
+        return url
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError("ws://host:port/..., wss://host/... or recording:FILE")
+    return url
+
+
+def _rest_url(raw: object) -> str | None:
+    if raw in (None, ""):
+        return None
+    parts = urlsplit(_text(raw))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("http://host:port or https://host")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _many(parse: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
+    def parse_all(raw: object) -> tuple[T, ...]:
+        items = raw.split(",") if isinstance(raw, str) else raw
+        if not isinstance(items, (list, tuple)):
+            raise ValueError("a list")  # noqa: TRY004 -- every parser raises ValueError
+        return tuple(parse(item) for item in items if item != "")
+
+    return parse_all
+
+
+def _setting(default: Any, parse: Callable[[object], object], text: str) -> Any:  # noqa: ANN401 -- a field of any type
+    return field(default=default, metadata={"parse": parse, "help": text})
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """Who tells us."""
+
+    urls: tuple[str, ...] = _setting(
+        (),
+        _many(_source),
+        "Where to listen, tried in turn; none: ws://localhost:8999/api/v1/ws if it answers.",
+    )
+    rest_url: str | None = _setting(
+        None,
+        _rest_url,
+        "REST of the backend (scheme, host, port); none: same host and port as the websocket.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WhaleSettings:
+    """What counts as a whale."""
+
+    threshold_btc: Decimal = _setting(
+        Decimal(100), _threshold, "A transaction whose outputs sum to more than this many BTC is a whale."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSettings:
+    """Who is who."""
+
+    paths: tuple[Path, ...] = _setting((), _many(_path), "Label files (CSV) added to the bundled set.")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where history is kept."""
+
+    path: Path = _setting(Path("data/mempool_predictions.db"), _path, "The DuckDB file.")
+    memory_limit_mb: int = _setting(96, _whole(32, 4096), "What DuckDB may use, in MB.")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """The alert websocket."""
+
+    host: str = _setting("localhost", _text, "Address to bind; localhost is 127.0.0.1 and ::1.")
+    port: int = _setting(8765, _whole(0, _MAX_PORT), "Port; 0 takes a free one.")
+    max_clients: int = _setting(10_000, _whole(1, 1_000_000), "Further clients are refused.")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """The status endpoints and the page."""
+
+    host: str = _setting("localhost", _text, "Address to bind; localhost is 127.0.0.1 and ::1.")
+    port: int = _setting(8000, _whole(0, _MAX_PORT), "Port; 0 takes a free one.")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorSettings:
+    """The backend of `hydrophone demo`."""
+
+    port: int = _setting(8999, _whole(0, _MAX_PORT), "Port; a busy one is replaced by a free one, and said.")
+
+
+@dataclass(frozen=True, slots=True)
+class ExplorerSettings:
+    """Links to transactions."""
+
+    url: str | None = _setting(
+        "https://mempool.space/tx/",
+        _optional_text,
+        "Your own explorer; the txid is appended. Empty: no links.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """Logs, on stderr."""
+
+    level: str = _setting("INFO", _level, "DEBUG, INFO, WARNING or ERROR. LOG_LEVEL works too.")
+    format: str = _setting("auto", _choice("auto", "human", "json"), "human or json; auto is human.")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """The process."""
+
+    drain_s: int = _setting(10, _whole(1, 300), "How long an orderly stop may take, in seconds.")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set."""
+
+    network: str = _setting(
+        "mainnet",
+        _choice("mainnet", "testnet4", "signet", "regtest"),
+        "Which chain: decides how scripts are spelled as addresses.",
+    )
+    source: SourceSettings = field(default_factory=SourceSettings)
+    whale: WhaleSettings = field(default_factory=WhaleSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
+    simulator: SimulatorSettings = field(default_factory=SimulatorSettings)
+    explorer: ExplorerSettings = field(default_factory=ExplorerSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    service: ServiceSettings = field(default_factory=ServiceSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One row of the table.
+
+    Attributes:
+        key: `section.name`, as in the TOML file.
+        default: its value when nobody says anything.
+        text: what it does.
+        parse: raw value to value; raises ValueError that says what was expected.
+    """
+
+    key: str
+    default: object
+    text: str
+    parse: Callable[[object], object]
+
+    @property
+    def variable(self) -> str:
+        """Its name in the environment."""
+        return ENVIRONMENT_PREFIX + self.key.replace(".", "__").upper()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """Settings, and who set them.
+
+    Attributes:
+        settings: the result.
+        origins: for each key that is not a default, where it came from.
+    """
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def _rows(section: Any, prefix: str = "") -> Iterator[SettingRow]:  # noqa: ANN401 -- any of the dataclasses above
+    for entry in fields(section):
+        value = getattr(section, entry.name)
+        if is_dataclass(value):
+            yield from _rows(value, f"{prefix}{entry.name}.")
+        else:
+            yield SettingRow(prefix + entry.name, value, entry.metadata["help"], entry.metadata["parse"])
+
+
+TABLE: Final[Mapping[str, SettingRow]] = {row.key: row for row in _rows(Settings())}
+"""Every setting by its key."""
+
+
+def load_settings(
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    flags: Mapping[str, object] | None = None,
+) -> LoadedSettings:
+    """Return the settings from all places.
+
+    Args:
+        file: a TOML file that must exist; None: hydrophone.toml if it is there.
+        environment: variables.
+        flags: values from the command line by key.
+
+    Raises:
+        ConfigError: a key is unknown, a value malformed, or the file cannot be read.
+    """
+    settings, origins = Settings(), {}
+    raw: list[tuple[str, object, str]] = [
+        *_from_file(file),
+        *_from_environment(environment),
+        *((key, value, "command line") for key, value in (flags or {}).items()),
+    ]
+    for key, value, origin in raw:
+        try:
+            parsed = TABLE[key].parse(value)
+        except ValueError as error:
+            raise ConfigError(f"{key} ({origin}): expected {error}, found {value!r}") from error
+        settings = _with(settings, key, parsed)
+        origins[key] = origin
+    return LoadedSettings(settings, origins)
+
+
+def value_of(settings: Settings, key: str) -> object:
+    """Return the value of a key of the table."""
+    value: object = settings
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _with(settings: Settings, key: str, value: object) -> Settings:
+    section, _, name = key.rpartition(".")
+    if not section:
+        return replace(settings, **{name: value})  # type: ignore[arg-type] # the table's parser made it
+    return replace(settings, **{section: replace(getattr(settings, section), **{name: value})})
+
+
+def _from_file(file: Path | None) -> Iterator[tuple[str, object, str]]:
+    path = file or DEFAULT_FILE
+    if file is None and not path.exists():
+        return
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the settings file {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    for name, value in document.items():
+        if isinstance(value, dict):
+            for inner, setting in value.items():
+                yield _known(f"{name}.{inner}", str(path)), setting, str(path)
+        else:
+            yield _known(name, str(path)), value, str(path)
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
+    if environment.get(_LOG_LEVEL_ALIAS):
+        yield "log.level", environment[_LOG_LEVEL_ALIAS], _LOG_LEVEL_ALIAS
+    for variable, value in environment.items():
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+            yield _known(key, variable), value, variable
+
+
+def _known(key: str, origin: str) -> str:
+    if key in TABLE:
+        return key
+    near = difflib.get_close_matches(key, TABLE, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(TABLE)}"
+    raise ConfigError(f"{origin}: there is no setting {key!r}{hint}")
