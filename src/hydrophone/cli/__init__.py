@@ -1,1 +1,45 @@
-"""The command line."""
+"""The command line: results on stdout, logs on stderr, errors as one line and an exit code."""
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+from hydrophone import __version__
+from hydrophone.cli import configuration, database, labels, replay, service, status
+from hydrophone.cli.flags import load
+from hydrophone.errors import ExitCode, HydrophoneError
+from hydrophone.runtime.telemetry import configure_logging
+
+_COMMANDS = (service, replay, status, labels, database, configuration)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="hydrophone", description="Hears Bitcoin whales before they surface."
+    )
+    parser.add_argument("--version", action="version", version=f"hydrophone {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in _COMMANDS:
+        module.add_commands(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit code."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        loaded = load(arguments)
+        configure_logging(loaded.settings.log.level, loaded.settings.log.format)
+        return int(arguments.command(arguments, loaded))
+    except HydrophoneError as error:
+        print(f"hydrophone: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output has seen enough
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.STOPPED
+    except KeyboardInterrupt:
+        return ExitCode.STOPPED

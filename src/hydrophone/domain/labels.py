@@ -4,6 +4,7 @@ A label is a claim, not a fact: it carries its source, date and confidence where
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -75,14 +76,22 @@ class Label:
 
 
 class LabelBook:
-    """All claims, by script. Immutable; a lookup is one dict access (70-270 ns)."""
+    """All claims, by script. Immutable; a lookup is one dict access (70-270 ns).
+
+    The same claims make the same book, in whatever order they come: `version` names its content, and each
+    lookup gives the claims in one order.
+
+    Attributes:
+        version: hash of all fields of all claims (16 hex digits).
+    """
 
     def __init__(self, labels: Iterable[Label] = ()) -> None:
+        claims = {_canonical_text(label): label for label in labels}  # a claim said twice is one claim
         by_script: dict[bytes, tuple[Label, ...]] = {}
-        for label in dict.fromkeys(labels):  # a claim said twice is one claim
+        for _, label in sorted(claims.items()):
             by_script[label.script] = (*by_script.get(label.script, ()), label)
         self._by_script = by_script
-        self.version = _content_hash(self)
+        self.version = hashlib.sha256("\n".join(sorted(claims)).encode()).hexdigest()[:16]
 
     def __len__(self) -> int:
         """Number of claims."""
@@ -102,31 +111,30 @@ class LabelBook:
         return self._by_script.get(script, ())
 
     def entity_of(self, script: bytes) -> Entity | None:
-        """Return the entity that all claims on a script agree on; None without claims or on a conflict."""
+        """Return the entity that all claims on a script agree on; None without claims or on a conflict.
+
+        Where they write its name or kind differently, the most confident claim is followed.
+        """
         claims = self.lookup(script)
         if not claims or self.is_disputed(script):
             return None
-        return claims[0].entity
+        return max(claims, key=lambda claim: claim.confidence).entity
 
     def is_disputed(self, script: bytes) -> bool:
         """Whether the claims on a script name more than one entity: it then gives no direction."""
         return len({label.entity.key for label in self.lookup(script)}) > 1
 
 
-def _content_hash(labels: Iterable[Label]) -> str:
-    """Return a version that depends on the claims alone, not on their order (16 hex digits)."""
-    lines = sorted(
-        "|".join(
-            (
-                label.script.hex(),
-                label.entity.key,
-                label.entity.kind,
-                label.role,
-                label.source,
-                f"{label.confidence:.6f}",
-                label.as_of.isoformat() if label.as_of else "",
-            )
+def _canonical_text(label: Label) -> str:
+    """Return all fields of a claim in one line: two claims with the same text are the same claim."""
+    return json.dumps(
+        (
+            label.script.hex(),
+            label.entity.name,
+            label.entity.kind,
+            label.role,
+            label.source,
+            float(label.confidence),  # 1 and 1.0 are the same confidence
+            label.as_of and label.as_of.isoformat(),
         )
-        for label in labels
     )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

@@ -115,7 +115,7 @@ class Recorder:
             self.signal_count += 1
             signal = effect.signal
             self._handovers.append(Handover(signal.prediction_id, signal.detected_at, self._clock()))
-            _log_whale(signal)
+            log_whale(signal)
         elif isinstance(effect, RecordOutcome):
             outcome = effect.outcome
             log.info("outcome", status=outcome.status, txid=outcome.txid, height=outcome.confirmation_height)
@@ -126,7 +126,7 @@ class Recorder:
             self._handovers = []
 
 
-def _log_whale(signal: Signal) -> None:
+def log_whale(signal: Signal) -> None:
     """Log the quickstart's line: people grep for it."""
     flow = signal.flow
     log.info(

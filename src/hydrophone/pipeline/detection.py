@@ -1,7 +1,7 @@
 """Frames in, effects out: what a live run and a replay share."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from hydrophone.domain.events import Effect, FetchPrevouts, TimePassed
 from hydrophone.domain.tracker import Tracker
@@ -38,7 +38,7 @@ class Detection:
         tracker: the core.
         fetcher: asked for missing prevouts.
         clock: now; only used when nothing is heard.
-        on_frame: told each frame before it is decoded: a recorder, the state of the connection.
+        on_frame: told each frame before it is decoded: the state of the connection, a tee to a recording.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Detection:
         tracker: Tracker,
         fetcher: PrevoutFetcher,
         clock: Clock,
-        on_frame: Callable[[Frame], None] = lambda _frame: None,
+        on_frame: Callable[[Frame], Awaitable[None]],
     ) -> None:
         self._frames = frames
         self._effects = effects
@@ -59,7 +59,6 @@ class Detection:
         self._fetcher = fetcher
         self._clock = clock
         self._on_frame = on_frame
-        self.frame_count = 0
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Work until the frames are closed and drained."""
@@ -74,8 +73,7 @@ class Detection:
             if not frames:
                 return
             for frame in frames:
-                self.frame_count += 1
-                self._on_frame(frame)
+                await self._on_frame(frame)
                 await self._pass_on(detect_frame(frame, self._decoder, self._tracker))
 
     def drain(self) -> None:

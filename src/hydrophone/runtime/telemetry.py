@@ -2,22 +2,20 @@
 
 import logging
 import sys
-from typing import Any, Literal, TextIO
+from typing import Any, Final, TextIO
 
 import structlog
 
-LogFormat = Literal["auto", "human", "json"]
-
-_LIBRARY_LEVEL = logging.WARNING
+_LIBRARY_LEVEL: Final = logging.WARNING
 """# chosen: libraries log each connection at INFO; we say ourselves what matters of that."""
 
 
-def configure_logging(level: str, log_format: LogFormat, stream: TextIO | None = None) -> None:
+def configure_logging(level: str, log_format: str, stream: TextIO | None = None) -> None:
     """Send all logs, the libraries' too, to one stream in one form.
 
     Args:
         level: DEBUG, INFO, WARNING or ERROR.
-        log_format: `auto` is human.
+        log_format: json, or human (auto is human).
         stream: stderr unless told.
     """
     out = stream or sys.stderr

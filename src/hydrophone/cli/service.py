@@ -1,0 +1,89 @@
+"""run, demo, record: what goes on until somebody stops it."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from hydrophone.bootstrap import Addresses, find_source, make_supervisor, run_demo, run_record, run_service
+from hydrophone.cli.flags import Commands, add_command
+from hydrophone.config import LoadedSettings, Settings
+from hydrophone.errors import ExitCode
+from hydrophone.runtime.supervisor import Supervisor
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands of this module."""
+    add_command(commands, "run", "listen, detect, store and publish", _run)
+    demo = add_command(commands, "demo", "the whole service on a recorded, simulated mempool", _demo)
+    demo.add_argument(
+        "--recording", type=Path, metavar="FILE", help="play this instead of the bundled excerpt"
+    )
+    record = add_command(commands, "record", "write what a source says into a file", _record)
+    record.add_argument("file", type=Path, metavar="FILE")
+
+
+def _run(_arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
+    settings = loaded.settings
+
+    async def work(supervisor: Supervisor) -> None:
+        await run_service(settings, await find_source(settings), supervisor)
+
+    return _until_stopped(settings, work)
+
+
+def _demo(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
+    settings = loaded.settings
+
+    async def work(supervisor: Supervisor) -> None:
+        await run_demo(settings, arguments.recording, supervisor, _greet)
+
+    return _until_stopped(settings, work)
+
+
+def _record(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
+    settings = loaded.settings
+
+    async def work(supervisor: Supervisor) -> None:
+        await run_record(settings, await find_source(settings), arguments.file, supervisor)
+
+    return _until_stopped(settings, work)
+
+
+def _greet(addresses: Addresses) -> None:
+    print(
+        f"""
+  Hydrophone is listening to a SIMULATED mempool: nothing below is real.
+
+    page      {addresses.page_url}
+    alerts    {addresses.alerts_url}   (websocket)
+    source    {", ".join(addresses.source_urls)}
+
+  The first whale comes within seconds. Ctrl-C stops it.
+""",
+        file=sys.stderr,
+    )
+
+
+def _until_stopped(settings: Settings, work: Callable[[Supervisor], Coroutine[Any, Any, None]]) -> int:
+    """Run until it ends or a signal asks for an orderly end; a second signal kills."""
+
+    async def run() -> None:
+        supervisor = make_supervisor(settings)
+        loop = asyncio.get_running_loop()
+        task = asyncio.create_task(work(supervisor))
+
+        def stop(number: signal.Signals) -> None:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+            supervisor.stop()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop, number)
+        await task
+
+    asyncio.run(run())
+    return ExitCode.STOPPED

@@ -1,0 +1,192 @@
+"""Which outputs are change: coins that go back to whoever sent them.
+
+**Sources**: M. Möser and A. Narayanan, Resurrecting Address Clustering in Bitcoin, Financial Cryptography
+2022: precision and coverage of the votes on 35.3 million transactions with known change.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from hydrophone.domain.script import ScriptType, classify_script
+from hydrophone.domain.transaction import Output
+
+RETURNED: Final = 0.995
+"""Probability that an output to the sender's own script is change.
+
+# chosen: near certain; the rest are payments inside a transaction of several owners.
+"""
+LIKELY: Final = 0.5
+"""A claim above it is more likely true than false: from here on a sender counts as known."""
+
+# chosen: guesses of how often a transaction has no change, by its number of spendable outputs.
+_NO_CHANGE_TWO_OUTPUTS: Final = 0.10
+_NO_CHANGE_MORE_OUTPUTS: Final = 0.15
+# chosen: an exchange returns change to scripts we know, so an unknown output is rarely its change.
+_NO_CHANGE_KNOWN_SENDER: Final = 0.85
+
+# chosen: votes overlap; counting each in full would make two that say the same near certain.
+_VOTE_DISCOUNT: Final = 0.7
+
+_ROUND_WEIGHTS: Final = (
+    (10_000_000, 5.36),
+    (1_000_000, 3.75),
+    (100_000, 3.99),
+    (10_000, 4.30),
+    (1_000, 4.22),
+    (100, 3.68),
+)
+"""Round unit in satoshis, largest first, and the weight of its vote. Sources: as the module."""
+_OPTIMAL_CHANGE_WEIGHT: Final = 2.45
+_SCRIPT_TYPE_WEIGHT: Final = 2.05
+
+_NOBODYS: Final = (ScriptType.OP_RETURN, ScriptType.ANCHOR)
+"""Nobody can spend the one, anybody the other: neither takes change."""
+
+
+class ChangeVote(StrEnum):
+    """What speaks for an output being change.
+
+    A fourth, "the only script never seen before", needs a history of all scripts, which we have not.
+    """
+
+    ROUND_PAYMENT = "round_payment"
+    """All the others are round amounts, and this is not."""
+    OPTIMAL_CHANGE = "optimal_change"
+    """Smaller than the smallest input, which would else have been left out."""
+    SCRIPT_TYPE = "script_type"
+    """Has the script type that all inputs have."""
+
+
+@dataclass(frozen=True, slots=True)
+class FiredVote:
+    """A vote that exactly one output qualified for.
+
+    Attributes:
+        vote: which.
+        output_index: the output it speaks for.
+        weight: natural logarithm of the likelihood ratio.
+    """
+
+    vote: ChangeVote
+    output_index: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeEstimate:
+    """What is change, and why.
+
+    Attributes:
+        probabilities: that output j is change, for each output.
+        votes: those that fired.
+        returned: indices of the outputs that pay a script of the sender: they outdo every vote.
+    """
+
+    probabilities: tuple[float, ...]
+    votes: tuple[FiredVote, ...]
+    returned: tuple[int, ...]
+
+
+def estimate_change(
+    prevouts: Sequence[Output],
+    outputs: Sequence[Output],
+    *,
+    sender: str | None,
+    receivers: Sequence[Mapping[str, float]],
+) -> ChangeEstimate:
+    """Return the probability of each output to be change.
+
+    Coins that visibly go back settle the matter: each output that pays the script of an input, or a script
+    labelled to the known sender, is change with `RETURNED` (there may be several), and little room is left
+    for change elsewhere. Else the votes decide, against the prior probability that there is no change.
+
+    Args:
+        prevouts: what the inputs spend, all of it.
+        outputs: of the transaction.
+        sender: key of the exchange that sends, when it is `LIKELY`; None otherwise.
+        receivers: for each output the probability, by entity key, that it belongs to that exchange.
+    """
+    types = [classify_script(output.script) for output in outputs]
+    candidates = [
+        index for index, output in enumerate(outputs) if output.value_sat > 0 and types[index] not in _NOBODYS
+    ]
+    votes = tuple(_fired_votes(prevouts, outputs, types, candidates, is_sender_known=sender is not None))
+    no_change = _prior_no_change(len(candidates), is_sender_known=sender is not None)
+
+    support = dict.fromkeys(candidates, 0.0)
+    for fired in votes:
+        support[fired.output_index] += fired.weight
+    weights = {
+        index: (1 - no_change)
+        / len(candidates)
+        * math.exp(_VOTE_DISCOUNT * support[index])
+        * (1 - _highest_claim(receivers[index], besides=sender))
+        for index in candidates
+    }
+    total = no_change + math.fsum(weights.values())
+
+    own_scripts = {prevout.script for prevout in prevouts}
+    returned = tuple(
+        index
+        for index in candidates
+        if outputs[index].script in own_scripts
+        or (sender is not None and receivers[index].get(sender, 0.0) > LIKELY)
+    )
+    elsewhere = 1 - RETURNED if returned else 1.0
+    probabilities = [0.0] * len(outputs)
+    for index, weight in weights.items():
+        probabilities[index] = weight / total * elsewhere
+    for index in returned:
+        probabilities[index] = RETURNED
+    return ChangeEstimate(tuple(probabilities), votes, returned)
+
+
+def _prior_no_change(candidate_count: int, *, is_sender_known: bool) -> float:
+    """Return the probability that nothing is change, before any vote."""
+    if candidate_count <= 1:
+        return 1.0
+    if is_sender_known:
+        return _NO_CHANGE_KNOWN_SENDER
+    return _NO_CHANGE_TWO_OUTPUTS if candidate_count == 2 else _NO_CHANGE_MORE_OUTPUTS  # noqa: PLR2004 - named
+
+
+def _highest_claim(claims: Mapping[str, float], *, besides: str | None) -> float:
+    """Return the highest probability that an output belongs to an exchange other than the sender."""
+    return max((share for key, share in claims.items() if key != besides), default=0.0)
+
+
+def _fired_votes(
+    prevouts: Sequence[Output],
+    outputs: Sequence[Output],
+    types: Sequence[ScriptType],
+    candidates: Sequence[int],
+    *,
+    is_sender_known: bool,
+) -> Iterator[FiredVote]:
+    """Yield each vote that exactly one output qualifies for; with one output there is nothing to vote on."""
+    if len(candidates) <= 1:
+        return
+    for unit_sat, weight in _ROUND_WEIGHTS:
+        # Only an output whose fellows are all round qualifies; with two odd amounts none does.
+        odd = _only([index for index in candidates if outputs[index].value_sat % unit_sat])
+        if odd is not None:
+            yield FiredVote(ChangeVote.ROUND_PAYMENT, odd, weight)
+            break
+    if not is_sender_known:  # an exchange picks coins for many customers, not for one payment
+        smallest_sat = min(prevout.value_sat for prevout in prevouts)
+        small = _only([index for index in candidates if outputs[index].value_sat < smallest_sat])
+        if small is not None:
+            yield FiredVote(ChangeVote.OPTIMAL_CHANGE, small, _OPTIMAL_CHANGE_WEIGHT)
+    input_types = {classify_script(script) for script in {prevout.script for prevout in prevouts}}
+    if len(input_types) == 1 and ScriptType.UNKNOWN not in input_types:  # unknown is no common type
+        alike = _only([index for index in candidates if types[index] in input_types])
+        if alike is not None:
+            yield FiredVote(ChangeVote.SCRIPT_TYPE, alike, _SCRIPT_TYPE_WEIGHT)
+
+
+def _only(indices: Sequence[int]) -> int | None:
+    """Return the one index there is; None for none or several."""
+    return indices[0] if len(indices) == 1 else None
