@@ -1,0 +1,404 @@
+"""The core: every order of events, and what it must never do."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TypeVar
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hydrophone.domain.events import (
+    AmendSignal,
+    BlockConnected,
+    Effect,
+    Event,
+    FetchPrevouts,
+    GapFound,
+    GapReason,
+    MarkDoubt,
+    NoteSuccessor,
+    PrevoutsResolved,
+    PrevoutsUnavailable,
+    RaiseSignal,
+    RecordGap,
+    RecordOutcome,
+    ReopenPrediction,
+    Replaced,
+    Source,
+    TimePassed,
+    TransactionSeen,
+    TransactionsLeft,
+)
+from hydrophone.domain.labels import Entity, EntityKind, Label, LabelBook, Role
+from hydrophone.domain.outcome import Status
+from hydrophone.domain.script import Network
+from hydrophone.domain.signal import prediction_id_of
+from hydrophone.domain.tracker import PREVOUT_PATIENCE_MICROS, REORG_DEPTH, Tracker
+from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
+from hydrophone.domain.units import Height, Sats, Txid, UnixMicros, WeightUnits
+
+T = TypeVar("T")
+SOURCE = Source("mempool.space")
+BTC = 100_000_000
+T0 = UnixMicros(1_700_000_000_000_000)
+EXCHANGE_SCRIPT = b"\x00\x14" + b"\xee" * 20
+
+
+def txid(name: str) -> Txid:
+    return Txid(name.encode().hex().ljust(64, "0"))
+
+
+def script(name: str) -> bytes:
+    return b"\x00\x14" + name.encode().ljust(20, b"\x00")
+
+
+def output(name: str, btc: float) -> Output:
+    return Output(script(name), Sats(round(btc * BTC)))
+
+
+def whale(
+    name: str, *, payee: str = "payee", btc: float = 150, rate: int = 10, has_prevouts: bool = True
+) -> Transaction:
+    fee_sat = 200 * rate
+    prevout = Output(script("payer"), Sats(round(btc * BTC) + 10 * BTC + fee_sat)) if has_prevouts else None
+    return Transaction(
+        txid=txid(name),
+        inputs=(Input(OutPoint(txid("coin"), 0), 0xFFFFFFFD, prevout),),
+        outputs=(output(payee, btc), output("payer", 10)),
+        weight_wu=WeightUnits(800),
+        fee_sat=Sats(fee_sat),
+    )
+
+
+def tracker(book: LabelBook | None = None) -> Tracker:
+    return Tracker(network=Network.MAINNET, book=book or LabelBook())
+
+
+def seen(transaction: Transaction, at: int = 0) -> TransactionSeen:
+    return TransactionSeen(later(at), SOURCE, transaction)
+
+
+def later(micros: int) -> UnixMicros:
+    return UnixMicros(T0 + micros)
+
+
+def block(height: int, *mined: str, at: int = 5_000_000) -> BlockConnected:
+    return BlockConnected(
+        later(at), Height(height), f"block{height}", f"block{height - 1}", tuple(map(txid, mined))
+    )
+
+
+def replaced(name: str, by: str, successor: Transaction | None, at: int = 2_000_000) -> Replaced:
+    return Replaced(later(at), SOURCE, txid(name), txid(by), successor)
+
+
+def play(core: Tracker, *events: Event) -> list[Effect]:
+    return [effect for event in events for effect in core.step(event)]
+
+
+def only(effects: Sequence[Effect], kind: type[T]) -> list[T]:
+    return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def test_a_whale_is_signalled_when_it_is_announced() -> None:
+    (effect,) = tracker().step(seen(whale("a")))
+    assert isinstance(effect, RaiseSignal)
+    signal = effect.signal
+    assert effect.at == signal.detected_at == signal.seen_at == T0
+    assert signal.prediction_id == prediction_id_of(Network.MAINNET, txid("a"))
+    assert signal.gross_sat == 160 * BTC
+    assert signal.fee_rate_sat_vb == 10
+    assert signal.payees == (output("payee", 150),)
+    assert not signal.was_modified
+
+
+def test_a_whale_announced_again_is_not_signalled_again() -> None:
+    core = tracker()
+    play(core, seen(whale("a")))
+    assert play(core, seen(whale("a"), 1), seen(whale("a"), 2)) == []
+
+
+def test_a_coinbase_is_no_whale() -> None:
+    coinbase = Transaction(txid("cb"), (Input(None, 0),), (output("miner", 200),), WeightUnits(400))
+    assert tracker().step(seen(coinbase)) == []
+
+
+def test_missing_prevouts_are_asked_for_and_waited_for() -> None:
+    core = tracker()
+    assert play(core, seen(whale("a", has_prevouts=False))) == [FetchPrevouts(txid("a"))]
+    assert core.next_deadline == later(PREVOUT_PATIENCE_MICROS)
+    prevout = whale("a").inputs[0].prevout
+    assert prevout is not None
+    (effect,) = play(core, PrevoutsResolved(later(300_000), txid("a"), (prevout,)))
+    assert isinstance(effect, RaiseSignal)
+    assert effect.at == later(300_000)
+    assert effect.signal.detected_at == T0
+    assert effect.signal.flow.reason == "no exchange label on either side"
+    assert core.next_deadline is None
+
+
+def test_a_signal_without_prevouts_goes_out_at_its_deadline_and_says_why() -> None:
+    core = tracker()
+    play(core, seen(whale("a", has_prevouts=False)))
+    assert play(core, TimePassed(later(PREVOUT_PATIENCE_MICROS - 1))) == []
+    (effect,) = play(core, TimePassed(later(9_000_000)))
+    assert isinstance(effect, RaiseSignal)
+    assert effect.at == later(PREVOUT_PATIENCE_MICROS), "dated at the deadline, whenever the clock was read"
+    assert effect.signal.flow.flow_type == "unknown"
+    assert "inputs unknown" in (effect.signal.flow.reason or "")
+    assert "did not come within a second" in (effect.signal.flow.reason or "")
+
+
+def test_any_later_event_is_a_tick_too() -> None:
+    core = tracker()
+    play(core, seen(whale("a", has_prevouts=False)))
+    effects = play(core, seen(whale("b"), 2_000_000))
+    assert [raised.signal.txid for raised in only(effects, RaiseSignal)] == [txid("a"), txid("b")]
+
+
+def test_prevouts_that_come_late_amend_the_signal() -> None:
+    book = LabelBook([Label(script("payer"), Entity("Kraken", EntityKind.EXCHANGE), Role.HOT, "list", 0.97)])
+    core = tracker(book)
+    play(core, seen(whale("a", has_prevouts=False)), TimePassed(later(2_000_000)))
+    prevout = whale("a").inputs[0].prevout
+    assert prevout is not None
+    (effect,) = play(core, PrevoutsResolved(later(3_000_000), txid("a"), (prevout,)))
+    assert isinstance(effect, AmendSignal)
+    assert effect.signal.flow.flow_type == "outflow"
+    assert effect.signal.flow.sender == "Kraken"
+    assert play(core, PrevoutsResolved(later(4_000_000), txid("a"), (prevout,))) == [], "amended once"
+
+
+def test_prevouts_that_do_not_fit_are_not_believed() -> None:
+    core = tracker()
+    play(core, seen(whale("a", has_prevouts=False)))
+    (effect,) = play(core, PrevoutsResolved(later(1), txid("a"), (output("payer", 1), output("x", 1))))
+    assert isinstance(effect, RaiseSignal)
+    assert "expected 1 prevouts" in (effect.signal.flow.reason or "")
+
+
+def test_a_source_that_cannot_tell_ends_the_waiting_at_once() -> None:
+    core = tracker()
+    play(core, seen(whale("a", has_prevouts=False)))
+    (effect,) = play(core, PrevoutsUnavailable(later(10), txid("a"), "the backend answered 500"))
+    assert isinstance(effect, RaiseSignal)
+    assert "the backend answered 500" in (effect.signal.flow.reason or "")
+
+
+def test_a_mined_whale_is_confirmed_once() -> None:
+    core = tracker()
+    play(core, seen(whale("a")))
+    (effect,) = play(core, block(800_000, "other", "a"))
+    assert isinstance(effect, RecordOutcome)
+    outcome = effect.outcome
+    assert (outcome.status, outcome.confirmation_height) == (Status.CONFIRMED, 800_000)
+    assert outcome.detected_at == T0
+    assert play(core, block(800_000, "a")) == []
+
+
+def test_a_fee_bump_continues_the_prediction() -> None:
+    core = tracker()
+    play(core, seen(whale("a", rate=10)))
+    bumped = whale("b", rate=30)
+    note, raised = play(core, replaced("a", "b", bumped), seen(bumped, 2_000_000))
+    assert note == NoteSuccessor(
+        later(2_000_000), prediction_id_of(Network.MAINNET, txid("a")), txid("a"), txid("b")
+    )
+    assert isinstance(raised, RaiseSignal)
+    signal = raised.signal
+    assert signal.prediction_id == prediction_id_of(Network.MAINNET, txid("a"))
+    assert signal.was_modified
+    assert signal.detected_at == T0
+    assert [(v.txid, v.fee_rate_sat_vb) for v in signal.history] == [(txid("a"), 10.0)]
+
+
+def test_old_pairs_that_repeat_change_nothing() -> None:
+    """mempool.space tells A->B, then B->C and again A->C."""
+    core = tracker()
+    b, c = whale("b", rate=20), whale("c", rate=30)
+    play(core, seen(whale("a")), replaced("a", "b", b), seen(b))
+    effects = play(core, replaced("b", "c", c), replaced("a", "c", c), seen(c))
+    assert [type(effect) for effect in effects] == [NoteSuccessor, RaiseSignal]
+    (raised,) = only(effects, RaiseSignal)
+    assert [version.txid for version in raised.signal.history] == [txid("a"), txid("b")]
+
+
+def test_a_double_spend_to_another_payee_ends_the_prediction_and_begins_another() -> None:
+    core = tracker()
+    play(core, seen(whale("a")))
+    thief = whale("b", payee="thief")
+    outcome, raised = play(core, replaced("a", "b", thief), seen(thief, 2_000_000))
+    assert isinstance(outcome, RecordOutcome)
+    assert (outcome.outcome.status, outcome.outcome.replaced_by) == (Status.REPLACED, txid("b"))
+    assert isinstance(raised, RaiseSignal)
+    assert raised.signal.prediction_id == prediction_id_of(Network.MAINNET, txid("b"))
+    assert not raised.signal.was_modified
+
+
+def test_a_successor_that_is_no_whale_ends_the_prediction() -> None:
+    core = tracker()
+    play(core, seen(whale("a")))
+    (effect,) = play(core, replaced("a", "b", None))
+    assert isinstance(effect, RecordOutcome)
+    assert effect.outcome.status is Status.REPLACED
+    assert play(core, TransactionsLeft(later(3_000_000), (txid("a"),)), block(1, "a")) == []
+
+
+def test_two_payments_merged_into_one_continue_one_and_end_the_other() -> None:
+    core = tracker()
+    play(core, seen(whale("a", payee="x")), seen(whale("b", payee="y")))
+    merged = whale("m", payee="x", btc=300)
+    effects = play(core, replaced("a", "m", merged), replaced("b", "m", merged), seen(merged))
+    assert [type(effect) for effect in effects] == [NoteSuccessor, RaiseSignal, RecordOutcome]
+
+
+def test_a_conflict_mined_in_a_block_confirms_the_successor() -> None:
+    core = tracker()
+    play(core, seen(whale("a")))
+    effects = play(core, replaced("a", "b", whale("b", rate=40)), block(800_000, "b"))
+    assert [type(effect) for effect in effects] == [NoteSuccessor, RaiseSignal, RecordOutcome]
+    assert only(effects, RecordOutcome)[0].outcome.txid == txid("b")
+
+
+def test_what_is_replaced_while_it_waits_is_signalled_first() -> None:
+    core = tracker()
+    play(core, seen(whale("a", has_prevouts=False)))
+    effects = play(core, replaced("a", "b", whale("b"), at=10))
+    assert [type(effect) for effect in effects] == [RaiseSignal, NoteSuccessor, RaiseSignal]
+    assert "replaced before" in (only(effects, RaiseSignal)[0].signal.flow.reason or "")
+
+
+def test_a_successor_without_prevouts_waits_and_keeps_its_history() -> None:
+    core = tracker()
+    play(core, seen(whale("a")))
+    effects = play(core, replaced("a", "b", whale("b", has_prevouts=False)), TimePassed(later(9_000_000)))
+    assert [type(effect) for effect in effects] == [NoteSuccessor, FetchPrevouts, RaiseSignal]
+    assert only(effects, RaiseSignal)[0].signal.was_modified
+
+
+def test_what_leaves_without_a_reason_is_in_doubt_until_it_is_back_or_mined() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), seen(whale("b")))
+    doubts = only(play(core, TransactionsLeft(later(10), (txid("a"), txid("b")))), MarkDoubt)
+    assert [(doubt.txid, doubt.in_doubt) for doubt in doubts] == [(txid("a"), True), (txid("b"), True)]
+    (back,) = play(core, seen(whale("a"), 20))
+    assert isinstance(back, MarkDoubt)
+    assert not back.in_doubt
+    (confirmed,) = play(core, block(1, "b"))
+    assert isinstance(confirmed, RecordOutcome)
+
+
+def test_a_reorg_reopens_a_confirmed_prediction() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), block(100, "a"))
+    (reopened,) = play(core, seen(whale("a"), 6_000_000))
+    assert isinstance(reopened, ReopenPrediction)
+    (confirmed,) = play(core, block(102, "a", at=9_000_000))
+    assert isinstance(confirmed, RecordOutcome)
+    assert confirmed.outcome.confirmation_height == 102
+
+
+def test_a_transaction_mined_again_in_another_block_is_reopened_first() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), block(100, "a"))
+    assert [type(e) for e in play(core, block(101, "a"))] == [ReopenPrediction, RecordOutcome]
+
+
+def test_settled_predictions_are_forgotten_but_not_signalled_again() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), block(100, "a"))
+    play(core, *(block(100 + n) for n in range(1, REORG_DEPTH)))
+    assert [prediction.txid for prediction in core.tracked] == [txid("a")]
+    play(core, block(100 + REORG_DEPTH))
+    assert core.tracked == ()
+    assert play(core, seen(whale("a"), 9_000_000)) == []
+
+
+def test_gaps_are_recorded() -> None:
+    gap = GapFound(T0, "mempool.space", GapReason.RECONNECTED, T0)
+    assert tracker().step(gap) == [RecordGap(gap)]
+
+
+def test_a_restored_core_goes_on_where_it_was() -> None:
+    before = tracker()
+    play(before, seen(whale("a")), seen(whale("b", payee="y")), replaced("b", "c", None))
+    after = tracker()
+    after.restore(before.tracked, [txid("b")])
+    assert play(after, seen(whale("a"), 9), seen(whale("b"), 9)) == []
+    bumped = whale("d", rate=50)
+    effects = play(after, replaced("a", "d", bumped))
+    assert [type(effect) for effect in effects] == [NoteSuccessor, RaiseSignal]
+    assert only(effects, RaiseSignal)[0].signal.detected_at == T0
+
+
+NAMES = st.sampled_from("abcdef")
+PAYEES = st.sampled_from(["p", "q"])
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Event]:
+    """Any events about six transactions in any order, at times that do not go back."""
+    events: list[Event] = []
+    at = 0
+    for _ in range(draw(st.integers(0, 40))):
+        at += draw(st.sampled_from([0, 1, 400_000, 2_000_000]))
+        name = draw(NAMES)
+        transaction = whale(name, payee=draw(PAYEES), has_prevouts=draw(st.booleans()))
+        prevout = Output(script("payer"), Sats(200 * BTC))
+        by = draw(NAMES)
+        successor = whale(by, payee=draw(PAYEES), has_prevouts=draw(st.booleans()))
+        event: Event = draw(
+            st.sampled_from(
+                [
+                    seen(transaction, at),
+                    seen(transaction, at),
+                    replaced(name, by, successor, at),
+                    replaced(name, by, None, at),
+                    block(draw(st.integers(100, 110)), *draw(st.lists(NAMES, unique=True)), at=at),
+                    TransactionsLeft(later(at), (txid(name),)),
+                    PrevoutsResolved(later(at), txid(name), (prevout,)),
+                    PrevoutsUnavailable(later(at), txid(name), "no"),
+                    TimePassed(later(at)),
+                ]
+            )
+        )
+        events.append(event)
+    return events
+
+
+@settings(max_examples=200)
+@given(histories())
+def test_every_signal_gets_at_most_one_outcome_after_it_was_raised(events: list[Event]) -> None:
+    core = tracker()
+    is_open: dict[str, bool] = {}
+    signalled: Counter[Txid] = Counter()
+    for effect in play(core, *events):
+        match effect:
+            case RaiseSignal(_, signal):
+                signalled[signal.txid] += 1
+                assert is_open.get(signal.prediction_id) is (True if signal.was_modified else None)
+                is_open[signal.prediction_id] = True
+            case RecordOutcome(outcome):
+                assert is_open[outcome.prediction_id]
+                is_open[outcome.prediction_id] = False
+            case ReopenPrediction(prediction_id=prediction_id):
+                assert is_open[prediction_id] is False
+                is_open[prediction_id] = True
+            case AmendSignal(_, signal, _):
+                assert is_open[signal.prediction_id]
+            case NoteSuccessor(prediction_id=prediction_id) | MarkDoubt(prediction_id=prediction_id):
+                assert is_open[prediction_id]
+    assert all(count == 1 for count in signalled.values())
+
+
+@given(histories())
+def test_the_same_events_have_the_same_effects(events: list[Event]) -> None:
+    assert play(tracker(), *events) == play(tracker(), *events)
+
+
+@given(histories())
+def test_an_event_told_twice_is_harmless(events: list[Event]) -> None:
+    """Only announcing again what a block has taken says something new: a reorg."""
+    doubled = [twice for event in events for twice in (event, event)]
+    raised = [e.signal.txid for e in only(play(tracker(), *events), RaiseSignal)]
+    assert [e.signal.txid for e in only(play(tracker(), *doubled), RaiseSignal)] == raised
