@@ -1,0 +1,56 @@
+"""Each third-party library has its home; a new dependency needs one before it can be used."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import grimp
+
+ROOT = Path(__file__).parents[2]
+
+HOMES = {
+    "aiohttp": {"sources"},
+    "duckdb": {"store"},
+    "msgspec": {"wire"},
+    "psutil": {"runtime"},
+    "structlog": {"runtime"},
+    "tqdm": {"cli"},
+    "websockets": {"sources", "simulator", "web", "client"},
+}
+"""Which part of the package may import which library."""
+
+
+def dependencies() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {re.split(r"[^A-Za-z0-9_-]", line)[0].replace("-", "_") for line in project["dependencies"]}
+
+
+def test_every_dependency_has_a_home_and_every_home_a_dependency() -> None:
+    assert dependencies() == set(HOMES)
+
+
+def test_libraries_are_imported_at_home_only() -> None:
+    graph = grimp.build_graph("hydrophone", include_external_packages=True)
+    strangers = [
+        f"{importer} imports {library}"
+        for library, homes in HOMES.items()
+        if library in graph.modules
+        for importer in sorted(graph.find_modules_that_directly_import(library))
+        if importer.split(".")[1] not in homes
+    ]
+    assert strangers == []
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    empty_words = {"utils", "helpers", "common", "base", "core", "misc", "manager"}
+    source = ROOT / "src" / "hydrophone"
+    assert [path for path in source.rglob("*") if path.stem in empty_words] == []
+
+
+def test_files_stay_small() -> None:
+    long_ones = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "src").rglob("*.py")
+        if len(path.read_text(encoding="utf-8").splitlines()) > 600
+    ]
+    assert long_ones == [], "split them by noun"
