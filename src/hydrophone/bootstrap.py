@@ -271,7 +271,7 @@ class Engine:
         self._alerts = AlertServer(
             settings.alerts.host,
             settings.alerts.port,
-            greeting=lambda: self._monitor.greeting(),
+            greeting=lambda: self._monitor.greeting(),  # noqa: PLW0108 -- the monitor comes after
             max_clients=settings.alerts.max_clients,
         )
         self._monitor = ConnectionMonitor(
@@ -431,7 +431,7 @@ async def run_demo(
 ) -> None:
     """Serve a recording as a backend, at its real pace and over and over, and run the service on it.
 
-    The database is thrown away at the end, unless the settings name one; busy ports are replaced by free ones.
+    The database is thrown away at the end, unless the settings name one. Busy ports are replaced.
 
     Args:
         settings: all of them.

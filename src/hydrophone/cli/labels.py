@@ -78,9 +78,8 @@ def _lookup(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
     else:
         for label in claims:
             when = label.as_of.isoformat() if label.as_of else "no date"
-            print(
-                f"{label.entity.name} ({label.entity.kind}, {label.role})  confidence {label.confidence:.2f}, {when}"
-            )
+            whose = f"{label.entity.name} ({label.entity.kind}, {label.role})"
+            print(f"{whose}  confidence {label.confidence:.2f}, {when}")
             print(f"    source: {label.source}  {label.citation}".rstrip())
         if book.is_disputed(script):
             print("the claims contradict each other: it gives no direction")

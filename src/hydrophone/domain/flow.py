@@ -175,14 +175,14 @@ def classify_flow(tx: Transaction, book: LabelBook, *, theta: float = THETA) -> 
     sender = estimate_sender(
         [claims[script] for script in spent if script in claims], input_count=len(tx.inputs)
     )
-    receivers = [estimate_receiver(claims.get(output.script)) for output in tx.outputs]
     known_sender = sender.known
+    receivers = [estimate_receiver(claims.get(output.script)) for output in tx.outputs]
     change = estimate_change(prevouts, tx.outputs, sender=known_sender, receivers=receivers).probabilities
-    values = split_values(tx.outputs, sender.shares, receivers, change)
+    net_sat = net_of_change(tx.outputs, change)
 
+    values = split_values(net_sat, sender.shares, receivers)
     probabilities = _probabilities(values)
     flow_type = _answer(probabilities, theta)
-    received_sat = _received(tx.outputs, receivers, change)
     return FlowAssessment(
         flow_type=flow_type,
         subtype=_subtype(flow_type, probabilities, values),
@@ -190,12 +190,10 @@ def classify_flow(tx: Transaction, book: LabelBook, *, theta: float = THETA) -> 
         values=values,
         moved_sat=Sats(values.total_sat - values.internal_sat),
         change=change,
-        entities=_entity_flows(sender.shares, received_sat, values.total_sat, labels.names),
+        entities=split_entities(net_sat, sender.shares, receivers, names=labels.names),
         exchange_scripts=tuple(claims),
         sender=None if known_sender is None else labels.names[known_sender],
-        receiver=next(
-            (labels.names[key] for key, sat in received_sat.items() if sat > values.total_sat / 2), None
-        ),
+        receiver=_main_receiver(net_sat, receivers, labels.names),
         reason=_reason(probabilities, theta, labels, sender) if flow_type is FlowType.UNKNOWN else None,
     )
 
@@ -231,40 +229,86 @@ def estimate_receiver(claims: ExchangeClaims | None) -> dict[str, float]:
     return {} if claims is None else {claims.key: _belief(claims.labels, discount=1.0)}
 
 
-def split_values(
-    outputs: Sequence[Output],
-    sender: Mapping[str, float],
-    receivers: Sequence[Mapping[str, float]],
-    change: Sequence[float],
-) -> FlowValues:
-    """Return the expected value in each direction, net of change.
-
-    The five are rounded so that they sum to the rounded value net of change.
+def net_of_change(outputs: Sequence[Output], change: Sequence[float]) -> tuple[float, ...]:
+    """Return the expected value in satoshis of each output net of change.
 
     Args:
         outputs: of the transaction.
-        sender: probability by entity key to be the sender; they sum to at most 1.
-        receivers: for each output the probability by entity key that it belongs to that exchange.
         change: for each output the probability to be change.
     """
-    # fsum, because the answer may not depend on the order of the outputs
-    net = [output.value_sat * (1 - probability) for output, probability in zip(outputs, change, strict=True)]
-    net_sat = math.fsum(net)
+    return tuple(
+        output.value_sat * (1 - probability) for output, probability in zip(outputs, change, strict=True)
+    )
+
+
+def split_values(
+    net_sat: Sequence[float], sender: Mapping[str, float], receivers: Sequence[Mapping[str, float]]
+) -> FlowValues:
+    """Return the expected value in each direction, rounded so that the five sum to the rounded total.
+
+    Args:
+        net_sat: value of each output net of change.
+        sender: probability by entity key to be the sender; they sum to at most 1.
+        receivers: for each output the probability by entity key that it belongs to that exchange.
+    """
+    total_sat = math.fsum(net_sat)  # fsum: the answer may not depend on the order of the outputs
     to_exchanges_sat = math.fsum(
-        [value * min(1.0, math.fsum(claims.values())) for value, claims in zip(net, receivers, strict=True)]
+        [
+            value * min(1.0, math.fsum(claims.values()))
+            for value, claims in zip(net_sat, receivers, strict=True)
+        ]
     )
-    to_others_sat = net_sat - to_exchanges_sat
-    received_sat = _received(outputs, receivers, change)
+    to_others_sat = total_sat - to_exchanges_sat
+    from_exchange = min(1.0, math.fsum(sender.values()))
+    received_sat = sum_received(net_sat, receivers)
     internal_sat = math.fsum([sender.get(key, 0.0) * value for key, value in received_sat.items()])
-    by_exchanges = min(1.0, math.fsum(sender.values()))
     parts = (
-        (1 - by_exchanges) * to_exchanges_sat,
-        by_exchanges * to_others_sat,
+        (1 - from_exchange) * to_exchanges_sat,
+        from_exchange * to_others_sat,
         internal_sat,
-        max(0.0, by_exchanges * to_exchanges_sat - internal_sat),  # below zero only by a float's last bit
-        (1 - by_exchanges) * to_others_sat,
+        max(0.0, from_exchange * to_exchanges_sat - internal_sat),  # below zero only by a float's last bit
+        (1 - from_exchange) * to_others_sat,
     )
-    return FlowValues(*map(Sats, _apportion(parts, round(net_sat))))
+    return FlowValues(*map(Sats, _apportion(parts, round(total_sat))))
+
+
+def sum_received(net_sat: Sequence[float], receivers: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return what each exchange receives by key, also from itself (expected, in satoshis).
+
+    Args:
+        net_sat: value of each output net of change.
+        receivers: for each output the probability by entity key that it belongs to that exchange.
+    """
+    amounts: dict[str, list[float]] = {}
+    for value, claims in zip(net_sat, receivers, strict=True):
+        for key, claim in claims.items():
+            amounts.setdefault(key, []).append(value * claim)
+    return {key: math.fsum(amounts[key]) for key in sorted(amounts)}
+
+
+def split_entities(
+    net_sat: Sequence[float],
+    sender: Mapping[str, float],
+    receivers: Sequence[Mapping[str, float]],
+    *,
+    names: Mapping[str, str],
+) -> tuple[EntityFlow, ...]:
+    """Return what each exchange sends to others and receives from others, largest amount first.
+
+    Args:
+        net_sat: value of each output net of change.
+        sender: probability by entity key to be the sender; they sum to at most 1.
+        receivers: for each output the probability by entity key that it belongs to that exchange.
+        names: of all these entities, by key.
+    """
+    total_sat = math.fsum(net_sat)
+    received_sat = sum_received(net_sat, receivers)
+    flows = []
+    for key in {**sender, **received_sat}:
+        sends, received = sender.get(key, 0.0), received_sat.get(key, 0.0)
+        out_sat, in_sat = round(sends * (total_sat - received)), round((1 - sends) * received)
+        flows.append(EntityFlow(names[key], Sats(out_sat), Sats(in_sat)))
+    return tuple(sorted(flows, key=lambda flow: (-max(flow.out_sat, flow.in_sat), flow.name)))
 
 
 def _apportion(parts: Sequence[float], total: int) -> list[int]:
@@ -323,26 +367,13 @@ def _belief(claims: Iterable[Label], *, discount: float) -> float:
     return 1 - math.prod(1 - confidence * discount for confidence in sorted(by_source.values()))
 
 
-def _received(
-    outputs: Sequence[Output], receivers: Sequence[Mapping[str, float]], change: Sequence[float]
-) -> dict[str, float]:
-    """Return what each exchange receives net of change, by key, also from itself (expected, in satoshis)."""
-    amounts: dict[str, list[float]] = {}
-    for output, claims, change_probability in zip(outputs, receivers, change, strict=True):
-        for key, claim in claims.items():
-            amounts.setdefault(key, []).append(output.value_sat * (1 - change_probability) * claim)
-    return {key: math.fsum(amounts[key]) for key in sorted(amounts)}
-
-
-def _entity_flows(
-    sender: Mapping[str, float], received_sat: Mapping[str, float], total_sat: int, names: Mapping[str, str]
-) -> tuple[EntityFlow, ...]:
-    flows = []
-    for key in {**sender, **received_sat}:
-        share, received = sender.get(key, 0.0), received_sat.get(key, 0.0)
-        out_sat, in_sat = round(share * (total_sat - received)), round((1 - share) * received)
-        flows.append(EntityFlow(names[key], Sats(out_sat), Sats(in_sat)))
-    return tuple(sorted(flows, key=lambda flow: (-max(flow.out_sat, flow.in_sat), flow.name)))
+def _main_receiver(
+    net_sat: Sequence[float], receivers: Sequence[Mapping[str, float]], names: Mapping[str, str]
+) -> str | None:
+    """Return the name of the exchange that receives more than half."""
+    half_sat = math.fsum(net_sat) / 2
+    received_sat = sum_received(net_sat, receivers)
+    return next((names[key] for key, value in received_sat.items() if value > half_sat), None)
 
 
 def _probabilities(values: FlowValues) -> dict[FlowType, float]:

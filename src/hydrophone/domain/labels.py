@@ -62,9 +62,10 @@ class Label:
         script: scriptPubKey bytes.
         entity: who is said to control it.
         role: what for.
-        source: who says so.
+        source: the set it comes from; claims of one source do not corroborate each other.
         confidence: in [0, 1], how sure that source is worth being.
         as_of: when the source said so; None when it gave no date.
+        citation: what that source rests on, for people.
     """
 
     script: bytes
@@ -73,6 +74,7 @@ class Label:
     source: str
     confidence: float
     as_of: date | None = None
+    citation: str = ""
 
 
 class LabelBook:
@@ -136,5 +138,6 @@ def _canonical_text(label: Label) -> str:
             label.source,
             float(label.confidence),  # 1 and 1.0 are the same confidence
             label.as_of and label.as_of.isoformat(),
+            label.citation,
         )
     )

@@ -182,7 +182,7 @@ def _parse_label(fields: Mapping[str, str], network: Network, *, source: str) ->
     Args:
         fields: a text for each of `CURATED_COLUMNS`; confidence, as_of and sources may be empty.
         network: the one its address must belong to.
-        source: who is named as the source when the row names none.
+        source: name of the file.
     """
     entity = Entity(fields["entity"], _parse_kind(fields["kind"]))
     if not (entity.key and entity.name.isprintable()):
@@ -191,9 +191,10 @@ def _parse_label(fields: Mapping[str, str], network: Network, *, source: str) ->
         script=script_from_address(fields["address"], network),
         entity=entity,
         role=_parse_role(fields["role"]),
-        source=fields["sources"] or source,
+        source=source,
         confidence=_parse_confidence(fields["confidence"]),
         as_of=_parse_date(fields["as_of"]),
+        citation=fields["sources"],
     )
 
 

@@ -1,0 +1,406 @@
+"""What is stored, as rows: how signals become columns, and what one commit changes. No I/O here."""
+
+import json
+import math
+import uuid
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final, assert_never
+
+from hydrophone.domain.events import (
+    AmendSignal,
+    Effect,
+    FetchPrevouts,
+    GapFound,
+    MarkDoubt,
+    NoteSuccessor,
+    RaiseSignal,
+    RecordGap,
+    RecordOutcome,
+    ReopenPrediction,
+)
+from hydrophone.domain.outcome import OPEN, Outcome, Status
+from hydrophone.domain.signal import Signal, Version
+from hydrophone.domain.tracker import TrackedPrediction
+from hydrophone.domain.transaction import Output
+from hydrophone.domain.units import (
+    MICROS_PER_S,
+    FeeRate,
+    Height,
+    Sats,
+    Txid,
+    UnixMicros,
+    btc_from_sats,
+    datetime_from_micros,
+    format_instant,
+    micros_from_datetime,
+)
+from hydrophone.errors import StoreMismatch
+from hydrophone.pipeline.ports import Entry, Handover
+
+Value = str | int | float | datetime | None
+Row = dict[str, Value]
+"""Values by column."""
+Key = tuple[str, UnixMicros]
+"""Prediction id and detection time: a row is found by both, since the time alone spares a scan of the table."""
+AddressOf = Callable[[bytes], str | None]
+"""Spells a script as an address; None when it has none."""
+
+IDENTITY_COLUMNS: Final = ("prediction_id", "detection_timestamp", "first_txid")
+"""What stays the same in every version of a prediction."""
+CLAIM_COLUMNS: Final = (
+    "transaction_id",
+    "flow_type",
+    "flow_subtype",
+    "flow_reason",
+    "flow_probabilities",
+    "confidence_score",
+    "btc_value",
+    "gross_sat",
+    "moved_sat",
+    "inflow_sat",
+    "outflow_sat",
+    "internal_sat",
+    "interexchange_sat",
+    "entities",
+    "exchange_addresses",
+    "payees",
+    "fee_sat",
+    "weight_wu",
+    "fee_rate",
+    "effective_fee_rate",
+    "urgency_score",
+    "urgency_basis",
+    "rbf_enabled",
+    "was_modified",
+    "history",
+    "received_at",
+    "source",
+    "simulated",
+    "label_set",
+)
+"""What a signal says: a new version or an amendment replaces all of it."""
+_JSON_COLUMNS: Final = frozenset({"flow_probabilities", "entities", "exchange_addresses", "payees", "history"})
+
+_OUTCOME_IDS: Final = uuid.UUID("0f5b8e2c-6f0d-5c55-9d53-3b9d2a4f7c10")
+"""# chosen: any fixed UUID; it makes outcome ids the same in every replay."""
+
+
+def timestamp(instant: UnixMicros) -> datetime:
+    """Return an instant as the store keeps it: naive, in UTC."""
+    return datetime_from_micros(instant).replace(tzinfo=None)
+
+
+def row_of_signal(signal: Signal, address_of: AddressOf) -> Row:
+    """Return the columns that a signal fills. A number that is not finite is stored as unknown."""
+    flow = signal.flow
+    addresses = (address_of(script) for script in flow.exchange_scripts)
+    return {
+        "prediction_id": signal.prediction_id,
+        "detection_timestamp": timestamp(signal.detected_at),
+        "first_txid": signal.history[0].txid if signal.history else signal.txid,
+        "transaction_id": signal.txid,
+        "flow_type": flow.flow_type.value,
+        "flow_subtype": flow.subtype.value if flow.subtype else None,
+        "flow_reason": flow.reason,
+        "flow_probabilities": _json({kind.value: _finite(p) for kind, p in flow.probabilities.items()}),
+        "confidence_score": _finite(signal.confidence_score),
+        "btc_value": btc_from_sats(signal.gross_sat),
+        "gross_sat": signal.gross_sat,
+        "moved_sat": flow.moved_sat,
+        "inflow_sat": flow.values.inflow_sat,
+        "outflow_sat": flow.values.outflow_sat,
+        "internal_sat": flow.values.internal_sat,
+        "interexchange_sat": flow.values.interexchange_sat,
+        "entities": _json(
+            [
+                {"name": e.name, "in_sat": e.in_sat, "out_sat": e.out_sat, "net_sat": e.net_sat}
+                for e in flow.entities
+            ]
+        ),
+        "exchange_addresses": _json([address for address in addresses if address is not None]),
+        "payees": _json([{"script": p.script.hex(), "value_sat": p.value_sat} for p in signal.payees]),
+        "fee_sat": signal.fee_sat,
+        "weight_wu": signal.weight_wu,
+        "fee_rate": _finite(signal.fee_rate_sat_vb),
+        "effective_fee_rate": _finite(signal.effective_fee_rate_sat_vb),
+        "urgency_score": _finite(signal.urgency_score),
+        "urgency_basis": signal.urgency_basis.value,
+        "rbf_enabled": signal.rbf_enabled,
+        "was_modified": signal.was_modified,
+        "history": _json(
+            [
+                {
+                    "txid": version.txid,
+                    "seen_at": format_instant(version.seen_at),
+                    "fee_rate_sat_vb": _finite(version.fee_rate_sat_vb),
+                }
+                for version in signal.history
+            ]
+        ),
+        "received_at": timestamp(signal.seen_at),
+        "source": signal.source,
+        "simulated": signal.is_simulated,
+        "label_set": signal.label_set,
+    }
+
+
+def tracked_of_row(row: Mapping[str, Any]) -> TrackedPrediction:
+    """Return what the core remembers of a stored prediction.
+
+    A row that the quickstart's INSERT made has no history and no payees, and was received when it was detected.
+
+    Raises:
+        StoreMismatch: the row holds what this program does not write.
+    """
+    detected_at = micros_from_datetime(row["detection_timestamp"])
+    received_at, height = row["received_at"], row["confirmation_height"]
+    with _expected_content(row["prediction_id"]):
+        return TrackedPrediction(
+            prediction_id=row["prediction_id"],
+            txid=Txid(row["transaction_id"]),
+            history=tuple(
+                Version(
+                    Txid(version["txid"]),
+                    micros_from_datetime(datetime.fromisoformat(version["seen_at"])),
+                    _fee_rate(version["fee_rate_sat_vb"]),
+                )
+                for version in json.loads(row["history"] or "[]")
+            ),
+            detected_at=detected_at,
+            seen_at=detected_at if received_at is None else micros_from_datetime(received_at),
+            fee_rate_sat_vb=_fee_rate(row["fee_rate"]),
+            payees=tuple(
+                Output(bytes.fromhex(payee["script"]), Sats(payee["value_sat"]))
+                for payee in json.loads(row["payees"] or "[]")
+            ),
+            status=Status(row["status"]),
+            confirmation_height=None if height is None else Height(height),
+        )
+
+
+def txids_of_row(row: Mapping[str, Any]) -> list[Txid]:
+    """Return the txids of all versions of a stored prediction, oldest first.
+
+    Raises:
+        StoreMismatch: the row holds what this program does not write.
+    """
+    with _expected_content(row["prediction_id"]):
+        earlier = [Txid(version["txid"]) for version in json.loads(row["history"] or "[]")]
+    return [*earlier, Txid(row["transaction_id"])]
+
+
+@contextmanager
+def _expected_content(prediction_id: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreMismatch(
+            f"expected prediction {prediction_id} as this program writes it, found {error!r} in its columns "
+            "history, payees or status: mend or delete that row"
+        ) from error
+
+
+def describe_effect(effect: Effect) -> tuple[str, UnixMicros, str | None]:
+    """Return kind, time and prediction id of an effect, as the record lists them.
+
+    Raises:
+        TypeError: the effect asks for an action; there is nothing to record.
+    """
+    match effect:
+        case RaiseSignal(at=at, signal=signal):
+            return "signal", at, signal.prediction_id
+        case AmendSignal(at=at, signal=signal):
+            return "amendment", at, signal.prediction_id
+        case RecordOutcome(outcome=outcome):
+            return "outcome", outcome.ended_at, outcome.prediction_id
+        case NoteSuccessor():
+            return "successor", effect.at, effect.prediction_id
+        case ReopenPrediction():
+            return "reopening", effect.at, effect.prediction_id
+        case MarkDoubt():
+            return "doubt", effect.at, effect.prediction_id
+        case RecordGap(gap=gap):
+            return "gap", gap.at, None
+        case FetchPrevouts():
+            raise TypeError(f"expected an effect to store, found {effect}")
+        case _:
+            assert_never(effect)
+
+
+def touched_keys(entries: Iterable[Entry]) -> set[Key]:
+    """Return the predictions whose stored rows decide what the entries change."""
+    keys: set[Key] = set()
+    for entry in entries:
+        if isinstance(entry, Handover):
+            continue  # it sets one column, whatever the row says
+        match effect := entry.effect:
+            case RaiseSignal(signal=signal) | AmendSignal(signal=signal):
+                keys.add((signal.prediction_id, signal.detected_at))
+            case RecordOutcome(outcome=outcome):
+                keys.add((outcome.prediction_id, outcome.detected_at))
+            case ReopenPrediction() | MarkDoubt():
+                keys.add((effect.prediction_id, effect.detected_at))
+            case NoteSuccessor() | RecordGap() | FetchPrevouts():
+                pass
+            case _:
+                assert_never(effect)
+    return keys
+
+
+class Batch:
+    """What one commit changes, worked out before anything is written: then each table is written once.
+
+    Args:
+        address_of: spells scripts as addresses.
+        stored: the rows of `touched_keys` that exist: `CLAIM_COLUMNS` and `status`.
+        taken: ids of predictions that are in the table, with whatever detection time.
+
+    Attributes:
+        inserted: new rows of mempool_predictions.
+        updated: new values of columns of existing rows.
+        ended: new rows of prediction_outcomes, by prediction id.
+        reopened: ids of predictions whose stored outcome goes.
+        amendments: new rows of amendments.
+        gaps: new rows of source_gaps.
+    """
+
+    def __init__(self, address_of: AddressOf, stored: Mapping[Key, Row], taken: Container[str]) -> None:
+        self._address_of = address_of
+        self._rows = dict(stored)
+        self._taken = taken
+        self.inserted: dict[Key, Row] = {}
+        self.updated: dict[Key, Row] = {}
+        self.ended: dict[str, Row] = {}
+        self.reopened: set[str] = set()
+        self.amendments: list[Row] = []
+        self.gaps: list[Row] = []
+
+    def add(self, entry: Entry) -> None:
+        """Take account of one entry; in order."""
+        if isinstance(entry, Handover):
+            published_at = timestamp(entry.published_at)
+            self._change((entry.prediction_id, entry.detected_at), {"published_at": published_at})
+            return
+        match entry.effect:
+            case RaiseSignal(signal=signal):
+                self._raise(signal)
+            case AmendSignal(at=at, signal=signal, reason=reason):
+                self._amend(signal, at, reason)
+            case RecordOutcome(outcome=outcome):
+                self._end(outcome)
+            case ReopenPrediction() as effect:
+                self._reopen((effect.prediction_id, effect.detected_at))
+            case MarkDoubt() as effect:
+                status = Status.IN_DOUBT if effect.in_doubt else Status.PENDING
+                self._move((effect.prediction_id, effect.detected_at), status)
+            case RecordGap(gap=gap):
+                self.gaps.append(_row_of_gap(gap))
+            case NoteSuccessor() | FetchPrevouts():
+                pass  # the first changes no row; the second is no matter of the store
+            case _:
+                assert_never(entry.effect)
+
+    def _raise(self, signal: Signal) -> None:
+        key = (signal.prediction_id, signal.detected_at)
+        row = row_of_signal(signal, self._address_of)
+        if key in self._rows:
+            if signal.was_modified:  # else we know it already
+                self._move(key, Status.PENDING)
+                self._change(key, {column: row[column] for column in CLAIM_COLUMNS} | {"published_at": None})
+        elif signal.prediction_id not in self._taken:
+            self.inserted[key] = self._rows[key] = row | {"status": Status.PENDING.value}
+
+    def _amend(self, signal: Signal, at: UnixMicros, reason: str) -> None:
+        key = (signal.prediction_id, signal.detected_at)
+        if key not in self._rows:
+            return
+        before, after = self._rows[key], row_of_signal(signal, self._address_of)
+        changed = [column for column in CLAIM_COLUMNS if before[column] != after[column]]
+        self.amendments.append(
+            {
+                "prediction_id": signal.prediction_id,
+                "amended_at": timestamp(at),
+                "reason": reason,
+                "before": _json({column: _plain(column, before[column]) for column in changed}),
+                "after": _json({column: _plain(column, after[column]) for column in changed}),
+            }
+        )
+        if changed:
+            self._change(key, {column: after[column] for column in changed})
+
+    def _end(self, outcome: Outcome) -> None:
+        key = (outcome.prediction_id, outcome.detected_at)
+        if not self._move(key, outcome.status):
+            return  # it has ended already: the first outcome stands
+        is_confirmed = outcome.status is Status.CONFIRMED
+        ended_at = timestamp(outcome.ended_at)
+        self._change(
+            key, {"replaced_by": outcome.replaced_by, "confirmation_height": outcome.confirmation_height}
+        )
+        self.ended[outcome.prediction_id] = {
+            "outcome_id": str(uuid.uuid5(_OUTCOME_IDS, outcome.prediction_id)),
+            "prediction_id": outcome.prediction_id,
+            "transaction_id": outcome.txid,
+            "predicted_flow": self._rows[key]["flow_type"],
+            "actual_outcome": outcome.status.value,
+            "confirmation_time": ended_at if is_confirmed else None,
+            "confirmation_block": outcome.confirmation_height,
+            "time_to_confirmation": (
+                (outcome.ended_at - outcome.detected_at) // MICROS_PER_S if is_confirmed else None
+            ),
+            "final_fee_rate": _finite(outcome.final_fee_rate_sat_vb),
+            "ended_at": ended_at,
+        }
+
+    def _reopen(self, key: Key) -> None:
+        if key not in self._rows or self._rows[key]["status"] != Status.CONFIRMED:
+            return
+        self._change(key, {"status": Status.PENDING.value, "confirmation_height": None})
+        prediction_id = key[0]
+        if self.ended.pop(prediction_id, None) is None:
+            self.reopened.add(prediction_id)
+
+    def _move(self, key: Key, status: Status) -> bool:
+        """Change the status of an open prediction; say whether it was one."""
+        if key not in self._rows or self._rows[key]["status"] not in OPEN:
+            return False
+        self._change(key, {"status": status.value})
+        return True
+
+    def _change(self, key: Key, values: Row) -> None:
+        if key in self._rows:
+            self._rows[key].update(values)
+        if key not in self.inserted:  # there it is the same row, and changed already
+            self.updated.setdefault(key, {}).update(values)
+
+
+def _row_of_gap(gap: GapFound) -> Row:
+    return {
+        "source": gap.source,
+        "reason": gap.reason.value,
+        "started_at": timestamp(gap.started_at),
+        "ended_at": timestamp(gap.at),
+        "detail": gap.detail,
+    }
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _plain(column: str, value: Value) -> object:
+    """Return a column's value as part of a JSON document."""
+    if column in _JSON_COLUMNS and isinstance(value, str):
+        return json.loads(value)
+    return format_instant(micros_from_datetime(value)) if isinstance(value, datetime) else value
+
+
+def _finite(value: float | None) -> float | None:
+    """Return a number, or None for one that no query could compare."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _fee_rate(value: float | None) -> FeeRate | None:
+    return None if value is None else FeeRate(value)
