@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check bench evaluate fmt lock clean
+.PHONY: help setup demo run test check bench evaluate fmt docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills; needs 
 fmt: $(READY)  ## format and mend what a tool can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(READY)  ## write what is made from code: docs/config.md
+	$(BIN)/python -m hydrophone.cli.documentation docs/config.md
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements*.txt (with hashes, without hosts)
 	$(BIN)/uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-emit-find-links \
