@@ -1,0 +1,1 @@
+"""Long checks and benchmarks: run on demand, their figures are kept in docs."""

@@ -259,17 +259,17 @@ def split_values(
         ]
     )
     to_others_sat = total_sat - to_exchanges_sat
-    from_exchange = min(1.0, math.fsum(sender.values()))
+    from_exchange = math.fsum(sender.values())
     received_sat = sum_received(net_sat, receivers)
     internal_sat = math.fsum([sender.get(key, 0.0) * value for key, value in received_sat.items()])
     parts = (
         (1 - from_exchange) * to_exchanges_sat,
         from_exchange * to_others_sat,
         internal_sat,
-        max(0.0, from_exchange * to_exchanges_sat - internal_sat),  # below zero only by a float's last bit
+        from_exchange * to_exchanges_sat - internal_sat,
         (1 - from_exchange) * to_others_sat,
     )
-    return FlowValues(*map(Sats, _apportion(parts, round(total_sat))))
+    return FlowValues(*map(Sats, _apportion(parts)))
 
 
 def sum_received(net_sat: Sequence[float], receivers: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -311,14 +311,15 @@ def split_entities(
     return tuple(sorted(flows, key=lambda flow: (-max(flow.out_sat, flow.in_sat), flow.name)))
 
 
-def _apportion(parts: Sequence[float], total: int) -> list[int]:
-    """Return the parts rounded to integers that sum to the total, by largest remainder."""
+def _apportion(parts: Sequence[float]) -> list[int]:
+    """Return the parts rounded to integers that sum to their rounded sum, by largest remainder.
+
+    What the last bit of a float puts below zero is rounded up to zero.
+    """
     whole = [math.floor(part) for part in parts]
     by_remainder = sorted(range(len(parts)), key=lambda index: whole[index] - parts[index])
-    for index in by_remainder[: max(0, total - sum(whole))]:
+    for index in by_remainder[: round(math.fsum(parts)) - sum(whole)]:
         whole[index] += 1
-    # Above 10^14 sat a float is coarser than rounding: what is off then, the largest part bears.
-    whole[whole.index(max(whole))] += total - sum(whole)
     return whole
 
 

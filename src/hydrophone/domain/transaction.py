@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from hydrophone.domain.units import FeeRate, Sats, Txid, WeightUnits, fee_rate_sat_vb
 
@@ -10,17 +10,18 @@ MAX_BIP125_SEQUENCE: Final = 0xFFFFFFFD
 """An input at or below signals replaceability. Sources: BIP 125, explicit signaling."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutPoint:
+class OutPoint(NamedTuple):
     """Where an output was made."""
 
     txid: Txid
     vout: int
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """An amount locked to a script.
+
+    A named tuple, as are inputs: a whale may have thousands, and they are made four times as fast as frozen
+    dataclasses.
 
     Attributes:
         script: scriptPubKey bytes; the address is only its spelling.
@@ -31,8 +32,7 @@ class Output:
     value_sat: Sats
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """The spending of an earlier output.
 
     Attributes:
@@ -107,6 +107,6 @@ class Transaction:
             raise ValueError(f"the prevouts of {self.txid} are worth {-fee_sat} sat less than its outputs")
         return replace(
             self,
-            inputs=tuple(replace(i, prevout=p) for i, p in zip(self.inputs, prevouts, strict=True)),
+            inputs=tuple(i._replace(prevout=p) for i, p in zip(self.inputs, prevouts, strict=True)),
             fee_sat=Sats(fee_sat) if self.fee_sat is None else self.fee_sat,
         )

@@ -4,9 +4,8 @@ Amounts are satoshis in an `int` everywhere; BTC exists only in text for people 
 of the public schema. Instants are microseconds since the Unix epoch.
 """
 
-import math
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Final, NewType
 
 Sats = NewType("Sats", int)
@@ -30,6 +29,10 @@ WEIGHT_PER_VBYTE: Final = 4
 MICROS_PER_S: Final = 1_000_000
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_10000_S: Final = 253_402_300_800
+"""No `datetime` is later, so no instant from there on could be written down."""
+_EXACT: Final = Context(traps=[Inexact])
+"""Raises instead of rounding."""
 
 
 def sats_from_btc(btc: str | Decimal) -> Sats:
@@ -39,13 +42,15 @@ def sats_from_btc(btc: str | Decimal) -> Sats:
         ValueError: not a number, negative, finer than one satoshi, or more than 21 million BTC.
     """
     try:
-        value_sat = Decimal(btc) * SATS_PER_BTC
+        amount = Decimal(btc)
     except InvalidOperation as error:
         raise ValueError(f"expected an amount in BTC such as 100 or 0.5, found {btc!r}") from error
-    if not value_sat.is_finite() or value_sat != value_sat.to_integral_value():
-        raise ValueError(f"expected an amount in whole satoshis, found {btc} BTC")
-    if not 0 <= value_sat <= MAX_MONEY_SAT:
+    if not amount.is_finite() or not 0 <= amount <= MAX_MONEY_SAT // SATS_PER_BTC:
         raise ValueError(f"expected between 0 and 21 million BTC, found {btc}")
+    try:
+        value_sat = _EXACT.to_integral_exact(_EXACT.multiply(amount, SATS_PER_BTC))
+    except Inexact as error:
+        raise ValueError(f"expected an amount in whole satoshis, found {btc} BTC") from error
     return Sats(int(value_sat))
 
 
@@ -81,9 +86,9 @@ def micros_from_seconds(seconds: float) -> UnixMicros:
     """Return an instant given in Unix seconds, rounded to the nearest microsecond.
 
     Raises:
-        ValueError: not finite.
+        ValueError: not a number, before 1970 or after the year 9999.
     """
-    if not math.isfinite(seconds):
+    if not 0 <= seconds < _YEAR_10000_S:
         raise ValueError(f"expected Unix seconds, found {seconds}")
     return UnixMicros(round(seconds * MICROS_PER_S))
 

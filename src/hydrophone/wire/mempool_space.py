@@ -38,6 +38,7 @@ SUBSCRIPTIONS: Final = (
 SIMULATED_HEADER: Final = "X-Hydrophone-Simulated"
 """Our simulator says by this header of its handshake that its mempool is not real."""
 
+_TXID_DIGITS: Final = 64
 _TXID: Final = re.compile(r"[0-9a-f]{64}")
 _TX_PATH: Final = re.compile(r"/api/(?:v1/)?tx/([0-9a-f]{64})")
 _HTTP_OK: Final = 200
@@ -332,7 +333,7 @@ def _input(txid: str, parsed: _Input) -> Input:
     if parsed.is_coinbase:
         return Input(None, parsed.sequence)
     prevout = parsed.prevout
-    if not _TXID.fullmatch(parsed.txid):
+    if len(parsed.txid) != _TXID_DIGITS:
         raise MalformedMessage(f"expected txids in the inputs of {txid}, found {parsed.txid[:80]!r}")
     return Input(
         outpoint=OutPoint(Txid(parsed.txid), parsed.vout),

@@ -167,7 +167,7 @@ def parse_client_message(raw: bytes | str) -> ClientMessage:
     """
     try:
         message = _decode_client(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise MalformedMessage(f'expected a JSON object such as {{"type":"ping"}}: {error}') from error
     if message.type not in CLIENT_TYPES:
         raise UnsupportedMessage(

@@ -1,8 +1,8 @@
 """Recordings: JSON lines, one for each thing that happened on a connection.
 
 `{"t": seconds, "conn": name, "dir": open|out|in|close, "raw": text}`; `open` carries `url`. REST answers have
-`path`, `status` and `body`, and no connection: they belong to whichever is replayed. Frames that are not
-UTF-8 keep their bytes in `raw_base64`.
+`path`, `status` and `body` (text, or the JSON it was), and no connection: they belong to whichever is
+replayed. What is not UTF-8 keeps its bytes in `raw_base64`.
 """
 
 import base64
@@ -18,6 +18,9 @@ from hydrophone.runtime.frame import Frame, FrameKind
 _TRACKS_MEMPOOL: Final = (b'"track-mempool":true', b'"track-mempool": true')
 
 
+_NO_BODY: Final = msgspec.Raw()
+
+
 class _Line(msgspec.Struct, omit_defaults=True):
     t: float
     conn: str = ""
@@ -27,7 +30,7 @@ class _Line(msgspec.Struct, omit_defaults=True):
     raw_base64: str | None = None
     path: str | None = None
     status: int | None = None
-    body: msgspec.Raw | None = None
+    body: msgspec.Raw = _NO_BODY
     simulated: bool = False
 
 
@@ -67,16 +70,12 @@ def parse_recorded_frame(line: bytes, source: str) -> RecordedFrame:
     try:
         parsed = _decode(line)
         at = micros_from_seconds(parsed.t)
+        payload = _payload(parsed)
         if parsed.path is not None:
-            payload = _body(parsed.body)
             return RecordedFrame(
                 "", Frame(at, source, FrameKind.ANSWERED, payload, parsed.path, parsed.status or 0)
             )
         kind = FrameKind(parsed.dir)
-        if parsed.raw_base64 is not None:
-            payload = base64.b64decode(parsed.raw_base64, validate=True)
-        else:
-            payload = (parsed.url or parsed.raw or "").encode()
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError) as error:
         raise MalformedMessage(f"expected a line such as {{t, conn, dir, raw}}: {error}") from error
     return RecordedFrame(parsed.conn, Frame(at, source, kind, payload, is_simulated=parsed.simulated))
@@ -88,24 +87,26 @@ def encode_recorded_frame(recorded: RecordedFrame) -> bytes:
     line = _Line(t=seconds_from_micros(frame.at), conn=recorded.conn, simulated=frame.is_simulated)
     if frame.kind is FrameKind.ANSWERED:
         line.path, line.status = frame.path, frame.status
-        line.body = msgspec.Raw(_encode(frame.payload.decode(errors="replace")))
-        return _encode(line) + b"\n"
-    line.dir = frame.kind
+    else:
+        line.dir = frame.kind
     try:
         text = frame.payload.decode()
     except UnicodeDecodeError:
         line.raw_base64 = base64.b64encode(frame.payload).decode()
     else:
-        if frame.kind is FrameKind.OPENED:
+        if frame.kind is FrameKind.ANSWERED:
+            line.body = msgspec.Raw(_encode(text))
+        elif frame.kind is FrameKind.OPENED:
             line.url = text
         else:
             line.raw = text
     return _encode(line) + b"\n"
 
 
-def _body(raw: msgspec.Raw | None) -> bytes:
-    """Return the body of an answer: recorded as text, or as the JSON it was."""
-    if raw is None:
-        return b""
-    encoded = bytes(raw)
-    return _decode_text(encoded).encode() if encoded.startswith(b'"') else encoded
+def _payload(line: _Line) -> bytes:
+    if line.raw_base64 is not None:
+        return base64.b64decode(line.raw_base64, validate=True)
+    body = bytes(line.body)
+    if body.startswith(b'"'):
+        return _decode_text(body).encode()
+    return body or (line.url or line.raw or "").encode()

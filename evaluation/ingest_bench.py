@@ -1,0 +1,158 @@
+"""How fast frames become signals, as ratios to named baselines measured alternately in one run."""
+
+import gc
+import json
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from evaluation.feeder import new_txid, recorded_transactions
+from hydrophone.domain.flow import classify_flow
+from hydrophone.domain.labels import LabelBook
+from hydrophone.domain.script import Network
+from hydrophone.domain.tracker import Tracker
+from hydrophone.pipeline.broadcast import Composer
+from hydrophone.runtime.frame import Frame, FrameKind
+from hydrophone.store.label_files import build_label_book
+from hydrophone.wire.mempool_space import MempoolSpaceDecoder
+from hydrophone.wire.public_v1 import PublicEncoder
+from hydrophone.wire.quarantine import Quarantine
+
+TRANSACTIONS: Final = 5_000
+WHALE_EVERY: Final = 250
+"""# chosen: 0.4 % of mainnet's transactions move more than 100 BTC (2,200 of 500,000 a day)."""
+ROUNDS: Final = 9
+THRESHOLD_SAT: Final = 10_000_000_000
+
+
+def frame_of(count: int) -> bytes:
+    """Return a frame of so many transactions as a backend spells them, whales among them as on mainnet."""
+    recorded = recorded_transactions()
+    whales = [t for t in recorded if sum(o["value"] for o in t["vout"]) > THRESHOLD_SAT]
+    small = [t for t in recorded if t not in whales]
+    added = []
+    for number in range(count):
+        pool = whales if number % WHALE_EVERY == 0 else small
+        added.append({**pool[number % len(pool)], "txid": new_txid(number)})
+    delta = {"sequence": 1, "added": added, "removed": [], "mined": [], "replaced": []}
+    return json.dumps({"mempool-transactions": delta}, separators=(",", ":")).encode()
+
+
+def classify_everything(payload: bytes, owners: Mapping[str, str]) -> int:
+    """The baseline: the standard library's json, then every transaction classified by its addresses."""
+    whales = 0
+    for transaction in json.loads(payload)["mempool-transactions"]["added"]:
+        senders, receivers, value = set(), set(), 0
+        for tx_input in transaction["vin"]:
+            prevout = tx_input["prevout"]
+            if prevout is not None and (owner := owners.get(prevout.get("scriptpubkey_address"))):
+                senders.add(owner)
+        for output in transaction["vout"]:
+            value += output["value"]
+            if owner := owners.get(output.get("scriptpubkey_address")):
+                receivers.add(owner)
+        flow = _plain_flow(senders, receivers)
+        whales += value > THRESHOLD_SAT and flow is not None
+    return whales
+
+
+def _plain_flow(senders: set[Any], receivers: set[Any]) -> str:
+    if senders and receivers:
+        return "internal"
+    if receivers:
+        return "inflow"
+    return "outflow" if senders else "unknown"
+
+
+def detect_frame(payload: bytes, book: LabelBook) -> int:
+    """Ours: decode, gate, classify and signal, with a fresh core each time."""
+    decoder = MempoolSpaceDecoder(source="bench", threshold_sat=THRESHOLD_SAT, quarantine=Quarantine())  # type: ignore[arg-type]
+    tracker = Tracker(network=Network.MAINNET, book=book)
+    events = decoder.decode(Frame(1, "bench", FrameKind.RECEIVED, payload))
+    return sum(len(tracker.step(event)) for event in events)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long a piece of work takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """Return the most that was allocated at once during a piece of work."""
+    gc.collect()
+    tracemalloc.start()
+    work()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+def main() -> None:
+    """Print the table."""
+    payload = frame_of(TRANSACTIONS)
+    book, _ = build_label_book(Network.MAINNET, ())
+    owners = {f"address {n}": "somebody" for n in range(len(book))}
+    works: dict[str, Callable[[], object]] = {
+        "memcpy of the frame": lambda: bytearray(payload),
+        "ours: decode, gate, classify, signal": lambda: detect_frame(payload, book),
+        "stdlib json, everything classified": lambda: classify_everything(payload, owners),
+    }
+    samples: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(ROUNDS):
+        for name, work in works.items():
+            samples[name].append(seconds(work))
+    medians = {name: statistics.median(times) / TRANSACTIONS * 1e6 for name, times in samples.items()}
+    copy, ours, stdlib = medians.values()
+    print(
+        f"ingest: {TRANSACTIONS} transactions, {len(payload) / 1e6:.1f} MB, median of {ROUNDS}, alternating"
+    )
+    for name, micros in medians.items():
+        print(f"  {name:<40} {micros:8.2f} us/tx")
+    print(f"  ours / memcpy {ours / copy:.1f}x; stdlib / ours {stdlib / ours:.1f}x (bar >= 7x)")
+    ours_peak = peak_bytes(lambda: detect_frame(payload, book))
+    stdlib_peak = peak_bytes(lambda: json.loads(payload))
+    print(
+        f"  peak while decoding: ours {ours_peak / 1e6:.1f} MB, stdlib json {stdlib_peak / 1e6:.1f} MB, "
+        f"{ours_peak / stdlib_peak:.2f} (bar <= 0.2)"
+    )
+    whale_path()
+
+
+def whale_path() -> None:
+    """Print what one whale costs from its bytes to its message, without I/O."""
+    whale = max(recorded_transactions(), key=lambda t: sum(o["value"] for o in t["vout"]))
+    book, _ = build_label_book(Network.MAINNET, ())
+    frames = []
+    for number in range(500):
+        delta = {"sequence": number + 1, "added": [{**whale, "txid": new_txid(number)}]}
+        frames.append(json.dumps({"mempool-transactions": delta}).encode())
+    decoder = MempoolSpaceDecoder(source="bench", threshold_sat=THRESHOLD_SAT, quarantine=Quarantine())  # type: ignore[arg-type]
+    tracker = Tracker(network=Network.MAINNET, book=book)
+    composer = Composer(PublicEncoder(Network.MAINNET))
+
+    def publish(number: int) -> None:
+        frame = Frame(number, "bench", FrameKind.RECEIVED, frames[number])
+        for event in decoder.decode(frame):
+            for effect in tracker.step(event):
+                composer.compose(effect)
+
+    times = [seconds(lambda number=number: publish(number)) * 1e6 for number in range(len(frames))]  # type: ignore[misc]
+    inputs = len(whale["vin"])
+    print(
+        f"whale path ({inputs} inputs), bytes to message: median {statistics.median(times):.0f} us, "
+        f"p99 {sorted(times)[int(len(times) * 0.99)]:.0f} us, n = {len(times)} (bar < 300 us)"
+    )
+    transaction_events = [
+        e for e in decoder.decode(Frame(1, "b", FrameKind.RECEIVED, frames[0])) if hasattr(e, "transaction")
+    ]
+    transaction = transaction_events[0].transaction
+    flow_times = [seconds(lambda: classify_flow(transaction, book)) * 1e6 for _ in range(500)]
+    print(f"  of that classify_flow {statistics.median(flow_times):.0f} us")
+
+
+if __name__ == "__main__":
+    main()

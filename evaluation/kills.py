@@ -1,0 +1,80 @@
+"""kill -9 during writes: nothing a subscriber has seen may be missing afterwards, and it is back at once."""
+
+import asyncio
+import json
+import random
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import duckdb
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from evaluation.feeder import Feeder
+from evaluation.service_process import ServiceProcess
+from hydrophone.store.duckdb_store import check_database
+
+KILLS = 25
+RESTART_BAR_S = 2.0
+
+
+async def listen(port: int, seen: set[str]) -> None:
+    """Collect the prediction ids that were acknowledged: published, therefore committed."""
+    try:
+        async with connect(f"ws://127.0.0.1:{port}", compression=None) as alerts:
+            async for raw in alerts:
+                message = json.loads(raw)
+                if message["type"] == "whale_alert":
+                    seen.add(message["data"]["prediction_id"])
+    except ConnectionClosed:
+        return
+
+
+def stored(path: Path) -> list[str]:
+    """Return the prediction ids in the file, as often as they are there."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return [
+            row[0] for row in connection.execute("SELECT prediction_id FROM mempool_predictions").fetchall()
+        ]
+
+
+async def main() -> int:
+    """Kill, look, start again."""
+    chance = random.Random(1)
+    seen: set[str] = set()
+    starts_s: list[float] = []
+    lost = 0
+    feeder = Feeder(frames_per_s=100, whales=3)
+    up = asyncio.Event()
+    feeding = asyncio.create_task(feeder.run(up.set))
+    await up.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kills.db"
+        for _ in range(KILLS):
+            service = await ServiceProcess.start(f"ws://127.0.0.1:{feeder.port}", path)
+            starts_s.append(service.ready_s)
+            listening = asyncio.create_task(listen(service.alerts_port, seen))
+            await asyncio.sleep(chance.uniform(0.3, 1.5))
+            await service.kill()
+            await listening
+            lost = len(seen - set(stored(path)))
+            if lost:
+                break
+        ids = stored(path)
+        findings = check_database(path)
+    feeding.cancel()
+    print(f"kill -9 during writes: {len(starts_s)} times, {len(seen)} acknowledged, {lost} lost")
+    print(f"  {len(ids)} stored, {len(ids) - len(set(ids))} twice; database: {findings or 'sound'}")
+    recoveries = starts_s[1:]
+    print(
+        f"  start to ready: first {starts_s[0]:.2f} s; after a kill median {statistics.median(recoveries):.2f} s, "
+        f"worst {max(recoveries):.2f} s (bar {RESTART_BAR_S:g} s)"
+    )
+    is_good = not lost and not findings and len(ids) == len(set(ids)) and len(starts_s) == KILLS
+    return 0 if is_good and max(recoveries) < RESTART_BAR_S else 1
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
