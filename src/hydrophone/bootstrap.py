@@ -388,7 +388,10 @@ async def run_service(
             )
             on_ready(addresses)
 
-        await supervisor.run(engine.services(), announce)
+        try:
+            await supervisor.run(engine.services(), announce)
+        finally:
+            gc.unfreeze()  # else the interpreter ends with what DuckDB counts as leaks
     log.info("stopped")
 
 

@@ -4,6 +4,7 @@ Later beats earlier: defaults, hydrophone.toml, HYDROPHONE_SECTION__KEY, flags.
 """
 
 import difflib
+import ipaddress
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -75,6 +76,20 @@ def _threshold(raw: object) -> Decimal:
 
 def _path(raw: object) -> Path:
     return Path(_text(str(raw) if isinstance(raw, Path) else raw)).expanduser()
+
+
+def _loopback(raw: object) -> str:
+    """Return a host that only this machine reaches: whoever reaches a port reads everything there."""
+    host = _text(raw)
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise ValueError(
+            "localhost, 127.0.0.1 or ::1 (there are no access tokens yet; put a reverse proxy in front)"
+        )
+    return host
 
 
 def _source(raw: object) -> str:
@@ -154,7 +169,7 @@ class StoreSettings:
 class AlertSettings:
     """The alert websocket."""
 
-    host: str = _setting("localhost", _text, "Address to bind; localhost is 127.0.0.1 and ::1.")
+    host: str = _setting("localhost", _loopback, "Loopback address to bind; localhost is 127.0.0.1 and ::1.")
     port: int = _setting(8765, _whole(0, _MAX_PORT), "Port; 0 takes a free one.")
     max_clients: int = _setting(10_000, _whole(1, 1_000_000), "Further clients are refused.")
 
@@ -163,7 +178,7 @@ class AlertSettings:
 class ApiSettings:
     """The status endpoints and the page."""
 
-    host: str = _setting("localhost", _text, "Address to bind; localhost is 127.0.0.1 and ::1.")
+    host: str = _setting("localhost", _loopback, "Loopback address to bind; localhost is 127.0.0.1 and ::1.")
     port: int = _setting(8000, _whole(0, _MAX_PORT), "Port; 0 takes a free one.")
 
 

@@ -53,11 +53,7 @@ def main() -> int:
         return 0
     if arguments.file.exists() and arguments.file.read_text(encoding="utf-8") == text:
         return 0
-    print(
-        f"{arguments.file} is not what the settings table says: run python -m hydrophone.cli.documentation "
-        f"{arguments.file}",
-        file=sys.stderr,
-    )
+    print(f"{arguments.file} is not what the settings table says: run `make docs`", file=sys.stderr)
     return 1
 
 

@@ -101,7 +101,8 @@ def estimate_change(
 
     Coins that visibly go back settle the matter: each output that pays the script of an input, or a script
     labelled to the known sender, is change with `RETURNED` (there may be several), and little room is left
-    for change elsewhere. Else the votes decide, against the prior probability that there is no change.
+    for change elsewhere. If nobody else is paid, the outputs to the sender's other scripts are no change but
+    an internal transfer. Else the votes decide, against the prior probability that there is no change.
 
     Args:
         prevouts: what the inputs spend, all of it.
@@ -129,18 +130,20 @@ def estimate_change(
     total = no_change + math.fsum(weights.values())
 
     own_scripts = {prevout.script for prevout in prevouts}
-    returned = tuple(
-        index
-        for index in candidates
-        if outputs[index].script in own_scripts
-        or (sender is not None and receivers[index].get(sender, 0.0) > LIKELY)
-    )
+    to_inputs = {index for index in candidates if outputs[index].script in own_scripts}
+    to_sender = {
+        index for index in candidates if sender is not None and receivers[index].get(sender, 0.0) > LIKELY
+    }
+    returned = tuple(sorted(to_inputs | to_sender))
+    # Change is what a payment leaves over. Where nobody else is paid, coins that go to another script of the
+    # sender are the purpose: cold to hot, hot to cold.
+    is_transfer = len(returned) == len(candidates) and not to_inputs.issuperset(returned)
     elsewhere = 1 - RETURNED if returned else 1.0
     probabilities = [0.0] * len(outputs)
     for index, weight in weights.items():
         probabilities[index] = weight / total * elsewhere
     for index in returned:
-        probabilities[index] = RETURNED
+        probabilities[index] = 0.0 if is_transfer and index not in to_inputs else RETURNED
     return ChangeEstimate(tuple(probabilities), votes, returned)
 
 

@@ -180,7 +180,9 @@ def classify_flow(tx: Transaction, book: LabelBook, *, theta: float = THETA) -> 
     change = estimate_change(prevouts, tx.outputs, sender=known_sender, receivers=receivers).probabilities
     net_sat = net_of_change(tx.outputs, change)
 
+    received_sat = sum_received(net_sat, receivers)
     values = split_values(net_sat, sender.shares, receivers)
+    total_sat = values.total_sat
     probabilities = _probabilities(values)
     flow_type = _answer(probabilities, theta)
     return FlowAssessment(
@@ -188,12 +190,14 @@ def classify_flow(tx: Transaction, book: LabelBook, *, theta: float = THETA) -> 
         subtype=_subtype(flow_type, probabilities, values),
         probabilities=probabilities,
         values=values,
-        moved_sat=Sats(values.total_sat - values.internal_sat),
+        moved_sat=Sats(total_sat - values.internal_sat),
         change=change,
-        entities=split_entities(net_sat, sender.shares, receivers, names=labels.names),
+        entities=split_entities(total_sat, sender.shares, received_sat, labels.names),
         exchange_scripts=tuple(claims),
         sender=None if known_sender is None else labels.names[known_sender],
-        receiver=_main_receiver(net_sat, receivers, labels.names),
+        receiver=next(
+            (labels.names[key] for key, value in received_sat.items() if value > total_sat / 2), None
+        ),
         reason=_reason(probabilities, theta, labels, sender) if flow_type is FlowType.UNKNOWN else None,
     )
 
@@ -287,22 +291,16 @@ def sum_received(net_sat: Sequence[float], receivers: Sequence[Mapping[str, floa
 
 
 def split_entities(
-    net_sat: Sequence[float],
-    sender: Mapping[str, float],
-    receivers: Sequence[Mapping[str, float]],
-    *,
-    names: Mapping[str, str],
+    total_sat: float, sender: Mapping[str, float], received_sat: Mapping[str, float], names: Mapping[str, str]
 ) -> tuple[EntityFlow, ...]:
     """Return what each exchange sends to others and receives from others, largest amount first.
 
     Args:
-        net_sat: value of each output net of change.
+        total_sat: value of all outputs net of change.
         sender: probability by entity key to be the sender; they sum to at most 1.
-        receivers: for each output the probability by entity key that it belongs to that exchange.
+        received_sat: by entity key, as of `sum_received`.
         names: of all these entities, by key.
     """
-    total_sat = math.fsum(net_sat)
-    received_sat = sum_received(net_sat, receivers)
     flows = []
     for key in {**sender, **received_sat}:
         sends, received = sender.get(key, 0.0), received_sat.get(key, 0.0)
@@ -366,15 +364,6 @@ def _belief(claims: Iterable[Label], *, discount: float) -> float:
     for label in claims:
         by_source[label.source] = max(label.confidence, by_source.get(label.source, 0.0))
     return 1 - math.prod(1 - confidence * discount for confidence in sorted(by_source.values()))
-
-
-def _main_receiver(
-    net_sat: Sequence[float], receivers: Sequence[Mapping[str, float]], names: Mapping[str, str]
-) -> str | None:
-    """Return the name of the exchange that receives more than half."""
-    half_sat = math.fsum(net_sat) / 2
-    received_sat = sum_received(net_sat, receivers)
-    return next((names[key] for key, value in received_sat.items() if value > half_sat), None)
 
 
 def _probabilities(values: FlowValues) -> dict[FlowType, float]:

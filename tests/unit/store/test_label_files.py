@@ -81,7 +81,8 @@ def test_our_own_form_states_every_field(tmp_path: Path) -> None:
             SCRIPT,
             Entity("Coinbase, Inc.", EntityKind.CUSTODIAN),
             Role.HOT,
-            source="its list @2026-09-23; an explorer",
+            source="mine.csv",
+            citation="its list @2026-09-23; an explorer",
             confidence=0.93,
             as_of=date(2026, 9, 23),
         ),
@@ -267,7 +268,7 @@ def test_every_curated_row_loads_and_is_spelled_as_we_would() -> None:
 def test_every_curated_claim_has_sources_a_date_and_a_confidence_by_evidence() -> None:
     labels = load_curated(Network.MAINNET)
     assert Counter(label.confidence for label in labels) == {0.97: 153, 0.93: 69, 0.85: 43}
-    assert all(label.source != "curated_labels.csv" and label.as_of for label in labels)
+    assert all(label.citation and label.as_of for label in labels)
 
 
 def test_the_curated_set_names_organisations_and_no_private_wallets() -> None:
@@ -292,7 +293,7 @@ def test_the_curated_set_knows_binances_cold_wallet() -> None:
     (label,) = book.lookup(script_from_address("34xp4vRoCGJym3xR7yCVPFHoCNxv4Twseo", Network.MAINNET))
     assert (label.entity, label.role, label.confidence) == (BINANCE, Role.COLD, 0.97)
     assert label.as_of == date(2026, 9, 23)
-    assert "binance-por-api @2026-09-23" in label.source.split("; ")
+    assert "binance-por-api @2026-09-23" in label.citation.split("; ")
 
 
 @pytest.mark.parametrize("network", [Network.TESTNET4, Network.SIGNET, Network.REGTEST])
