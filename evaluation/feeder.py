@@ -1,6 +1,7 @@
 """A backend that announces transactions of our choosing at a rate of our choosing."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import time
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from hydrophone.runtime.frame import FrameKind
 from hydrophone.simulator.playback import load_excerpt
@@ -60,6 +62,8 @@ class Feeder:
         self.sent_ns: dict[str, int] = {}
         self.port = 0
         self.is_done = asyncio.Event()
+        self.is_held = asyncio.Event()
+        self.is_held.set()
 
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until cancelled."""
@@ -69,9 +73,14 @@ class Feeder:
             await asyncio.Event().wait()
 
     async def _feed(self, connection: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):  # the service may be killed while we feed it
+            await self._announce(connection)
+
+    async def _announce(self, connection: ServerConnection) -> None:
         async for message in connection:
             if b"track-mempool" in (message if isinstance(message, bytes) else message.encode()):
                 break
+        await self.is_held.wait()
         sequence, began = 0, time.monotonic()
         while self._limit is None or sequence < self._limit:
             sequence += 1
