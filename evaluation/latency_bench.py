@@ -49,7 +49,7 @@ def subscribe(port: int, count: int, channel: Connection) -> None:
     selector = selectors.DefaultSelector()
     for _ in range(count):
         client = _join(port)
-        client.setblocking(False)
+        client.settimeout(0)
         selector.register(client, selectors.EVENT_READ)
     arrivals: dict[str, list[int]] = {}
     channel.send("joined")
@@ -113,9 +113,8 @@ async def measure(name: str, feeder: Feeder, clients: int, frames: int, bars: st
     for label, values in (("first", first), ("last", last)):
         ordered = sorted(values)
         p99 = ordered[int(len(ordered) * 0.99)]
-        print(
-            f"  to the {label:<5} p50 {statistics.median(values):6.2f} ms  p99 {p99:6.2f} ms  max {ordered[-1]:6.2f} ms"
-        )
+        p50 = statistics.median(values)
+        print(f"  to the {label:<5} p50 {p50:6.2f} ms  p99 {p99:6.2f} ms  max {ordered[-1]:6.2f} ms")
     print(f"  lost {lost}, resident memory {memory_mb:.0f} MB, exit code {code}")
 
 

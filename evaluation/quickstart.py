@@ -25,10 +25,16 @@ from evaluation.feeder import recorded_transactions
 from evaluation.shared_data import find
 
 ROOT = Path(__file__).resolve().parents[1]
-CHROMIUM_FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --remote-debugging-port=9339"
-).split()
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=9339",
+]
 
 
 class Quickstart:
@@ -36,7 +42,9 @@ class Quickstart:
 
     def __init__(self, document: Path, folder: Path) -> None:
         text = document.read_text(encoding="utf-8")
-        self.blocks = re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+        self.blocks: list[tuple[str, str]] = re.findall(
+            r"^```(\w+)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE
+        )
         self.folder = folder
         self.environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         for name in ("scripts", "tests"):
@@ -100,8 +108,11 @@ def database_snippet(doc: Quickstart) -> str:
     doc.shell(doc.block("bash", "Create data directory if not exists"))
     doc.shell("hydrophone db init && hydrophone db check")
     types = doc.python(
-        "import duckdb; print([r[1] for r in duckdb.connect('data/mempool_predictions.db')"
-        ".execute(\"select column_name, data_type from duckdb_columns() where column_name = 'btc_value'\").fetchall()])"
+        """
+import duckdb
+columns = duckdb.connect('data/mempool_predictions.db').execute('DESCRIBE mempool_predictions').fetchall()
+print(next(kind for name, kind, *_ in columns if name == 'btc_value'))
+"""
     )
     return f"taken over, btc_value is {types.strip()}"
 
@@ -121,10 +132,11 @@ def integration_example(doc: Quickstart) -> str:
     whale["fee_rate"] = whale["fee"] * 4 / whale["weight"]
     (doc.folder / "whale.json").write_text(json.dumps(whale), encoding="utf-8")
     body = "from datetime import datetime\n" + doc.block("python", "Full integration example")
-    body += (
-        "\nimport json\nprint(json.dumps(asyncio.run(process_mempool_transaction(json.load(open('whale.json')))),"
-        " default=str))\n"
-    )
+    body += """
+import json
+prediction = asyncio.run(process_mempool_transaction(json.load(open('whale.json'))))
+print(json.dumps(prediction, default=str))
+"""
     prediction = json.loads(doc.python(body))
     return f"stored and broadcast {prediction['btc_value']} BTC, {prediction['flow_type']}"
 
@@ -157,11 +169,8 @@ def monitor_script(doc: Quickstart) -> str:
     """The commands of "View Logs": the real monitor by its name, its log, the grep."""
     lines = doc.block("bash", "Enable debug logging").splitlines()
     command = next(line for line in lines if line.startswith("python3 -u scripts/mempool_whale_monitor.py"))
-    with doc.running(
-        "bash",
-        "-c",
-        f"export LOG_LEVEL=DEBUG; exec timeout 60 {command.split(' 2>&1')[0]} > whale_monitor.log 2>&1",
-    ):
+    monitor = command.split(" 2>&1")[0]
+    with doc.running("bash", "-c", f"export LOG_LEVEL=DEBUG; exec {monitor} > whale_monitor.log 2>&1"):
         log = doc.folder / "whale_monitor.log"
         wait_for(lambda: log.exists() and "WHALE ALERT" in log.read_text(encoding="utf-8"))
         found = doc.shell('grep "WHALE ALERT" whale_monitor.log | head -1')
@@ -191,7 +200,10 @@ async def look_at_page(doc: Quickstart) -> str:
     )
     with (
         subprocess.Popen(
-            ["python3", "-m", "http.server", "8080"], cwd=doc.folder, stderr=subprocess.DEVNULL
+            ["python3", "-m", "http.server", "8080"],
+            cwd=doc.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         ) as server,
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
     ):

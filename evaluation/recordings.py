@@ -63,12 +63,9 @@ def check(folder: Path) -> bool:
     missed, extra = whales - set(signalled), set(signalled) - whales
     repeated = [txid for txid, count in signalled.items() if count != 1]
     reasons = Counter(alert["flow_reason"] for alert in alerts)
-    print(
-        f"{folder.name}: {len(values)} announced, {len(whales)} above 100 BTC ({len(acted)} named in activity)"
-    )
-    print(
-        f"  signalled {sum(signalled.values())}, missed {len(missed)}, below {len(extra)}, twice {len(repeated)}"
-    )
+    print(f"{folder.name}: {len(values)} announced, {len(whales)} above 100 BTC, {len(acted)} in activity")
+    counts = f"signalled {signalled.total()}, missed {len(missed)}, below {len(extra)}, twice {len(repeated)}"
+    print(f"  {counts}")
     print(f"  predictions {len({a['prediction_id'] for a in alerts})}, status updates {dict(updates)}")
     print(f"  the same bytes twice: {first == second} ({len(first)} bytes); reasons: {dict(reasons)}")
     return not missed and not extra and not repeated and first == second
