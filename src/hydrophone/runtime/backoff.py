@@ -24,8 +24,8 @@ class Backoff:
 
     def next_s(self) -> float:
         """Return the delay before the next attempt, in seconds."""
-        ceiling_s = self._ceiling_s
-        self._ceiling_s = min(self._cap_s, ceiling_s * 2)
+        ceiling_s = min(self._cap_s, self._ceiling_s)
+        self._ceiling_s = ceiling_s * 2
         return self._random.uniform(_LEAST_SHARE * ceiling_s, ceiling_s)
 
     def reset(self) -> None:

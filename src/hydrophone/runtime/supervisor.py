@@ -1,21 +1,22 @@
 """Starts services back to front, keeps them running, stops them front to back."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hydrophone.errors import HydrophoneError, ServiceExhausted
+from hydrophone.errors import HydrophoneError, ServiceExhausted, ServiceStopped
 from hydrophone.runtime.backoff import Backoff
 from hydrophone.runtime.telemetry import get_logger
 
 log = get_logger(__name__)
 
 _BUDGET: Final = 5
-"""# chosen: so many transient failures of one service within the window end the process."""
+"""# chosen: more transient failures of one service than this within the window end the process."""
 _WINDOW_S: Final = 600.0
 """# chosen: long enough that a flapping disk is noticed, short enough to forgive old trouble."""
+_CANCEL_S: Final = 1.0
+"""# chosen: time to clean up after a cancellation, a closing handshake included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class Supervisor:
     is raised.
 
     Args:
-        drain_s: how long stopping may take in all.
+        drain_s: how long stopping may take in all; what is still busy then is cancelled, and left behind
+            when that does not end it within another second.
         new_backoff: makes the pauses between the attempts of one service.
         sleep: waits so many seconds.
     """
@@ -57,6 +59,7 @@ class Supervisor:
         self._sleep = sleep
         self._stopping = asyncio.Event()
         self._tasks: dict[Service, asyncio.Task[None]] = {}
+        self._failure: Exception | None = None
 
     def stop(self) -> None:
         """Ask for an orderly end; `run` returns when it is reached."""
@@ -68,7 +71,7 @@ class Supervisor:
         Returns when `stop` was called, or when the last-started service ended by itself (its input closed).
 
         Raises:
-            HydrophoneError: of the service that failed, after all were stopped.
+            HydrophoneError: what failed first, after all were stopped; what fails while stopping is logged.
         """
         try:
             for service in services:
@@ -76,35 +79,33 @@ class Supervisor:
                     break
             else:
                 on_ready()
-                await self._wait(last=services[-1])
+                await _first_of(self._tasks[services[-1]], self._stopping)
         finally:
             await self._stop_all()
-        for task in self._tasks.values():
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        if self._failure is not None:
+            raise self._failure
 
     async def _start(self, service: Service) -> bool:
         """Start one and wait until it is ready; False when it ended, or an end was asked for, before."""
         ready = asyncio.Event()
-        task = asyncio.create_task(self._keep_running(service, ready.set), name=service.name)
+        task = asyncio.create_task(self._supervise(service, ready.set), name=service.name)
         self._tasks[service] = task
-        await self._first_of(task, ready.wait(), self._stopping.wait())
+        await _first_of(task, ready, self._stopping)
+        if not ready.is_set() or self._stopping.is_set():
+            return False
         log.debug("service_started", service=service.name)
-        return ready.is_set() and not task.done() and not self._stopping.is_set()
+        return True
 
-    async def _wait(self, last: Service) -> None:
-        """Wait for the end: asked for, a failure, or the last one's input closed."""
-        stopping = asyncio.create_task(self._stopping.wait())
+    async def _supervise(self, service: Service, ready: Callable[[], None]) -> None:
+        """Run one service; its failure ends all, and `run` raises the first."""
         try:
-            running = set(self._tasks.values())
-            while running and not stopping.done():
-                done, _ = await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                running -= done
-                failed = any(t is not stopping and t.exception() is not None for t in done)
-                if failed or self._tasks[last] in done:
-                    return
-        finally:
-            stopping.cancel()
+            await self._keep_running(service, ready)
+        except Exception as error:
+            if self._failure is None:
+                self._failure = error
+            else:
+                log.exception("service_failed", service=service.name)
+            self._stopping.set()
 
     async def _keep_running(self, service: Service, ready: Callable[[], None]) -> None:
         backoff = self._new_backoff()
@@ -113,10 +114,17 @@ class Supervisor:
         while True:
             try:
                 await service.run(ready)
+            except asyncio.CancelledError as error:
+                if self._stopping.is_set():
+                    raise
+                raise ServiceStopped(f"{service.name} was cancelled, and not by its supervisor") from error
             except HydrophoneError as error:
                 if not error.transient or self._stopping.is_set():
                     raise
-                failures = [moment for moment in failures if moment > clock() - _WINDOW_S] + [clock()]
+                failures = [moment for moment in failures if moment > clock() - _WINDOW_S]
+                if not failures:
+                    backoff.reset()
+                failures.append(clock())
                 if len(failures) > _BUDGET:
                     exhausted = ServiceExhausted(f"{service.name} failed {len(failures)} times: {error}")
                     exhausted.exit_code = error.exit_code
@@ -130,28 +138,29 @@ class Supervisor:
                 return
 
     async def _stop_all(self) -> None:
-        """Stop the newest first, each drained before the next, all within the time allowed."""
+        """Stop the newest first, each drained before the next."""
         self._stopping.set()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._drain_s
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._drain_s
         for service, task in reversed(self._tasks.items()):
             if service.drain is not None and not task.done():
                 service.drain()
-                await asyncio.wait({task}, timeout=max(0.0, deadline - loop.time()))
-            if not task.done():
-                task.cancel()
-            await asyncio.wait({task}, timeout=max(1.0, deadline - loop.time()))
-            if not task.done():
-                log.error("service_stuck", service=service.name)
+                await asyncio.wait({task}, timeout=max(0.0, deadline - clock()))
+            task.cancel()
+            await asyncio.wait({task}, timeout=max(0.0, min(_CANCEL_S, deadline - clock())))
             log.debug("service_stopped", service=service.name)
+        busy = {task for task in self._tasks.values() if not task.done()}
+        if busy:
+            _, stuck = await asyncio.wait(busy, timeout=_CANCEL_S)
+            for task in stuck:
+                log.error("service_stuck", service=task.get_name())
 
-    @staticmethod
-    async def _first_of(task: asyncio.Task[None], *others: Awaitable[object]) -> None:
-        waiters = [asyncio.ensure_future(other) for other in others]
-        try:
-            await asyncio.wait({task, *waiters}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiter in waiters:
-                waiter.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await waiter
+
+async def _first_of(task: asyncio.Task[None], *events: asyncio.Event) -> None:
+    """Wait until the task has ended or an event is set."""
+    waiters = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait({task, *waiters}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for waiter in waiters:
+            waiter.cancel()

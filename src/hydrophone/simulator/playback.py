@@ -12,7 +12,8 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from http import HTTPStatus
-from typing import Final
+from http.client import responses
+from typing import Any, Final
 
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.datastructures import Headers
@@ -29,9 +30,11 @@ _MAX_CLIENT_MESSAGE_BYTES: Final = 50_000
 """Sources: observed, the real backend closes with 1009 above it."""
 _ROUND_PAUSE_S: Final = 2.0
 """Between two rounds. Sources: the backend polls its node every 2 s."""
-_ID: Final = re.compile(r'"([0-9a-f]{64})"')
-_HEIGHT: Final = re.compile(r'"(height|block_height)":(\d+)')
-_SEQUENCE: Final = re.compile(r'("mempool-transactions":\{"sequence":)(\d+)')
+_ID: Final = re.compile(r'(?<=")[0-9a-f]{64}(?=")')
+_ID_IN_PATH: Final = re.compile(r"(?<=/)[0-9a-f]{64}(?![^/])")
+_HEIGHT: Final = re.compile(r'("(?:height|block_height)": ?)(\d+)')
+_SEQUENCE: Final = re.compile(r'("mempool-transactions": ?\{"sequence": ?)(\d+)')
+"""Sources: observed, the backend puts a space after the keys of a frame and none deeper."""
 _NO_PRICE: Final = b'{"time":0,"USD":-1}'
 """What the backend answers while it knows no price."""
 
@@ -46,20 +49,25 @@ class Rounds:
     """Rewrites the frames of a recording so that each round continues the one before.
 
     Args:
-        frames: of one connection.
+        frames: of one connection, with the REST answers that belong to it.
     """
 
     def __init__(self, frames: Iterable[Frame]) -> None:
-        self.frames = [frame for frame in frames if frame.kind is FrameKind.RECEIVED]
-        texts = [frame.payload.decode() for frame in self.frames]
-        documents = [json.loads(text) for text in texts]
-        blocks = [document["block"] for document in documents if "block" in document]
-        deltas = [d["mempool-transactions"] for d in documents if "mempool-transactions" in d]
-        self._texts = texts
-        self._parent: str = blocks[0]["previousblockhash"] if blocks else ""
-        self._tip: str = blocks[-1]["id"] if blocks else ""
+        kept = tuple(frames)
+        self.frames = [frame for frame in kept if frame.kind is FrameKind.RECEIVED]
+        self._answers = [frame for frame in kept if frame.kind is FrameKind.ANSWERED and frame.status > 0]
+        self._texts = [_text(frame) for frame in self.frames]
+        documents = [_document(text) for text in self._texts]
+        blocks = [document["block"] for document in documents if document.get("block")]
+        deltas = [d["mempool-transactions"] for d in documents if d.get("mempool-transactions")]
         self._block_count = blocks[-1]["height"] - blocks[0]["height"] + 1 if blocks else 0
         self._frame_count = deltas[-1]["sequence"] - deltas[0]["sequence"] + 1 if deltas else 0
+        self._chain = _last_chain(documents)
+        self._inherited = {
+            block_id: height
+            for height, block_id in self._chain.items()
+            if not blocks or height < blocks[0]["height"]
+        }
 
     def text(self, index: int, number: int) -> str:
         """Return the text of a frame as it reads in a round.
@@ -68,24 +76,64 @@ class Rounds:
             index: of the frame.
             number: of the round; round 0 is the recording itself.
         """
-        text = self._texts[index]
+        return self._rewritten(self._texts[index], number)
+
+    def answers(self, number: int) -> dict[str, tuple[int, bytes]]:
+        """Return the REST answers as they read in a round: status and body by path."""
+        return {
+            _ID_IN_PATH.sub(lambda m: self._renamed(m[0], number), answer.path): (
+                answer.status,
+                self._rewritten(_text(answer), number).encode(),
+            )
+            for answer in self._answers
+        }
+
+    def _rewritten(self, text: str, number: int) -> str:
         if number == 0:
             return text
-        text = _ID.sub(lambda m: f'"{self._renamed(m.group(1), number)}"', text)
-        text = _HEIGHT.sub(lambda m: f'"{m.group(1)}":{int(m.group(2)) + number * self._block_count}', text)
-        return _SEQUENCE.sub(lambda m: f"{m.group(1)}{int(m.group(2)) + number * self._frame_count}", text)
+        text = _ID.sub(lambda m: self._renamed(m[0], number), text)
+        text = _HEIGHT.sub(lambda m: f"{m[1]}{int(m[2]) + number * self._block_count}", text)
+        return _SEQUENCE.sub(lambda m: f"{m[1]}{int(m[2]) + number * self._frame_count}", text)
 
     def _renamed(self, known: str, number: int) -> str:
-        if known == self._parent:
-            known, number = self._tip, number - 1
+        """Return what an id is called in a round; a block from before it is one of the round before."""
+        while number > 0 and known in self._inherited:
+            successor = self._chain.get(self._inherited[known] + self._block_count)
+            if successor is None:
+                break
+            known, number = successor, number - 1
         return known if number == 0 else hashlib.sha256(f"{number}:{known}".encode()).hexdigest()
+
+
+def _text(frame: Frame) -> str:
+    """Return a payload as the text of a websocket frame, which must be UTF-8."""
+    return frame.payload.decode(errors="replace")
+
+
+def _document(text: str) -> dict[str, Any]:
+    """Return the object that a text is; an empty one when it is none: such a frame is played as it is."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _last_chain(documents: Iterable[dict[str, Any]]) -> dict[int, str]:
+    """Return the block of each height that was told of; where two competed, the one that prevailed."""
+    chain: dict[int, str] = {}
+    for document in documents:
+        for block in filter(None, [*document.get("blocks", []), document.get("block")]):
+            chain[block["height"]] = block["id"]
+            chain[block["height"] - 1] = block["previousblockhash"]
+    return chain
 
 
 class PlaybackServer:
     """Serves a recording as a backend would: silent until one subscribes, at any path.
 
     Args:
-        frames: of one connection; REST answers among them are served by their path.
+        frames: of one connection; REST answers among them are served by their path, each in its round.
         host: address to bind.
         port: to listen on; 0: a free one.
         rounds: how often it is played; None: for ever.
@@ -102,9 +150,7 @@ class PlaybackServer:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._rounds = Rounds(frames)
-        self._answers = {
-            frame.path: (frame.status, frame.payload) for frame in frames if frame.kind is FrameKind.ANSWERED
-        }
+        self._answers = self._rounds.answers(0)
         self._host = host
         self._wanted_port = port
         self._round_limit = rounds
@@ -147,6 +193,7 @@ class PlaybackServer:
     async def _play(self) -> None:
         number = 0
         while self._round_limit is None or number < self._round_limit:
+            self._answers = self._rounds.answers(number)
             before = self._rounds.frames[0].at if self._rounds.frames else 0
             for index, frame in enumerate(self._rounds.frames):
                 await self._sleep(max(0.0, (frame.at - before) / 1e6))
@@ -167,8 +214,10 @@ class PlaybackServer:
     async def _obey(self, connection: ServerConnection, message: str | bytes) -> None:
         try:
             request = json.loads(message)
-        except ValueError:
-            await connection.close()  # as the backend does; unknown actions it ignores in silence
+        except (ValueError, RecursionError):
+            request = None
+        if request is None:
+            await connection.close()  # as the backend does; what is JSON but unknown it ignores in silence
             return
         if not isinstance(request, dict):
             return
@@ -198,4 +247,4 @@ def _response(status: int, body: bytes) -> Response:
         {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
     )
     headers[SIMULATED_HEADER] = "1"
-    return Response(status, HTTPStatus(status).phrase, headers, body)
+    return Response(status, responses.get(status, ""), headers, body)

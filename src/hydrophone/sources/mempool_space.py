@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidURI
 
 from hydrophone.domain.units import Txid, UnixMicros
 from hydrophone.runtime.backoff import Backoff
@@ -26,13 +26,20 @@ _OPEN_TIMEOUT_S: Final = 5.0
 _PING_INTERVAL_S: Final = 10.0
 """# chosen: the backend has no heartbeat; a dead peer is noticed within two of these."""
 _CLOSE_TIMEOUT_S: Final = 1.0
+_NOT_CONNECTED: Final = (OSError, EOFError, InvalidHandshake, InvalidProxy, InvalidURI, ConnectionClosed)
+"""Everything by which a peer or the way to it fails; what else is raised is a bug."""
+_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_WEBSOCKET_PATH: Final = "/api/v1/ws"
 
 REST_TIMEOUT_S: Final = 3.0
+"""# chosen: a signal waits 1 s for its prevouts, and one that went out is still worth amending."""
 REST_TRIES: Final = 3
 REST_CONCURRENCY: Final = 8
+"""# chosen: a burst of whales must not starve the backend's other users."""
 REST_BACKLOG: Final = 500
 """# chosen: look-ups beyond this many are refused at once and their signals go out as unknown."""
 _RETRY_PAUSE_S: Final = 0.2
+"""# chosen: before the second try, doubled before the third; less than a poll of the backend."""
 _HTTP_OK: Final = 200
 _HTTP_NOT_FOUND: Final = 404
 _HTTP_TOO_MANY: Final = 429
@@ -77,10 +84,8 @@ class MempoolSpaceLink:
             attempt += 1
             try:
                 await self._listen(url, ready)
-            except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError, EOFError) as error:
+            except _NOT_CONNECTED as error:
                 reason = _describe(error)
-            except InvalidURI as error:
-                reason = f"not a websocket URL: {error}"
             if self.connected_url is not None:
                 attempt = self._urls.index(url)  # try the one that worked first
                 self.connected_url = None
@@ -91,15 +96,7 @@ class MempoolSpaceLink:
             await self._sleep(delay_s)
 
     async def _listen(self, url: str, ready: Callable[[], None]) -> NoReturn:
-        async with connect(
-            url,
-            max_size=MAX_FRAME_BYTES,
-            compression=None,  # a backend is near; deflate would cost more than it saves
-            open_timeout=_OPEN_TIMEOUT_S,
-            ping_interval=_PING_INTERVAL_S,
-            ping_timeout=_PING_INTERVAL_S,
-            close_timeout=_CLOSE_TIMEOUT_S,
-        ) as connection:
+        async with _connect(url, _OPEN_TIMEOUT_S) as connection:
             self.connected_url = url
             is_simulated = _is_simulated(connection)
             await self._put(FrameKind.OPENED, url.encode(), is_simulated=is_simulated)
@@ -152,39 +149,50 @@ class RestPrevoutFetcher:
         self._slots = asyncio.Semaphore(REST_CONCURRENCY)
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
+        self._bug: asyncio.Future[None] | None = None
         self.refused_count = 0
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Keep a session open until cancelled."""
+        """Keep a session open until cancelled, or until a look-up fails by a bug: that is raised."""
         timeout = aiohttp.ClientTimeout(total=REST_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout, raise_for_status=False) as session:
             self._session = session
+            self._bug = asyncio.get_running_loop().create_future()
             ready()
             try:
-                await asyncio.Event().wait()
+                await self._bug
             finally:
+                self._session = None
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
-                self._session = None
 
     def fetch_prevouts(self, txid: Txid) -> None:
-        """Ask in the background. Beyond `REST_BACKLOG` nothing is asked: the signal goes out as unknown."""
-        if len(self._tasks) >= REST_BACKLOG:
+        """Ask in the background.
+
+        Beyond `REST_BACKLOG`, or after `run` has ended, nothing is asked: the signal goes out as unknown.
+        """
+        if self._session is None or len(self._tasks) >= REST_BACKLOG:
             self.refused_count += 1
             return
         task = asyncio.create_task(self._fetch(txid), name=f"prevouts-{txid[:8]}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._bug is not None and not self._bug.done():
+            self._bug.set_exception(error)
 
     async def _fetch(self, txid: Txid) -> None:
         path, status, payload = "", 0, b""
         async with self._slots:
             for attempt in range(REST_TRIES):
                 if attempt > 0:
-                    await self._sleep(_RETRY_PAUSE_S * 2**attempt)
+                    await self._sleep(_RETRY_PAUSE_S * 2 ** (attempt - 1))
                 path, status, payload = await self._ask_each_prefix(txid)
-                if status in (_HTTP_OK, _HTTP_NOT_FOUND):
+                if not _is_worth_retrying(status):
                     break
         await self._frames.put(Frame(self._clock(), self._name, FrameKind.ANSWERED, payload, path, status))
 
@@ -201,8 +209,9 @@ class RestPrevoutFetcher:
         return path, status, payload
 
     async def _get(self, path: str) -> tuple[int, bytes]:
+        assert self._session is not None
         base_url = self._base_url or rest_base_of(self._link.connected_url)
-        if base_url is None or self._session is None:
+        if base_url is None:
             return 0, b"no backend is connected"
         try:
             async with self._session.get(base_url + path) as response:
@@ -214,21 +223,45 @@ class RestPrevoutFetcher:
 
 
 def rest_base_of(websocket_url: str | None) -> str | None:
-    """Return where the REST of a websocket's backend is: same host and port, http for ws."""
+    """Return where the REST of a websocket's backend is: same host and port, http for ws.
+
+    What comes before `/api/v1/ws` is kept: a host may serve several networks, each under a path of its own.
+
+    Sources: mempool.space, API documentation of testnet: `wss://mempool.space/testnet/api/v1/ws`.
+    """
     if websocket_url is None:
         return None
     parts = urlsplit(websocket_url)
     scheme = "https" if parts.scheme == "wss" else "http"
-    return urlunsplit((scheme, parts.netloc, "", "", ""))
+    network, found, _ = parts.path.partition(_WEBSOCKET_PATH)
+    return urlunsplit((scheme, parts.netloc, network if found else "", "", ""))
 
 
 async def probe(url: str, timeout_s: float = _OPEN_TIMEOUT_S) -> str | None:
     """Try to open a websocket; return None when that works, else why not."""
     try:
-        async with connect(url, open_timeout=timeout_s, close_timeout=_CLOSE_TIMEOUT_S, compression=None):
+        async with _connect(url, timeout_s):
             return None
-    except (OSError, InvalidHandshake, InvalidURI, ConnectionClosed, TimeoutError, EOFError) as error:
+    except _NOT_CONNECTED as error:
         return _describe(error)
+
+
+def _connect(url: str, open_timeout_s: float) -> connect:
+    is_here = urlsplit(url).hostname in _LOOPBACK_NAMES
+    return connect(
+        url,
+        max_size=MAX_FRAME_BYTES,
+        compression=None,  # a backend is near; deflate would cost more than it saves
+        proxy=None if is_here else True,  # one set in the environment knows another localhost
+        open_timeout=open_timeout_s,
+        ping_interval=_PING_INTERVAL_S,
+        ping_timeout=_PING_INTERVAL_S,
+        close_timeout=_CLOSE_TIMEOUT_S,
+    )
+
+
+def _is_worth_retrying(status: int) -> bool:
+    return status in (0, _HTTP_TOO_MANY) or status >= _HTTP_SERVER_ERROR
 
 
 def _is_simulated(connection: ClientConnection) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hydrophone.errors import MalformedMessage, SourceRejected, SourceUnavailable
-from hydrophone.runtime.frame import Frame
+from hydrophone.runtime.frame import Frame, FrameKind
 from hydrophone.wire.recording import RecordedFrame, parse_recorded_frame
 
 
@@ -14,7 +14,8 @@ class RecordingLink:
     Args:
         path: the file.
         source: name given to the link.
-        conn: which connection; None: the first that subscribed to the mempool, else every line.
+        conn: which connection; None: the first that subscribed to the mempool, else every line. REST answers
+            belong to each.
         on_malformed: told the line number and what is wrong with it; the line is skipped.
         on_read: told how many bytes were read, for a progress bar.
     """
@@ -50,8 +51,10 @@ class RecordingLink:
             except MalformedMessage as error:
                 self._on_malformed(number, str(error))
                 continue
-            if conn is None or recorded.conn in ("", conn):
+            if conn is None or recorded.conn == conn:
                 is_empty = False
+                yield recorded.frame
+            elif recorded.frame.kind is FrameKind.ANSWERED:  # belongs to whichever connection is replayed
                 yield recorded.frame
         if is_empty:
             which = "" if conn is None else f" of connection {conn!r}"

@@ -3,7 +3,7 @@
 import json
 import math
 import uuid
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, assert_never
@@ -39,11 +39,11 @@ from hydrophone.domain.units import (
 from hydrophone.errors import StoreMismatch
 from hydrophone.pipeline.ports import Entry, Handover
 
-Value = str | int | float | datetime | None
+Value = str | int | float | bytes | datetime | None
 Row = dict[str, Value]
 """Values by column."""
 Key = tuple[str, UnixMicros]
-"""Prediction id and detection time: a row is found by both, since the time alone spares a scan of the table."""
+"""Prediction id and detection time: a row is found by both, as the time spares a scan of the table."""
 AddressOf = Callable[[bytes], str | None]
 """Spells a script as an address; None when it has none."""
 
@@ -81,7 +81,9 @@ CLAIM_COLUMNS: Final = (
     "label_set",
 )
 """What a signal says: a new version or an amendment replaces all of it."""
-_JSON_COLUMNS: Final = frozenset({"flow_probabilities", "entities", "exchange_addresses", "payees", "history"})
+_JSON_COLUMNS: Final = frozenset(
+    {"flow_probabilities", "entities", "exchange_addresses", "payees", "history"}
+)
 
 _OUTCOME_IDS: Final = uuid.UUID("0f5b8e2c-6f0d-5c55-9d53-3b9d2a4f7c10")
 """# chosen: any fixed UUID; it makes outcome ids the same in every replay."""
@@ -149,7 +151,7 @@ def row_of_signal(signal: Signal, address_of: AddressOf) -> Row:
 def tracked_of_row(row: Mapping[str, Any]) -> TrackedPrediction:
     """Return what the core remembers of a stored prediction.
 
-    A row that the quickstart's INSERT made has no history and no payees, and was received when it was detected.
+    A row that the quickstart's INSERT made has no history, no payees and no time of receipt.
 
     Raises:
         StoreMismatch: the row holds what this program does not write.
@@ -202,7 +204,7 @@ def _expected_content(prediction_id: str) -> Iterator[None]:
         ) from error
 
 
-def describe_effect(effect: Effect) -> tuple[str, UnixMicros, str | None]:
+def describe_effect(effect: Effect) -> tuple[str, UnixMicros, str | None]:  # noqa: PLR0911  one each
     """Return kind, time and prediction id of an effect, as the record lists them.
 
     Raises:
@@ -224,9 +226,13 @@ def describe_effect(effect: Effect) -> tuple[str, UnixMicros, str | None]:
         case RecordGap(gap=gap):
             return "gap", gap.at, None
         case FetchPrevouts():
-            raise TypeError(f"expected an effect to store, found {effect}")
+            raise _not_to_be_stored(effect)
         case _:
             assert_never(effect)
+
+
+def _not_to_be_stored(effect: FetchPrevouts) -> TypeError:
+    return TypeError(f"expected an effect to store, found {effect}")
 
 
 def touched_keys(entries: Iterable[Entry]) -> set[Key]:
@@ -266,10 +272,10 @@ class Batch:
         gaps: new rows of source_gaps.
     """
 
-    def __init__(self, address_of: AddressOf, stored: Mapping[Key, Row], taken: Container[str]) -> None:
+    def __init__(self, address_of: AddressOf, stored: Mapping[Key, Row], taken: Iterable[str]) -> None:
         self._address_of = address_of
         self._rows = dict(stored)
-        self._taken = taken
+        self._taken = set(taken)
         self.inserted: dict[Key, Row] = {}
         self.updated: dict[Key, Row] = {}
         self.ended: dict[str, Row] = {}
@@ -278,7 +284,11 @@ class Batch:
         self.gaps: list[Row] = []
 
     def add(self, entry: Entry) -> None:
-        """Take account of one entry; in order."""
+        """Take account of the next entry.
+
+        Raises:
+            TypeError: its effect asks for an action; there is nothing to store.
+        """
         if isinstance(entry, Handover):
             published_at = timestamp(entry.published_at)
             self._change((entry.prediction_id, entry.detected_at), {"published_at": published_at})
@@ -297,8 +307,10 @@ class Batch:
                 self._move((effect.prediction_id, effect.detected_at), status)
             case RecordGap(gap=gap):
                 self.gaps.append(_row_of_gap(gap))
-            case NoteSuccessor() | FetchPrevouts():
-                pass  # the first changes no row; the second is no matter of the store
+            case NoteSuccessor():
+                pass  # the next version says it all
+            case FetchPrevouts() as effect:
+                raise _not_to_be_stored(effect)
             case _:
                 assert_never(entry.effect)
 
@@ -311,6 +323,7 @@ class Batch:
                 self._change(key, {column: row[column] for column in CLAIM_COLUMNS} | {"published_at": None})
         elif signal.prediction_id not in self._taken:
             self.inserted[key] = self._rows[key] = row | {"status": Status.PENDING.value}
+            self._taken.add(signal.prediction_id)
 
     def _amend(self, signal: Signal, at: UnixMicros, reason: str) -> None:
         key = (signal.prediction_id, signal.detected_at)

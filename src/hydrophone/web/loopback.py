@@ -43,8 +43,8 @@ _OPEN_TIMEOUT_S: Final = 5.0
 """# chosen: a request arrives within a round trip; who is slower only holds a file descriptor."""
 _HANDSHAKES: Final = 256
 """# chosen: connections above the capacity that may wait to be told so."""
-_OTHER_FILES: Final = 256
-"""# chosen: descriptors left for the store, the sources and the log."""
+_OTHER_FILES: Final = 768
+"""# chosen: descriptors left for the status port at its busiest, the store, the sources and the log."""
 
 
 def is_allowed_origin(origin: str, allowed: Collection[str] = ()) -> bool:
@@ -142,8 +142,6 @@ def _listen(family: socket.AddressFamily, address: tuple[str | int, ...]) -> soc
     try:
         # A restart need not wait for connections of the previous process to fade.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
         listener.listen(_LISTEN_BACKLOG)
     except OSError:
@@ -165,19 +163,20 @@ def _why_not(host: str, port: int, error: OSError, *, section: str) -> str:
 def make_room(connections: int) -> int:
     """Raise the process's limit of open files for so many connections; return how many it allows.
 
-    The soft limit is often 1,024 and may be raised by anybody up to the hard one.
+    The soft limit is often 1,024 and may be raised by anybody up to the hard one. Where that is low too, half
+    of it is for connections.
     """
-    wanted = connections + _HANDSHAKES + _OTHER_FILES
+    reserve = _HANDSHAKES + _OTHER_FILES
+    wanted = connections + reserve
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
-        except (OSError, ValueError):
-            raised = soft  # macOS has a further limit that it does not tell
-        soft = raised
-        connections = min(connections, soft - _HANDSHAKES - _OTHER_FILES)
-    return max(connections, 1)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+    except (OSError, ValueError):
+        raised = soft  # macOS has a further limit that it does not tell
+    return min(connections, max(raised - reserve, raised // 2))
 
 
 class Connection(ServerConnection):
@@ -316,9 +315,11 @@ class Endpoint:
     async def _close(self, servers: list[Server]) -> None:
         for server in servers:
             server.close()
-        closed = asyncio.gather(*(server.wait_closed() for server in servers))
-        done, _ = await asyncio.wait({closed}, timeout=self._close_timeout_s)
-        if not done:
+        closing = {asyncio.create_task(server.wait_closed()) for server in servers}
+        if not closing:
+            return
+        _, late = await asyncio.wait(closing, timeout=self._close_timeout_s)
+        if late:
             for connection in tuple(self.connections):
                 connection.transport.abort()
-            await closed
+            await asyncio.wait(late)

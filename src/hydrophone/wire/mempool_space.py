@@ -7,8 +7,8 @@ Sources: frames of a backend 3.4-dev on regtest (August 2026), and its websocket
 """
 
 import re
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -43,9 +43,20 @@ _TXID: Final = re.compile(r"[0-9a-f]{64}")
 _TX_PATH: Final = re.compile(r"/api/(?:v1/)?tx/([0-9a-f]{64})")
 _HTTP_OK: Final = 200
 
+_MAX_WEIGHT_WU: Final = 4_000_000
+"""No transaction weighs more than a block may. Sources: BIP 141, block size."""
+_Amount = Annotated[int, msgspec.Meta(ge=0, le=MAX_MONEY_SAT)]
+_Fee = Annotated[float, msgspec.Meta(ge=0, le=MAX_MONEY_SAT)]
+"""Satoshis; backends compute it from BTC and may be a hair off."""
+_Weight = Annotated[int, msgspec.Meta(gt=0, le=_MAX_WEIGHT_WU)]
+_Height = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""Sources: Bitcoin Core, chain.h, CBlockIndex::nHeight is an int."""
+_Uint32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+_BlockHash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
 
 class _Output(msgspec.Struct, gc=False):
-    value: int
+    value: _Amount
     scriptpubkey: str = ""
 
 
@@ -55,20 +66,20 @@ class _GatedTransaction(msgspec.Struct, gc=False):
     txid: str
     vin: msgspec.Raw
     vout: list[_Output]
-    weight: int
-    fee: float | None = None
+    weight: _Weight
+    fee: _Fee | None = None
     effective_rate: float | None = msgspec.field(name="effectiveFeePerVsize", default=None)
 
 
 class _Prevout(msgspec.Struct, gc=False):
-    value: int
+    value: _Amount
     scriptpubkey: str
 
 
 class _Input(msgspec.Struct, gc=False):
-    sequence: int
+    sequence: _Uint32
     txid: str = ""
-    vout: int = 0
+    vout: _Uint32 = 0
     prevout: _Prevout | None = None
     is_coinbase: bool = False
 
@@ -91,15 +102,15 @@ class _RawDelta(msgspec.Struct, gc=False):
 
     sequence: int
     added: list[msgspec.Raw] = []
-    removed: list[Any] = []
-    mined: list[Any] = []
+    removed: list[msgspec.Raw] = []
+    mined: list[msgspec.Raw] = []
     replaced: list[msgspec.Raw] = []
 
 
 class _Block(msgspec.Struct, gc=False):
-    id: str
-    height: int
-    previousblockhash: str
+    id: _BlockHash
+    height: _Height
+    previousblockhash: _BlockHash
 
 
 class _Frame(msgspec.Struct, gc=False):
@@ -118,6 +129,7 @@ _decode_raw_delta = msgspec.json.Decoder(_RawDelta | None).decode
 _decode_block = msgspec.json.Decoder(_Block | None).decode
 _decode_transaction = msgspec.json.Decoder(_GatedTransaction).decode
 _decode_replacement = msgspec.json.Decoder(_Replacement).decode
+_decode_text = msgspec.json.Decoder(str).decode
 _decode_inputs = msgspec.json.Decoder(list[_Input]).decode
 
 _NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -125,7 +137,7 @@ _NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class MempoolSpaceDecoder:
-    """Turns the frames of one link into events. Remembers the sequence, nothing else.
+    """Turns the frames of one link into events. Remembers when it heard what last, nothing else.
 
     Args:
         source: name of the link.
@@ -137,7 +149,7 @@ class MempoolSpaceDecoder:
         self._source = Source(source)
         self._threshold_sat = threshold_sat
         self._quarantine = quarantine
-        self._sequence: int | None = None
+        self._last_sequence: tuple[int, UnixMicros] | None = None
         self._heard_at: UnixMicros | None = None
         self.transaction_count = 0
 
@@ -146,9 +158,11 @@ class MempoolSpaceDecoder:
         at = UnixMicros(frame.at)
         match frame.kind:
             case FrameKind.RECEIVED:
+                rejected_before = self._quarantine.count
                 events = self._decode_received(at, frame.payload)
                 self._heard_at = at
-                return events
+                rejected = self._quarantine.count - rejected_before
+                return events if rejected == 0 else [self._malformed_gap(at, rejected), *events]
             case FrameKind.ANSWERED:
                 return self._decode_answer(at, frame)
             case FrameKind.OPENED:
@@ -160,7 +174,7 @@ class MempoolSpaceDecoder:
     def _opened(self, at: UnixMicros) -> GapFound:
         reason = GapReason.STARTED if self._heard_at is None else GapReason.RECONNECTED
         started_at = at if self._heard_at is None else self._heard_at
-        self._sequence = None
+        self._last_sequence = None
         self._heard_at = at
         return GapFound(at, self._source.name, reason, started_at)
 
@@ -204,20 +218,21 @@ class MempoolSpaceDecoder:
         return events
 
     def _check_sequence(self, at: UnixMicros, sequence: int) -> GapFound | None:
-        before, self._sequence = self._sequence, sequence
-        if before is None or sequence == before + 1:
+        last, self._last_sequence = self._last_sequence, (sequence, at)
+        if last is None or sequence == last[0] + 1:
             return None
+        before, started_at = last
         reason = GapReason.SEQUENCE_JUMP if sequence > before else GapReason.SEQUENCE_RESET
-        started_at = at if self._heard_at is None else self._heard_at
         return GapFound(at, self._source.name, reason, started_at, f"sequence {sequence} after {before}")
 
     def _checked(self, at: UnixMicros, replacement: _Replacement) -> Replaced | None:
         gated = replacement.by
+        if not _TXID.fullmatch(replacement.replaced) or not _TXID.fullmatch(gated.txid):
+            found = f"{replacement.replaced} -> {gated.txid}"
+            self._reject(at, "expected two txids of 64 hex digits in a replacement", found.encode())
+            return None
         is_whale = sum(output.value for output in gated.vout) > self._threshold_sat
         successor = self._candidate(at, gated) if is_whale else None
-        if not _TXID.fullmatch(replacement.replaced) or not _TXID.fullmatch(gated.txid):
-            self._reject(at, "expected two txids in a replacement", replacement.replaced.encode())
-            return None
         return Replaced(at, self._source, Txid(replacement.replaced), Txid(gated.txid), successor)
 
     def _candidate(self, at: UnixMicros, gated: _GatedTransaction) -> Transaction | None:
@@ -229,30 +244,25 @@ class MempoolSpaceDecoder:
 
     def _salvage(self, at: UnixMicros, payload: bytes) -> list[Event]:
         """Return what is sound in a frame that is not: a whale beside a malformed neighbour is heard."""
-        rejected_before = self._quarantine.count
         try:
             raw = _decode_raw_frame(payload)
         except _NOT_JSON as error:
             self._reject(at, f"expected a JSON object: {error}", payload)
-            return [self._malformed_gap(at, "a frame")]
+            return []
         block = self._part(at, _decode_block, raw.block)
         raw_delta = self._part(at, _decode_raw_delta, raw.delta)
-        events: list[Event] = []
-        if raw_delta is not None:
-            delta = _Delta(
-                sequence=raw_delta.sequence,
-                added=self._parts(at, _decode_transaction, raw_delta.added),
-                removed=[txid for txid in raw_delta.removed if isinstance(txid, str)],
-                mined=[txid for txid in raw_delta.mined if isinstance(txid, str)],
-                replaced=self._parts(at, _decode_replacement, raw_delta.replaced),
-            )
-            events = self._events(at, delta, block)
-        elif block is not None:
-            events = [_block_connected(at, block, ())]
-        rejected = self._quarantine.count - rejected_before
-        return [self._malformed_gap(at, f"{rejected} parts of a frame"), *events]
+        if raw_delta is None:
+            return [] if block is None else [_block_connected(at, block, ())]
+        delta = _Delta(
+            sequence=raw_delta.sequence,
+            added=self._parts(at, _decode_transaction, raw_delta.added),
+            removed=self._parts(at, _decode_text, raw_delta.removed),
+            mined=self._parts(at, _decode_text, raw_delta.mined),
+            replaced=self._parts(at, _decode_replacement, raw_delta.replaced),
+        )
+        return self._events(at, delta, block)
 
-    def _part(self, at: UnixMicros, decode: Any, raw: msgspec.Raw) -> Any:  # noqa: ANN401 -- one of four decoders
+    def _part(self, at: UnixMicros, decode: Any, raw: msgspec.Raw) -> Any:  # noqa: ANN401 -- one of five decoders
         try:
             return decode(raw)
         except _NOT_JSON as error:
@@ -266,8 +276,9 @@ class MempoolSpaceDecoder:
     def _reject(self, at: UnixMicros, reason: str, payload: bytes) -> None:
         self._quarantine.add(at, self._source.name, reason, payload)
 
-    def _malformed_gap(self, at: UnixMicros, what: str) -> GapFound:
-        return GapFound(at, self._source.name, GapReason.MALFORMED, at, f"could not be read: {what}")
+    def _malformed_gap(self, at: UnixMicros, count: int) -> GapFound:
+        detail = f"parts of a frame that could not be read: {count}"
+        return GapFound(at, self._source.name, GapReason.MALFORMED, at, detail)
 
     def _decode_answer(self, at: UnixMicros, frame: Frame) -> list[Event]:
         match = _TX_PATH.fullmatch(frame.path)
@@ -275,7 +286,8 @@ class MempoolSpaceDecoder:
             return []
         txid = Txid(match.group(1))
         if frame.status != _HTTP_OK:
-            reason = frame.payload.decode(errors="replace")[:200] or f"the backend answered {frame.status}"
+            said = frame.payload[:200].decode(errors="replace")
+            reason = said or (f"the backend answered {frame.status}" if frame.status else "no answer came")
             return [PrevoutsUnavailable(at, txid, reason)]
         try:
             transaction = parse_esplora_transaction(frame.payload)
@@ -304,29 +316,27 @@ def _transaction(gated: _GatedTransaction) -> Transaction:
     """Stage two."""
     if not _TXID.fullmatch(gated.txid):
         raise MalformedMessage(f"expected a txid of 64 hex digits, found {gated.txid[:80]!r}")
-    if gated.weight <= 0:
-        raise MalformedMessage(f"expected a positive weight in {gated.txid}, found {gated.weight}")
     try:
         inputs = _decode_inputs(gated.vin)
     except _NOT_JSON as error:
         raise MalformedMessage(f"inputs of {gated.txid}: {error}") from error
+    _check_total(gated.txid, gated.vout)
+    _check_total(gated.txid, [i.prevout for i in inputs if i.prevout is not None])
     return Transaction(
         txid=Txid(gated.txid),
         inputs=tuple(_input(gated.txid, i) for i in inputs),
-        outputs=tuple(_output(gated.txid, o.value, o.scriptpubkey) for o in gated.vout),
+        outputs=tuple(_output(gated.txid, o) for o in gated.vout),
         weight_wu=WeightUnits(gated.weight),
-        fee_sat=_fee(gated),
+        fee_sat=None if gated.fee is None else Sats(round(gated.fee)),
         effective_fee_rate=None if gated.effective_rate is None else FeeRate(gated.effective_rate),
     )
 
 
-def _fee(gated: _GatedTransaction) -> Sats | None:
-    """Return the fee in whole satoshis; backends compute it from BTC and may be a hair off."""
-    if gated.fee is None:
-        return None
-    if not 0 <= gated.fee <= MAX_MONEY_SAT:
-        raise MalformedMessage(f"expected a fee in satoshis in {gated.txid}, found {gated.fee}")
-    return Sats(round(gated.fee))
+def _check_total(txid: str, amounts: Sequence[_Output | _Prevout]) -> None:
+    """Refuse more coins than there are: sums of amounts stay within 64 bits, and exact as JSON numbers."""
+    total_sat = sum([amount.value for amount in amounts])
+    if total_sat > MAX_MONEY_SAT:
+        raise MalformedMessage(f"expected at most 21 million BTC on a side of {txid}, found {total_sat} sat")
 
 
 def _input(txid: str, parsed: _Input) -> Input:
@@ -338,15 +348,14 @@ def _input(txid: str, parsed: _Input) -> Input:
     return Input(
         outpoint=OutPoint(Txid(parsed.txid), parsed.vout),
         sequence=parsed.sequence,
-        prevout=None if prevout is None else _output(txid, prevout.value, prevout.scriptpubkey),
+        prevout=None if prevout is None else _output(txid, prevout),
     )
 
 
-def _output(txid: str, value_sat: int, script_hex: str) -> Output:
-    if not 0 <= value_sat <= MAX_MONEY_SAT:
-        raise MalformedMessage(f"expected an amount in satoshis in {txid}, found {value_sat}")
+def _output(txid: str, parsed: _Output | _Prevout) -> Output:
+    script_hex = parsed.scriptpubkey
     try:
-        return Output(bytes.fromhex(script_hex), Sats(value_sat))
+        return Output(bytes.fromhex(script_hex), Sats(parsed.value))
     except ValueError as error:
         raise MalformedMessage(f"expected a script in hex in {txid}, found {script_hex[:80]!r}") from error
 

@@ -4,7 +4,7 @@
 -- and in its order, so that its INSERT and its queries run unchanged. What differs from the snippet, and why:
 --   DOUBLE for REAL    a REAL holds 100.000001 as 100: satoshis, and whales, were lost
 --   no CHECK           a parent may pay no fee at all, and NaN > 100 is true to a CHECK
---   no PRIMARY KEY     an index doubles memory and triples the file; the only writer keeps ids unique
+--   no PRIMARY KEY     indexes triple the file and take 45 MB at 200,000 rows; the only writer keeps ids unique
 --   nullable fee_rate and urgency_score    a source may not say the fee, and a made-up number is worse than none
 -- Times are naive and in UTC. Amounts ending in _sat are exact.
 

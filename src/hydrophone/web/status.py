@@ -1,0 +1,200 @@
+"""The status port: what the service does, whether it is well, and a page to watch whales on.
+
+Each request is answered before any websocket is opened and the connection closed, which is all that a
+handful of small answers needs.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from importlib import resources
+from typing import Final
+
+from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from hydrophone.errors import HydrophoneError
+from hydrophone.web.loopback import Connection, Endpoint, is_loopback_name, make_room, parse_host
+
+_CAPACITY: Final = 256
+"""# chosen: a request lives for milliseconds; so many at once are not people."""
+_PAGE_FILES: Final = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+}
+_JSON: Final = "application/json"
+_PATHS: Final = "/, /api/v1/status, /healthz, /readyz"
+_METHODS: Final = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: HTTPStatus
+    content_type: str
+    body: bytes
+
+
+class StatusServer:
+    """Serves `/api/v1/status`, `/healthz`, `/readyz` and the page `/`.
+
+    Args:
+        host: `localhost` is 127.0.0.1 and ::1.
+        port: 0 takes a free one; `port` says which.
+        report: what `/api/v1/status` says; the page needs `alerts_port` in it.
+        is_ready: whether whales would be heard now.
+        allowed_hosts: names in the Host header that are ours, besides those of loopback and `host` itself. A
+            website that points its own name at this machine (DNS rebinding) is refused by that.
+        close_timeout_s: so long clients may take to hang up.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        report: Callable[[], Awaitable[Mapping[str, object]]],
+        is_ready: Callable[[], bool],
+        allowed_hosts: Collection[str] = (),
+        close_timeout_s: float = 2.0,
+    ) -> None:
+        self._report = report
+        self._is_ready = is_ready
+        self._allowed_hosts = frozenset(name.lower() for name in (host, *allowed_hosts))
+        self._endpoint = Endpoint(
+            host, port, section="api", capacity=_CAPACITY, close_timeout_s=close_timeout_s
+        )
+        folder = resources.files("hydrophone.web")
+        self._page = {
+            path: _Answer(HTTPStatus.OK, content_type, folder.joinpath(name).read_bytes())
+            for path, (name, content_type) in _PAGE_FILES.items()
+        }
+
+    @property
+    def port(self) -> int:
+        """The port that is served, once `run` is ready."""
+        return self._endpoint.port
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until cancelled.
+
+        Args:
+            ready: called when requests are answered.
+
+        Raises:
+            ConfigError: the port cannot be had.
+        """
+
+        class Caller(Connection):
+            endpoint = self._endpoint
+
+        self._endpoint.capacity = make_room(self._endpoint.capacity)
+        async with self._endpoint.serving(
+            _serve_nobody,
+            self._answer,
+            connection_class=Caller,
+            max_message_bytes=1,
+            write_limit=65_536,
+        ):
+            ready()
+            await self._endpoint.wait()
+
+    async def _answer(self, _: ServerConnection, request: Request) -> Response:
+        names = [parse_host(header) for header in request.headers.get_all("Host")]
+        if len(names) != 1 or names[0] is None or not self._is_ours(names[0]):
+            answer = _refusal(
+                HTTPStatus.FORBIDDEN,
+                "forbidden_host",
+                "expected exactly one Host header with a name of this machine",
+                "use http://localhost, or add the name to the allowed hosts",
+            )
+            return _respond(request, answer, name="localhost")
+        if request.method not in _METHODS:
+            answer = _refusal(
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                f"expected GET, found {request.method}",
+                "",
+            )
+            return _respond(request, answer, name=names[0])
+        return _respond(request, await self._route(request.path.partition("?")[0]), name=names[0])
+
+    def _is_ours(self, name: str) -> bool:
+        return (
+            is_loopback_name(name) or name in self._allowed_hosts or name.strip("[]") in self._allowed_hosts
+        )
+
+    async def _route(self, path: str) -> _Answer:
+        match path:
+            case "/api/v1/status":
+                return await self._status()
+            case "/healthz":
+                return _json(HTTPStatus.OK, {"status": "ok"})
+            case "/readyz" if self._is_ready():
+                return _json(HTTPStatus.OK, {"status": "ready"})
+            case "/readyz":
+                return _refusal(
+                    HTTPStatus.SERVICE_UNAVAILABLE,
+                    "not_ready",
+                    "no source is being heard",
+                    "see /api/v1/status",
+                )
+            case _ if path in self._page:
+                return self._page[path]
+            case _:
+                return _refusal(
+                    HTTPStatus.NOT_FOUND, "not_found", f"nothing is at {path[:80]}", f"there are: {_PATHS}"
+                )
+
+    async def _status(self) -> _Answer:
+        try:
+            report = await self._report()
+        except HydrophoneError as error:
+            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", str(error), "try again later")
+        return _json(HTTPStatus.OK, report)
+
+
+async def _serve_nobody(_: ServerConnection) -> None:
+    """Every request was answered without opening a websocket."""
+
+
+def _json(status: HTTPStatus, value: Mapping[str, object]) -> _Answer:
+    return _Answer(status, _JSON, json.dumps(value, allow_nan=False).encode() + b"\n")
+
+
+def _refusal(status: HTTPStatus, code: str, message: str, hint: str) -> _Answer:
+    return _json(status, {"error": {"code": code, "message": message, "hint": hint}})
+
+
+def _respond(request: Request, answer: _Answer, *, name: str) -> Response:
+    """Dress an answer.
+
+    Args:
+        request: what was asked.
+        answer: what is said.
+        name: of this machine, as the caller spells it: where the page may open its websocket. Policies
+            cannot spell IPv6 addresses (CSP 3, section 2.3.1), so there the page says localhost.
+    """
+    socket_host = "localhost" if name.startswith("[") else name
+    headers = Headers(
+        {
+            "Content-Type": answer.content_type,
+            "Content-Length": str(len(answer.body)),
+            "Connection": "close",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Content-Security-Policy": (
+                "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
+                f"connect-src 'self' ws://{socket_host}:*; "
+                "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            ),
+        }
+    )
+    if answer.status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_METHODS)
+    body = b"" if request.method == "HEAD" else answer.body
+    return Response(answer.status.value, answer.status.phrase, headers, body)
