@@ -1,0 +1,272 @@
+"""A store in memory that keeps the same promises as the real one, and the signals that tests store."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import assert_never
+
+from hydrophone.domain.events import (
+    AmendSignal,
+    Effect,
+    FetchPrevouts,
+    GapFound,
+    MarkDoubt,
+    NoteSuccessor,
+    RaiseSignal,
+    RecordGap,
+    RecordOutcome,
+    ReopenPrediction,
+)
+from hydrophone.domain.flow import EntityFlow, FlowAssessment, FlowType, FlowValues
+from hydrophone.domain.outcome import OPEN, Outcome, Status
+from hydrophone.domain.script import Network
+from hydrophone.domain.signal import Signal, UrgencyBasis, Version, prediction_id_of
+from hydrophone.domain.tracker import TrackedPrediction
+from hydrophone.domain.transaction import Output
+from hydrophone.domain.units import MICROS_PER_S, FeeRate, Height, Sats, Txid, UnixMicros, WeightUnits
+from hydrophone.errors import StoreError
+from hydrophone.pipeline.ports import Entry, Handover, Publication, SavedState, StoreStatus
+
+T0 = UnixMicros(1_795_337_462_099_989)
+"""2026-11-22T08:51:02.099989Z."""
+DAY = 86_400 * MICROS_PER_S
+
+
+def later(seconds: float, start: UnixMicros = T0) -> UnixMicros:
+    return UnixMicros(start + int(seconds * MICROS_PER_S))
+
+
+def txid(number: int) -> Txid:
+    return Txid(f"{number:064x}")
+
+
+def whale(number: int = 1, *, detected_at: UnixMicros = T0) -> Signal:
+    """Return a signal; another number is another transaction."""
+    payee = Output(bytes.fromhex("0014") + number.to_bytes(20, "big"), Sats(12_345_678_901))
+    return Signal(
+        prediction_id=prediction_id_of(Network.REGTEST, txid(number)),
+        txid=txid(number),
+        history=(),
+        flow=FlowAssessment(
+            flow_type=FlowType.INFLOW,
+            subtype=None,
+            probabilities={
+                FlowType.INFLOW: 0.8,
+                FlowType.OUTFLOW: 0.0,
+                FlowType.INTERNAL: 0.05,
+                FlowType.UNKNOWN: 0.15,
+            },
+            values=FlowValues(Sats(9_876_543_121), Sats(0), Sats(617_283_945), Sats(0), Sats(1_851_851_835)),
+            moved_sat=Sats(11_728_394_956),
+            change=(0.0, 0.9),
+            entities=(EntityFlow("Exchange é", Sats(0), Sats(9_876_543_121)),),
+            exchange_scripts=(payee.script,),
+            sender=None,
+            receiver="Exchange é",
+            reason=None,
+        ),
+        gross_sat=Sats(12_445_678_901),
+        fee_sat=Sats(1_410),
+        weight_wu=WeightUnits(561),
+        fee_rate_sat_vb=FeeRate(1_410 * 4 / 561),
+        effective_fee_rate_sat_vb=None,
+        urgency_score=0.2 + 1 / 30,
+        urgency_basis=UrgencyBasis.FALLBACK_CURVE,
+        rbf_enabled=True,
+        detected_at=detected_at,
+        seen_at=detected_at,
+        payees=(payee,),
+        source="mempool.space",
+        is_simulated=True,
+        label_set="0123456789abcdef",
+    )
+
+
+def bumped(signal: Signal, number: int, *, seen_at: UnixMicros) -> Signal:
+    """Return the version of a payment that replaces it with a higher fee."""
+    return replace(
+        signal,
+        txid=txid(number),
+        history=(*signal.history, Version(signal.txid, signal.seen_at, signal.fee_rate_sat_vb)),
+        fee_sat=Sats(2 * (signal.fee_sat or 0)),
+        fee_rate_sat_vb=FeeRate(2 * (signal.fee_rate_sat_vb or 0.0)),
+        urgency_score=0.5,
+        seen_at=seen_at,
+    )
+
+
+def outcome_of(signal: Signal, status: Status, *, ended_at: UnixMicros, height: int = 970_000) -> Outcome:
+    return Outcome(
+        prediction_id=signal.prediction_id,
+        txid=signal.txid,
+        status=status,
+        ended_at=ended_at,
+        detected_at=signal.detected_at,
+        confirmation_height=Height(height) if status is Status.CONFIRMED else None,
+        replaced_by=txid(0xBEEF) if status is Status.REPLACED else None,
+        final_fee_rate_sat_vb=signal.fee_rate_sat_vb,
+    )
+
+
+def reopening_of(signal: Signal, at: UnixMicros) -> ReopenPrediction:
+    return ReopenPrediction(at, signal.prediction_id, signal.txid, signal.detected_at)
+
+
+def doubt_about(signal: Signal, at: UnixMicros, *, in_doubt: bool) -> MarkDoubt:
+    return MarkDoubt(at, signal.prediction_id, signal.txid, signal.detected_at, in_doubt)
+
+
+def publication(seq: int, effect: Effect) -> Publication:
+    return Publication(seq, effect, f'{{"seq":{seq},"text":"🐋"}}'.encode())
+
+
+def tracked(signal: Signal, status: Status = Status.PENDING, height: int | None = None) -> TrackedPrediction:
+    """Return what the core remembers of a signal."""
+    return TrackedPrediction(
+        prediction_id=signal.prediction_id,
+        txid=signal.txid,
+        history=signal.history,
+        detected_at=signal.detected_at,
+        seen_at=signal.seen_at,
+        fee_rate_sat_vb=signal.fee_rate_sat_vb,
+        payees=signal.payees,
+        status=status,
+        confirmation_height=None if height is None else Height(height),
+    )
+
+
+_Change = AmendSignal | RecordOutcome | ReopenPrediction | MarkDoubt
+
+
+@dataclass
+class _Stored:
+    signal: Signal
+    status: Status = Status.PENDING
+    outcome: Outcome | None = None
+
+    def apply(self, change: _Change) -> None:
+        match change:
+            case AmendSignal(signal=signal):
+                self.signal = signal
+            case RecordOutcome(outcome=outcome) if self.status in OPEN:
+                self.status, self.outcome = outcome.status, outcome
+            case ReopenPrediction() if self.status is Status.CONFIRMED:
+                self.status, self.outcome = Status.PENDING, None
+            case MarkDoubt(in_doubt=in_doubt) if self.status in OPEN:
+                self.status = Status.IN_DOUBT if in_doubt else Status.PENDING
+            case _:
+                pass  # not allowed from where it stands
+
+
+@dataclass
+class FakeStore:
+    """The `Store` port in memory, all or nothing like the real one.
+
+    Attributes:
+        publications: what was stored and is to be said, in order.
+        handovers: what was said, by prediction id: when.
+        gaps: recorded gaps.
+        failures: errors that the next commits raise, before they store anything.
+    """
+
+    publications: list[Publication] = field(default_factory=list)
+    handovers: dict[str, UnixMicros] = field(default_factory=dict)
+    gaps: list[GapFound] = field(default_factory=list)
+    failures: deque[StoreError] = field(default_factory=deque)
+    _predictions: dict[str, _Stored] = field(default_factory=dict)
+
+    @property
+    def _last_seq(self) -> int:
+        return self.publications[-1].seq if self.publications else 0
+
+    async def load_state(self) -> SavedState:
+        times = [_time_of(publication.effect) for publication in self.publications]
+        newest = max(times, default=T0)
+        followed: list[TrackedPrediction] = []
+        ended: list[Txid] = []
+        for stored in sorted(
+            self._predictions.values(), key=lambda s: (s.signal.detected_at, s.signal.prediction_id)
+        ):
+            height = stored.outcome.confirmation_height if stored.outcome else None
+            is_recent = stored.outcome is not None and stored.outcome.ended_at >= newest - 2 * DAY
+            if stored.status in OPEN or (stored.status is Status.CONFIRMED and is_recent):
+                followed.append(tracked(stored.signal, stored.status, height))
+            elif stored.signal.detected_at >= newest - 20 * DAY:
+                versions = (version.txid for version in stored.signal.history)
+                ended.extend(chain(versions, [stored.signal.txid]))
+        return SavedState(self._last_seq, tuple(followed), tuple(ended))
+
+    async def commit(self, entries: Sequence[Entry]) -> None:
+        if self.failures:
+            raise self.failures.popleft()
+        fresh = [e for e in entries if not (isinstance(e, Publication) and e.seq <= self._last_seq)]
+        seqs = [entry.seq for entry in fresh if isinstance(entry, Publication)]
+        if seqs != list(range(self._last_seq + 1, self._last_seq + 1 + len(seqs))):
+            raise ValueError(f"expected record entries from {self._last_seq + 1} on, found {seqs}")
+        for entry in fresh:
+            if isinstance(entry, Handover):
+                self.handovers[entry.prediction_id] = entry.published_at
+                continue
+            self._apply(entry.effect)
+            if isinstance(entry, Publication):
+                self.publications.append(entry)
+
+    async def query_status(self) -> StoreStatus:
+        predictions = self._predictions.values()
+        flows = sorted(stored.signal.flow.flow_type.value for stored in predictions)
+        outcome_count = sum(stored.outcome is not None for stored in predictions)
+        return StoreStatus(
+            prediction_count=len(predictions),
+            pending_count=len(predictions) - outcome_count,
+            outcome_count=outcome_count,
+            gap_count=len(self.gaps),
+            last_seq=self._last_seq,
+            by_flow={flow: flows.count(flow) for flow in dict.fromkeys(flows)},
+        )
+
+    def _apply(self, effect: Effect) -> None:
+        match effect:
+            case RaiseSignal(signal=signal):
+                self._raise(signal)
+            case AmendSignal(signal=signal):
+                self._change(effect, signal.prediction_id, signal.detected_at)
+            case RecordOutcome(outcome=outcome):
+                self._change(effect, outcome.prediction_id, outcome.detected_at)
+            case ReopenPrediction() | MarkDoubt():
+                self._change(effect, effect.prediction_id, effect.detected_at)
+            case RecordGap(gap=gap):
+                if gap not in self.gaps:
+                    self.gaps.append(gap)
+            case NoteSuccessor():
+                pass
+            case FetchPrevouts():
+                raise TypeError(f"expected an effect to store, found {effect}")
+            case _:
+                assert_never(effect)
+
+    def _change(self, change: _Change, prediction_id: str, detected_at: UnixMicros) -> None:
+        stored = self._predictions.get(prediction_id)
+        if stored is not None and stored.signal.detected_at == detected_at:
+            stored.apply(change)
+
+    def _raise(self, signal: Signal) -> None:
+        stored = self._predictions.get(signal.prediction_id)
+        if stored is None:
+            self._predictions[signal.prediction_id] = _Stored(signal)
+        elif signal.was_modified and stored.signal.detected_at == signal.detected_at:
+            stored.signal = signal
+            if stored.status in OPEN:
+                stored.status = Status.PENDING
+
+
+def _time_of(effect: Effect) -> UnixMicros:
+    match effect:
+        case RecordOutcome(outcome=outcome):
+            return outcome.ended_at
+        case RecordGap(gap=gap):
+            return gap.at
+        case FetchPrevouts():
+            raise TypeError(f"expected an effect to store, found {effect}")
+        case _:
+            return effect.at

@@ -1,0 +1,393 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hydrophone.domain.events import (
+    AmendSignal,
+    Effect,
+    FetchPrevouts,
+    GapFound,
+    GapReason,
+    MarkDoubt,
+    NoteSuccessor,
+    RaiseSignal,
+    RecordGap,
+    RecordOutcome,
+    ReopenPrediction,
+)
+from hydrophone.domain.flow import EntityFlow, FlowAssessment, FlowSubtype, FlowType, FlowValues
+from hydrophone.domain.outcome import Outcome, Status
+from hydrophone.domain.script import Network
+from hydrophone.domain.signal import Signal, UrgencyBasis, Version
+from hydrophone.domain.units import MAX_MONEY_SAT, FeeRate, Height, Sats, UnixMicros, WeightUnits
+from hydrophone.errors import MalformedMessage, UnsupportedMessage
+from hydrophone.wire.public_v1 import (
+    ClientMessage,
+    ConnectionV1,
+    ErrorV1,
+    LaggedV1,
+    PublicEncoder,
+    StatusUpdateV1,
+    WhaleAlertV1,
+    describe_in_words,
+    encode_connection,
+    encode_error,
+    encode_lagged,
+    encode_pong,
+    parse_client_message,
+)
+from tests.builders import START, txid_of, wpkh
+
+SNAPSHOT: Final = Path(__file__).parents[2] / "snapshots" / "public_v1.json"
+HOW_TO_GO_ON: Final = """
+The public schema is not what tests/snapshots/public_v1.json says. Subscribers depend on it:
+- only added something: that is a minor change; take it over by
+      python -m tests.unit.wire.test_public_v1
+  and say so in CHANGELOG.md;
+- renamed or removed something, or changed a type: that is a new version. Leave public_v1 as it was and
+  make public_v2 beside it.
+"""
+
+BTC: Final = 100_000_000
+LATER: Final = UnixMicros(START + 600_000_001)
+FLOW: Final = FlowAssessment(
+    flow_type=FlowType.INFLOW,
+    subtype=FlowSubtype.MIXED,
+    probabilities={
+        FlowType.INFLOW: 0.66666666,
+        FlowType.OUTFLOW: 0.0,
+        FlowType.INTERNAL: 0.0,
+        FlowType.UNKNOWN: 0.33333334,
+    },
+    values=FlowValues(Sats(1_000 * BTC), Sats(0), Sats(0), Sats(0), Sats(23_450_000_001)),
+    moved_sat=Sats(123_450_000_001),
+    change=(0.0, 1.0),
+    entities=(EntityFlow("Binance", out_sat=Sats(0), in_sat=Sats(1_000 * BTC)),),
+    exchange_scripts=(wpkh(1), b"\x6a", wpkh(2)),
+    sender=None,
+    receiver="Binance",
+    reason=None,
+)
+SIGNAL: Final = Signal(
+    prediction_id="a prediction",
+    txid=txid_of("whale"),
+    history=(Version(txid_of("first"), START, FeeRate(1.234567)),),
+    flow=FLOW,
+    gross_sat=Sats(200_000_000_001),
+    fee_sat=Sats(1_000),
+    weight_wu=WeightUnits(561),
+    fee_rate_sat_vb=FeeRate(7.1301247771836005),
+    effective_fee_rate_sat_vb=FeeRate(0.5),
+    urgency_score=0.18660093979277226,
+    urgency_basis=UrgencyBasis.FALLBACK_CURVE,
+    rbf_enabled=True,
+    detected_at=START,
+    seen_at=LATER,
+    payees=(),
+    source="mempool_space",
+    is_simulated=True,
+    label_set="labels",
+)
+OUTCOME: Final = Outcome(
+    prediction_id="a prediction",
+    txid=txid_of("whale"),
+    status=Status.CONFIRMED,
+    ended_at=LATER,
+    detected_at=START,
+    confirmation_height=Height(800),
+)
+GAP: Final = GapFound(START, "mempool_space", GapReason.STARTED, START)
+
+ENCODER: Final = PublicEncoder(Network.REGTEST, "http://localhost:8080/tx/")
+START_TEXT: Final = "2026-09-21T14:13:20.000000Z"
+LATER_TEXT: Final = "2026-09-21T14:23:20.000001Z"
+ALERT: Final[dict[str, Any]] = {
+    "prediction_id": "a prediction",
+    "transaction_id": txid_of("whale"),
+    "flow_type": "inflow",
+    "flow_subtype": "mixed",
+    "flow_reason": None,
+    "flow_probabilities": {"inflow": 0.666667, "outflow": 0.0, "internal": 0.0, "unknown": 0.333333},
+    "values": {
+        "inflow_sat": 100_000_000_000,
+        "outflow_sat": 0,
+        "internal_sat": 0,
+        "interexchange_sat": 0,
+        "unknown_sat": 23_450_000_001,
+    },
+    "btc_value": 2000.00000001,
+    "gross_sat": 200_000_000_001,
+    "moved_btc": 1234.50000001,
+    "moved_sat": 123_450_000_001,
+    "fee_sat": 1_000,
+    "weight_wu": 561,
+    "fee_rate": 7.1301,
+    "effective_fee_rate": 0.5,
+    "urgency_score": 0.186601,
+    "urgency_basis": "fallback_curve",
+    "rbf_enabled": True,
+    "detection_timestamp": START_TEXT,
+    "predicted_confirmation_block": None,
+    "confirm_probability": None,
+    "eta_minutes": {"p50": None, "p90": None},
+    "exchange_addresses": [
+        "bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqpsqgljc",
+        "bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqz7nafu8",
+    ],
+    "entities": [{"name": "Binance", "in_sat": 100_000_000_000, "out_sat": 0, "net_sat": 100_000_000_000}],
+    "confidence_score": 0.666667,
+    "was_modified": True,
+    "history": [{"transaction_id": txid_of("first"), "seen": START_TEXT, "fee_rate": 1.2346}],
+    "source": "mempool_space",
+    "simulated": True,
+    "label_set": "labels",
+    "explorer_url": f"http://localhost:8080/tx/{txid_of('whale')}",
+    "text": "1,234.5 BTC from unknown wallet to Binance",
+}
+
+
+def update(new_status: str, **known: object) -> dict[str, object]:
+    return {
+        "prediction_id": "a prediction",
+        "transaction_id": txid_of("whale"),
+        "new_status": new_status,
+        "confirmation_block": None,
+        "confirmation_time": None,
+        "replacement_txid": None,
+        "reason": None,
+        "amendment": None,
+    } | known
+
+
+def exact(raw: bytes) -> str:
+    """Return JSON as text that shows the order of its keys."""
+    return json.dumps(json.loads(raw), indent=1)
+
+
+# --- server messages
+
+
+@pytest.mark.parametrize(
+    ("effect", "kind", "data", "timestamp"),
+    [
+        (RaiseSignal(LATER, SIGNAL), "whale_alert", ALERT, LATER_TEXT),
+        (
+            AmendSignal(LATER, SIGNAL, "known now"),
+            "status_update",
+            update("amended", reason="known now", amendment=ALERT),
+            LATER_TEXT,
+        ),
+        (
+            RecordOutcome(OUTCOME),
+            "status_update",
+            update("confirmed", confirmation_block=800, confirmation_time=LATER_TEXT),
+            LATER_TEXT,
+        ),
+        (
+            RecordOutcome(
+                replace(
+                    OUTCOME,
+                    status=Status.REPLACED,
+                    confirmation_height=None,
+                    replaced_by=txid_of("other"),
+                )
+            ),
+            "status_update",
+            update("replaced", replacement_txid=txid_of("other")),
+            LATER_TEXT,
+        ),
+        (
+            RecordOutcome(replace(OUTCOME, status=Status.DROPPED, confirmation_height=None)),
+            "status_update",
+            update("dropped"),
+            LATER_TEXT,
+        ),
+        (
+            NoteSuccessor(LATER, "a prediction", txid_of("whale"), txid_of("next")),
+            "status_update",
+            update("replaced", replacement_txid=txid_of("next")),
+            LATER_TEXT,
+        ),
+        (
+            ReopenPrediction(LATER, "a prediction", txid_of("whale"), START),
+            "status_update",
+            update("reorged"),
+            LATER_TEXT,
+        ),
+    ],
+    ids=["raised", "amended", "confirmed", "replaced", "dropped", "succeeded", "reorged"],
+)
+def test_each_effect_is_said_with_these_keys_in_this_order(
+    effect: Effect, kind: str, data: dict[str, object], timestamp: str
+) -> None:
+    expected = {"type": kind, "seq": 7, "data": data, "timestamp": timestamp}
+    assert exact(ENCODER.encode(effect, 7)) == json.dumps(expected, indent=1)
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        FetchPrevouts(txid_of("whale")),
+        MarkDoubt(START, "a prediction", txid_of("whale"), START, in_doubt=True),
+        RecordGap(GAP),
+    ],
+    ids=lambda effect: type(effect).__name__,
+)
+def test_other_effects_are_not_said(effect: Effect) -> None:
+    with pytest.raises(ValueError, match=f"{type(effect).__name__} is not said to subscribers"):
+        ENCODER.encode(effect, 1)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "data"),
+    [
+        (encode_lagged(3, START), "lagged", {"n": 3}),
+        (encode_pong(START), "pong", {}),
+        (encode_error("malformed", "no", START), "error", {"code": "malformed", "message": "no"}),
+        (
+            encode_connection("degraded", "a gap", START, mempool_available=True),
+            "connection",
+            {"status": "degraded", "mempool_available": True, "message": "a gap"},
+        ),
+    ],
+    ids=["lagged", "pong", "error", "connection"],
+)
+def test_a_message_that_is_in_no_record_has_no_seq(
+    message: bytes, kind: str, data: dict[str, object]
+) -> None:
+    expected = {"type": kind, "data": data, "timestamp": START_TEXT}
+    assert exact(message) == json.dumps(expected, indent=1)
+
+
+def test_what_is_unknown_is_null_and_never_missing() -> None:
+    unknown = replace(
+        SIGNAL,
+        history=(Version(txid_of("first"), START, None),),
+        flow=replace(FLOW, subtype=None, reason="no prevouts"),
+        fee_sat=None,
+        fee_rate_sat_vb=None,
+        effective_fee_rate_sat_vb=None,
+        urgency_score=None,
+    )
+    data = json.loads(PublicEncoder(Network.MAINNET).encode(RaiseSignal(START, unknown), 1))["data"]
+    assert list(data) == list(ALERT)
+    names = ["flow_subtype", "fee_sat", "fee_rate", "effective_fee_rate", "urgency_score", "explorer_url"]
+    assert [data[name] for name in names] == [None] * len(names)
+    assert data["history"][0]["fee_rate"] is None
+    assert data["flow_reason"] == "no prevouts"
+
+
+def test_a_first_version_was_not_modified() -> None:
+    alert = ENCODER.describe(replace(SIGNAL, history=()))
+    assert (alert.was_modified, alert.history) == (False, [])
+
+
+def test_the_network_decides_how_addresses_are_spelled() -> None:
+    alert = PublicEncoder(Network.MAINNET).describe(SIGNAL)
+    assert [address[:4] for address in alert.exchange_addresses] == ["bc1q", "bc1q"]
+
+
+@given(st.integers(0, MAX_MONEY_SAT))
+def test_amounts_are_exact_even_where_all_numbers_are_doubles(value_sat: int) -> None:
+    signal = replace(SIGNAL, gross_sat=Sats(value_sat))
+    raw = ENCODER.encode(RaiseSignal(START, signal), 1)
+    data = json.loads(raw, parse_int=float)["data"]
+    assert int(data["gross_sat"]) == value_sat
+    assert round(data["btc_value"] * BTC) == value_sat
+
+
+def test_the_same_effect_gives_the_same_bytes() -> None:
+    effect = RaiseSignal(LATER, SIGNAL)
+    assert ENCODER.encode(effect, 7) == PublicEncoder(Network.REGTEST, "http://localhost:8080/tx/").encode(
+        effect, 7
+    )
+
+
+@pytest.mark.parametrize(
+    ("sender", "receiver", "moved_sat", "text"),
+    [
+        (None, "Binance", 123_450_000_000, "1,234.5 BTC from unknown wallet to Binance"),
+        ("Kraken", None, 100 * BTC, "100 BTC from Kraken to unknown wallet"),
+        ("Kraken", "Kraken", 10_012_500_000, "100.12 BTC from Kraken to Kraken"),
+        (None, None, MAX_MONEY_SAT, "21,000,000 BTC from unknown wallet to unknown wallet"),
+        (None, None, 0, "0 BTC from unknown wallet to unknown wallet"),
+    ],
+)
+def test_the_text_is_what_people_post(
+    sender: str | None, receiver: str | None, moved_sat: int, text: str
+) -> None:
+    flow = replace(FLOW, sender=sender, receiver=receiver, moved_sat=Sats(moved_sat))
+    assert describe_in_words(flow) == text
+
+
+# --- client messages
+
+
+@pytest.mark.parametrize("raw", ['{"type":"ping"}', b'{"type":"ping"}', '{"type":"ping","id":[{}]}'])
+def test_a_ping_is_understood(raw: bytes | str) -> None:
+    assert parse_client_message(raw) == ClientMessage("ping")
+
+
+@pytest.mark.parametrize("kind", ["subscribe", "", "PING", "x" * 60_000])
+def test_another_type_is_unsupported_and_the_answer_is_short(kind: str) -> None:
+    with pytest.raises(UnsupportedMessage, match=r"expected one of \['ping'\]") as caught:
+        parse_client_message(json.dumps({"type": kind}))
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "null",
+        "[]",
+        "{}",
+        '{"type":1}',
+        '{"type":null}',
+        b"\xff",
+        b'{"type":"\xff"}',
+        "\ud800",
+        '{"type":"\\ud800"}',
+        "[" * 60_000,
+        '{"x":' + "[" * 60_000,
+        '{"type":' + "[" * 60_000,
+    ],
+    ids=lambda raw: repr(raw[:20]),
+)
+def test_anything_else_is_malformed(raw: bytes | str) -> None:
+    with pytest.raises(MalformedMessage, match="expected a JSON object such as"):
+        parse_client_message(raw)
+
+
+@given(st.binary(max_size=100) | st.text(max_size=100))
+def test_any_message_is_understood_unsupported_or_malformed(raw: bytes | str) -> None:
+    try:
+        assert parse_client_message(raw).type == "ping"
+    except (UnsupportedMessage, MalformedMessage):
+        return
+
+
+# --- the snapshot
+
+
+def schema() -> str:
+    """Return what subscribers may rely on: names, types and what may be null, without the descriptions."""
+    types = [WhaleAlertV1, StatusUpdateV1, ConnectionV1, LaggedV1, ErrorV1, ClientMessage]
+    _, components = msgspec.json.schema_components(types)
+    for component in components.values():
+        component.pop("description", None)
+    return json.dumps(components, indent=2) + "\n"
+
+
+def test_the_schema_is_the_one_in_the_snapshot() -> None:
+    assert schema() == SNAPSHOT.read_text(encoding="utf-8"), HOW_TO_GO_ON
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(schema(), encoding="utf-8")
