@@ -86,7 +86,7 @@ class Feeder:
             sequence += 1
             txids = [new_txid(self._next + offset) for offset in range(self._whales + self._ordinary)]
             self._next += len(txids)
-            frame = self._frame(sequence, txids)
+            frame = self.frame(sequence, txids)
             await asyncio.sleep(began + sequence * self._interval_s - time.monotonic())
             now_ns = time.time_ns()
             self.sent_ns.update(dict.fromkeys(txids[: self._whales], now_ns))
@@ -94,7 +94,8 @@ class Feeder:
         self.is_done.set()
         await connection.wait_closed()
 
-    def _frame(self, sequence: int, txids: list[str]) -> str:
+    def frame(self, sequence: int, txids: list[str]) -> str:
+        """Return a frame that announces these, the whales first."""
         added = []
         for index, txid in enumerate(txids):
             text = self._template.replace("{txid}", txid)

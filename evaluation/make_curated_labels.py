@@ -57,6 +57,7 @@ def sort_key(row: dict[str, str]) -> tuple[str, str]:
 
 
 def main() -> None:
+    """Read the research list and write the file of the package."""
     parser = argparse.ArgumentParser(description="Make the label set that ships with the package.")
     parser.add_argument("research_list", type=Path)
     research_list: Path = parser.parse_args().research_list

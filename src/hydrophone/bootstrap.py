@@ -9,20 +9,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import BinaryIO, Final, Protocol
+from typing import Final, Protocol
 
 from hydrophone import __version__
-from hydrophone.config import RECORDING_SCHEME, Settings
+from hydrophone.config import RECORDING_SCHEME, Settings, host_in_url
 from hydrophone.domain.events import Effect, FetchPrevouts, RaiseSignal
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.script import Network, address_from_script
 from hydrophone.domain.tracker import Tracker
 from hydrophone.domain.units import MICROS_PER_S, Sats, Txid, UnixMicros, format_instant, sats_from_btc
-from hydrophone.errors import ConfigError, SourceUnavailable
+from hydrophone.errors import ConfigError, SourceRejected, SourceUnavailable
 from hydrophone.pipeline.broadcast import Composer, Recorder, log_whale
 from hydrophone.pipeline.connection import ConnectionMonitor
 from hydrophone.pipeline.detection import Detection, detect
-from hydrophone.pipeline.ports import Publication, SavedState
+from hydrophone.pipeline.ports import Clock, Publication, SavedState
 from hydrophone.runtime.backoff import Backoff
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.clock import SteadyClock
@@ -57,7 +57,7 @@ _BACKOFF_CAP_S: Final = 4.0
 """A source that returns is heard within 5 s. Sources: requirement F9."""
 
 
-def steady_clock() -> Callable[[], UnixMicros]:
+def steady_clock() -> Clock:
     """Return the clock of a running service."""
     clock = SteadyClock()
     return lambda: UnixMicros(clock())
@@ -111,7 +111,8 @@ def replay(settings: Settings, link: RecordingLink, quarantine: Quarantine) -> I
         SourceUnavailable: the recording cannot be read.
         SourceRejected: it holds no frame of the connection wanted.
     """
-    book, _ = load_labels(settings)
+    book, files = load_labels(settings)
+    report_rejected(files)
     composer = Composer(make_encoder(settings))
     effects = detect(link.frames(), make_decoder(settings, quarantine), make_tracker(settings, book))
     for effect in effects:
@@ -157,11 +158,20 @@ class _RecordingSource:
         self.connected_url: str | None = f"{RECORDING_SCHEME}{path}"
         self._link = _link(path)
         self._frames = frames
+        self._now = UnixMicros(0)
+
+    def clock(self) -> UnixMicros:
+        """Return when the newest frame was heard: only frames make it later, as in a replay."""
+        return self._now
 
     async def run(self, ready: Callable[[], None]) -> None:
         ready()
-        for frame in self._link.frames():
-            await self._frames.put(frame)
+        try:
+            for frame in self._link.frames():
+                await self._frames.put(frame)
+                self._now = UnixMicros(frame.at)
+        except SourceUnavailable as error:
+            raise SourceRejected(str(error)) from error  # a file is not there sooner for waiting
 
 
 class _Nobody:
@@ -173,24 +183,23 @@ class _Nobody:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """The front half: a source, and who asks it for prevouts."""
+    """The front half: a source, its time, and who asks it for prevouts."""
 
     source: _Source
     services: tuple[Service, ...]
     fetcher: RestPrevoutFetcher | _Nobody
+    clock: Clock
 
 
-def _listen(
-    settings: Settings, urls: Sequence[str], frames: Channel[Frame], clock: Callable[[], UnixMicros]
-) -> Listening:
+def _listen(settings: Settings, urls: Sequence[str], frames: Channel[Frame], clock: Clock) -> Listening:
     if urls[0].startswith(RECORDING_SCHEME):
         recording = _RecordingSource(Path(urls[0].removeprefix(RECORDING_SCHEME)), frames)
-        return Listening(recording, (Service("source", recording.run),), _Nobody())
+        return Listening(recording, (Service("source", recording.run),), _Nobody(), recording.clock)
     link = MempoolSpaceLink(urls, name=SOURCE_NAME, frames=frames, clock=clock, backoff=_backoff())
     fetcher = RestPrevoutFetcher(
         base_url=settings.source.rest_url, link=link, name=SOURCE_NAME, frames=frames, clock=clock
     )
-    return Listening(link, (Service("prevouts", fetcher.run), Service("source", link.run)), fetcher)
+    return Listening(link, (Service("prevouts", fetcher.run), Service("source", link.run)), fetcher, clock)
 
 
 def _backoff() -> Backoff:
@@ -221,13 +230,17 @@ class Ears:
     """
 
     def __init__(self, settings: Settings, urls: Sequence[str], book: LabelBook) -> None:
-        self.clock = steady_clock()
         self.frames: Channel[Frame] = Channel("frames", _FRAME_CAPACITY)
         self.effects: Channel[Effect] = Channel("effects", _EFFECT_CAPACITY)
         self.quarantine = Quarantine()
         self.decoder = make_decoder(settings, self.quarantine)
         self.tracker = make_tracker(settings, book)
-        self._listening = _listen(settings, urls, self.frames, self.clock)
+        self._listening = _listen(settings, urls, self.frames, steady_clock())
+
+    @property
+    def clock(self) -> Clock:
+        """The time in which events happen: now, or that of a recording."""
+        return self._listening.clock
 
     @property
     def connected_url(self) -> str | None:
@@ -266,7 +279,8 @@ class Engine:
         self._ears = ears
         self._book = book
         self._store = store
-        self._started_at = ears.clock()
+        self._clock = steady_clock()
+        self._started_at = self._clock()
         ears.tracker.restore(state.tracked, state.ended)
         self._alerts = AlertServer(
             settings.alerts.host,
@@ -303,8 +317,8 @@ class Engine:
     def addresses(self) -> Addresses:
         """Return where it is reached, once it runs."""
         return Addresses(
-            alerts_url=f"ws://{self._settings.alerts.host}:{self._alerts.port}",
-            page_url=f"http://{self._settings.api.host}:{self._status.port}/",
+            alerts_url=f"ws://{host_in_url(self._settings.alerts.host)}:{self._alerts.port}",
+            page_url=f"http://{host_in_url(self._settings.api.host)}:{self._status.port}/",
             source_urls=() if self._ears.connected_url is None else (self._ears.connected_url,),
         )
 
@@ -314,7 +328,7 @@ class Engine:
         ears, monitor, alerts = self._ears, self._monitor, self._alerts
         return {
             "version": __version__,
-            "uptime_s": (ears.clock() - self._started_at) // MICROS_PER_S,
+            "uptime_s": (self._clock() - self._started_at) // MICROS_PER_S,
             "memory_mb": round(rss_bytes() / 2**20, 1),
             "network": self._settings.network,
             "simulated": monitor.is_simulated,
@@ -407,11 +421,10 @@ async def run_record(settings: Settings, urls: Sequence[str], target: Path, supe
     book, files = load_labels(settings)
     report_rejected(files)
     ears = Ears(settings, urls, book)
-    with _writable(target) as lines:
+    with _writable(target) as write:
 
         async def note(frame: Frame) -> None:
-            lines.write(encode_recorded_frame(RecordedFrame(_RECORDED_CONN, frame)))
-            lines.flush()
+            write(encode_recorded_frame(RecordedFrame(_RECORDED_CONN, frame)))
 
         async def listen(ready: Callable[[], None]) -> None:
             ready()
@@ -507,14 +520,32 @@ def _demo_labels() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _writable(path: Path) -> Iterator[BinaryIO]:
-    try:
+def _writable(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """Yield what writes to a new file, nothing held back.
+
+    Raises:
+        ConfigError: the file cannot be made; the function raises it too, when the disk is full.
+    """
+
+    def write(line: bytes) -> None:
+        with _translated(path):
+            file.write(line)
+
+    with _translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("wb")
-    except OSError as error:
-        raise ConfigError(f"cannot write the recording {path}: {error.strerror}") from error
+        file = path.open("wb", buffering=0)
     with file:
-        yield file
+        yield write
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the recording {path}: {error.strerror}; make room, or name another file"
+        ) from error
 
 
 @contextlib.asynccontextmanager

@@ -75,7 +75,11 @@ def _threshold(raw: object) -> Decimal:
 
 
 def _path(raw: object) -> Path:
-    return Path(_text(str(raw) if isinstance(raw, Path) else raw)).expanduser()
+    path = Path(_text(str(raw) if isinstance(raw, Path) else raw))
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("a path (~NAME is the home of a user of this machine)") from error
 
 
 def _loopback(raw: object) -> str:
@@ -121,6 +125,13 @@ def _many(parse: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
     return parse_all
 
 
+def _sources(raw: object) -> tuple[str, ...]:
+    urls = _many(_source)(raw)
+    if len(urls) > 1 and any(url.startswith(RECORDING_SCHEME) for url in urls):
+        raise ValueError("websockets to try in turn, or one recording")
+    return urls
+
+
 def _setting(default: Any, parse: Callable[[object], object], text: str) -> Any:  # noqa: ANN401 -- a field of any type
     return field(default=default, metadata={"parse": parse, "help": text})
 
@@ -131,7 +142,7 @@ class SourceSettings:
 
     urls: tuple[str, ...] = _setting(
         (),
-        _many(_source),
+        _sources,
         "Where to listen, tried in turn; none: ws://localhost:8999/api/v1/ws if it answers.",
     )
     rest_url: str | None = _setting(
@@ -314,6 +325,14 @@ def load_settings(
         settings = _with(settings, key, parsed)
         origins[key] = origin
     return LoadedSettings(settings, origins)
+
+
+def host_in_url(host: str) -> str:
+    """Return a host as it is spelled in a URL: an IPv6 address in brackets.
+
+    Sources: RFC 3986, section 3.2.2.
+    """
+    return f"[{host}]" if ":" in host else host
 
 
 def value_of(settings: Settings, key: str) -> object:

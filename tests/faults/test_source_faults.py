@@ -286,7 +286,6 @@ async def test_an_answer_that_does_not_come_in_time_is_given_up(monkeypatch: pyt
     async with Backend() as backend, fetching(backend.url()) as asking:
         backend.is_answering.clear()
         assert b"within 0.05 s" in await ask_in_vain(asking)
-    assert len(backend.asked) == 3
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code."""
+    try:
+        try:
+            return _run(argv)
+        finally:
+            print(end="", flush=True)  # now: at its exit the interpreter would complain itself
+    except BrokenPipeError:  # the reader of our output has seen enough
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.STOPPED
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         loaded = load(arguments)
@@ -37,9 +49,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HydrophoneError as error:
         print(f"hydrophone: {error}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # the reader of our output has seen enough
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.STOPPED
     except KeyboardInterrupt:
         return ExitCode.STOPPED

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import sys
 
-from hydrophone.config import load_settings
+from hydrophone.config import host_in_url, load_settings
 from hydrophone.errors import ExitCode, HydrophoneError
 from hydrophone.runtime.telemetry import configure_logging
-from hydrophone.web.broadcaster import is_served, start_server
+from hydrophone.sources.mempool_space import probe
+from hydrophone.web.broadcaster import start_server
 
 
 def main() -> int:
@@ -16,8 +17,9 @@ def main() -> int:
         settings = load_settings().settings
         configure_logging(settings.log.level, settings.log.format)
         host, port = settings.alerts.host, settings.alerts.port
-        if asyncio.run(is_served(host, port)):
-            print(f"ws://{host}:{port} is already served: a running Hydrophone broadcasts by itself")
+        url = f"ws://{host_in_url(host)}:{port}"
+        if asyncio.run(probe(url)) is None:
+            print(f"{url} is already served: a running Hydrophone broadcasts by itself")
             return ExitCode.STOPPED
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(start_server(host, port))

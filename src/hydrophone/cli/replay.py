@@ -26,8 +26,7 @@ def add_commands(commands: Commands) -> None:
 def _replay(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
     path: Path = arguments.file
     quarantine = Quarantine()
-    size = path.stat().st_size if path.exists() else 0
-    with tqdm(total=size, unit="B", unit_scale=True, disable=not is_terminal(), leave=False) as bar:
+    with tqdm(total=_size_of(path), unit="B", unit_scale=True, disable=not is_terminal(), leave=False) as bar:
 
         def advance(count: int) -> None:
             bar.update(count)
@@ -49,6 +48,14 @@ def _replay(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
         newest = quarantine.specimens[-1].reason
         print(f"{quarantine.count} malformed parts left out; the last: {newest}", file=sys.stderr)
     return ExitCode.STOPPED
+
+
+def _size_of(path: Path) -> int | None:
+    """Return the bytes of a file for the progress bar; None when it cannot be had: reading will say why."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _in_words(raw: bytes) -> str:

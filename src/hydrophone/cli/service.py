@@ -6,13 +6,15 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hydrophone.bootstrap import Addresses, find_source, make_supervisor, run_demo, run_record, run_service
 from hydrophone.cli.flags import Commands, add_command
 from hydrophone.config import LoadedSettings, Settings
 from hydrophone.errors import ExitCode
 from hydrophone.runtime.supervisor import Supervisor
+
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def add_commands(commands: Commands) -> None:
@@ -76,13 +78,14 @@ def _until_stopped(settings: Settings, work: Callable[[Supervisor], Coroutine[An
         loop = asyncio.get_running_loop()
         task = asyncio.create_task(work(supervisor))
 
-        def stop(number: signal.Signals) -> None:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
+        def stop() -> None:
+            for number in _STOP_SIGNALS:
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_DFL)
             supervisor.stop()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop, number)
+        for number in _STOP_SIGNALS:
+            loop.add_signal_handler(number, stop)
         await task
 
     asyncio.run(run())

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 
 from hydrophone.bootstrap import DEFAULT_URLS, load_labels
 from hydrophone.cli.flags import Commands, add_command, add_json
-from hydrophone.config import RECORDING_SCHEME, LoadedSettings, Settings
+from hydrophone.config import RECORDING_SCHEME, LoadedSettings, Settings, host_in_url
 from hydrophone.errors import ConfigError, ExitCode, HydrophoneError, StoreError
 from hydrophone.runtime.telemetry import rss_bytes
 from hydrophone.sources.mempool_space import probe, rest_base_of
@@ -29,6 +30,8 @@ _CLOCK_TOLERANCE_S: Final = 5.0
 """# chosen: HTTP dates have whole seconds, and an answer takes some."""
 _LABEL_AGE_DAYS: Final = 90
 """# chosen: a third of Binance's own list changed within a year."""
+_open_direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+"""A proxy set in the environment knows another localhost."""
 
 
 def add_commands(commands: Commands) -> None:
@@ -43,15 +46,15 @@ def fetch_status(settings: Settings) -> dict[str, Any] | None:
     Raises:
         ConfigError: something else answers there.
     """
-    url = f"http://{settings.api.host}:{settings.api.port}/api/v1/status"
+    url = f"http://{host_in_url(settings.api.host)}:{settings.api.port}/api/v1/status"
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
+        with _open_direct(url, timeout=_TIMEOUT_S) as response:
             report = json.load(response)
     except urllib.error.HTTPError as error:
         raise ConfigError(f"{url} answered {error.code}: is it Hydrophone that listens there?") from error
     except OSError:
         return None
-    except ValueError as error:
+    except (ValueError, HTTPException) as error:
         raise ConfigError(f"{url} did not answer with JSON: is it Hydrophone that listens there?") from error
     if not isinstance(report, dict) or "predictions" not in report:
         raise ConfigError(f"{url} is not Hydrophone's status")
@@ -63,6 +66,7 @@ def quickstart_lines(settings: Settings) -> list[str]:
 
     Raises:
         StoreError: there is neither.
+        ConfigError: something else answers where the service should.
     """
     report = fetch_status(settings)
     if report is not None:
@@ -71,7 +75,9 @@ def quickstart_lines(settings: Settings) -> list[str]:
     else:
         stored = read_status(settings.store.path)
         memory_mb, total, pending = rss_bytes() / 2**20, stored.prediction_count, stored.pending_count
-    alerts = "✅ Alert broadcaster is running" if report else "❌ Alert broadcaster is not running"
+    host, port = host_in_url(settings.alerts.host), settings.alerts.port
+    is_served = report is not None or asyncio.run(probe(f"ws://{host}:{port}", _TIMEOUT_S)) is None
+    alerts = "✅ Alert broadcaster is running" if is_served else "❌ Alert broadcaster is not running"
     return [
         f"Memory usage: {memory_mb:.1f} MB",
         f"Total predictions: {total}",
@@ -157,7 +163,7 @@ def _check_clock(settings: Settings) -> Finding:
             stamp = response.headers["Date"]
     except urllib.error.HTTPError as error:
         stamp = error.headers["Date"]
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException):
         stamp = None
     if stamp is None:
         return Finding(

@@ -18,14 +18,19 @@ def detect(frames: Iterable[Frame], decoder: Decoder, tracker: Tracker) -> Itera
     """
     for frame in frames:
         yield from detect_frame(frame, decoder, tracker)
-    while (deadline := tracker.next_deadline) is not None:
-        yield from tracker.step(TimePassed(deadline))
+    yield from give_up_waiting(tracker)
 
 
 def detect_frame(frame: Frame, decoder: Decoder, tracker: Tracker) -> Iterator[Effect]:
     """Yield the effects of one frame."""
     for event in decoder.decode(frame):
         yield from tracker.step(event)
+
+
+def give_up_waiting(tracker: Tracker) -> Iterator[Effect]:
+    """Yield the signals that still wait for prevouts when nothing more will be heard."""
+    while (deadline := tracker.next_deadline) is not None:
+        yield from tracker.step(TimePassed(deadline))
 
 
 class Detection:
@@ -71,6 +76,7 @@ class Detection:
                 await self._pass_on(self._tracker.step(TimePassed(self._clock())))
                 continue
             if not frames:
+                await self._pass_on(give_up_waiting(self._tracker))
                 return
             for frame in frames:
                 await self._on_frame(frame)
