@@ -25,6 +25,8 @@ from hydrophone.wire.mempool_space import SUBSCRIPTIONS
 
 SOURCE = "mempool.space"
 HOST = "127.0.0.1"
+PATIENCE_S = 10.0
+"""What a test waits for comes at once or never: long enough for a busy machine, shorter than a test's limit."""
 
 Script = Callable[[ServerConnection], Awaitable[None]]
 """What a backend does with a connection; it is closed when the script ends."""
@@ -187,7 +189,8 @@ class Pauses:
 
     async def begun(self) -> float:
         """Wait for a pause to begin; return its length in seconds. It goes on."""
-        return await self._begun.get()
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._begun.get()
 
     def end(self) -> None:
         """End a pause that has begun."""
@@ -209,7 +212,8 @@ class FrameReader:
 
     async def next(self) -> Frame:
         if not self._taken:
-            self._taken.extend(await self._channel.take())
+            async with asyncio.timeout(PATIENCE_S):
+                self._taken.extend(await self._channel.take())
         return self._taken.popleft()
 
     async def take(self, count: int) -> list[Frame]:
@@ -251,8 +255,9 @@ async def running(run: Callable[[Callable[[], None]], Awaitable[None]]) -> Async
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 -- what is waited for has no event
-        await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 -- what is waited for has no event
+            await asyncio.sleep(0)
 
 
 async def settled(count: Callable[[], int]) -> int:

@@ -218,7 +218,7 @@ async def test_no_more_than_eight_are_asked_at_once_and_all_are_answered() -> No
         for txid in EACH_WITH_ITS_OWN[:50]:
             backend.answers[f"/api/v1/tx/{txid}"] = [(200, b"{}")]
             asking.fetcher.fetch_prevouts(txid)
-        await until(lambda: backend.waiting == 8)
+        await until(lambda: backend.waiting >= 8)
         assert await settled(lambda: backend.waiting) == 8
         backend.is_answering.set()
         answers = await asking.answers.take(50)

@@ -422,14 +422,14 @@ async def test_queries_go_on_while_a_write_takes_long(
 ) -> None:
     await commit(store, RaiseSignal(T0, whale(1)))
     begun, may_end = threading.Event(), threading.Event()
-    write = store._database._write
+    write = store._database._add
 
     def slow(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
         write(connection, batch)
         begun.set()
         assert may_end.wait(10)
 
-    monkeypatch.setattr(store._database, "_write", slow)
+    monkeypatch.setattr(store._database, "_add", slow)
     commit_task = asyncio.create_task(commit(store, RaiseSignal(T0, whale(2)), first_seq=2))
     await asyncio.to_thread(begun.wait, 10)
     assert (await store.query_status()).prediction_count == 1  # the loop is free, and sees what is committed
