@@ -26,7 +26,7 @@ from hydrophone.wire.mempool_space import SUBSCRIPTIONS
 SOURCE = "mempool.space"
 HOST = "127.0.0.1"
 PATIENCE_S = 10.0
-"""What a test waits for comes at once or never: long enough for a busy machine, shorter than a test's limit."""
+"""What a test waits for comes at once or never: enough for a busy machine, less than a test may take."""
 
 Script = Callable[[ServerConnection], Awaitable[None]]
 """What a backend does with a connection; it is closed when the script ends."""

@@ -112,7 +112,7 @@ def _rest_url(raw: object) -> str | None:
     parts = urlsplit(_text(raw))
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("http://host:port or https://host")
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
 def _many(parse: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
@@ -148,7 +148,7 @@ class SourceSettings:
     rest_url: str | None = _setting(
         None,
         _rest_url,
-        "REST of the backend (scheme, host, port); none: same host and port as the websocket.",
+        "REST of the backend, up to before /api; none: beside the websocket.",
     )
 
 

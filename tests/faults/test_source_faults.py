@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+from collections.abc import Awaitable
 
 import pytest
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
 
 from hydrophone.domain.units import Txid
@@ -162,10 +164,30 @@ async def test_a_peer_that_stops_answering_pings_is_dropped(monkeypatch: pytest.
     monkeypatch.setattr(mempool_space, "_CLOSE_TIMEOUT_S", 0.05)
     async with Backend(freeze) as backend, listening(backend.url()) as ears:
         closed = await ears.heard.until(FrameKind.CLOSED)
-        assert b"ping timeout" in closed.payload
+        assert closed.payload == b"no answer to a ping within 0.05 s"
         backend.script = saying("I am back")
         await ears.pauses.skip()
         assert (await ears.heard.until(FrameKind.RECEIVED)).payload == b"I am back"
+
+
+async def test_a_silent_peer_that_answers_pings_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    pings = 0
+    ping = ClientConnection.ping
+
+    async def count_and_ping(connection: ClientConnection) -> Awaitable[float]:
+        nonlocal pings
+        pings += 1
+        return await ping(connection)
+
+    async def say_hello_after_three_pings(connection: ServerConnection) -> None:
+        await until(lambda: pings == 3)
+        await connection.send("hello")
+
+    monkeypatch.setattr(mempool_space, "_PING_INTERVAL_S", 0.2)  # a busy machine needs so long for a pong
+    monkeypatch.setattr(ClientConnection, "ping", count_and_ping)
+    async with Backend(say_hello_after_three_pings) as backend, listening(backend.url()) as ears:
+        kinds = [frame.kind for frame in await ears.heard.take(4)]
+    assert kinds == [FrameKind.OPENED, FrameKind.SENT, FrameKind.SENT, FrameKind.RECEIVED]
 
 
 async def test_a_frame_above_the_limit_ends_the_connection_not_the_service(
@@ -179,7 +201,9 @@ async def test_a_frame_above_the_limit_ends_the_connection_not_the_service(
         assert len((await ears.heard.until(FrameKind.RECEIVED)).payload) == 1_000
 
 
-async def test_a_full_channel_makes_the_peer_wait_and_loses_nothing() -> None:
+async def test_a_full_channel_makes_the_peer_wait_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mempool_space, "_PING_INTERVAL_S", 0.05)
+    now = asyncio.get_running_loop().time
     sent = 0
     messages, filling = 256, b"x" * (256 * 1024)  # 64 MiB: more than the buffers between hold
 
@@ -192,6 +216,9 @@ async def test_a_full_channel_makes_the_peer_wait_and_loses_nothing() -> None:
     async with Backend(pour) as backend, listening(backend.url(), capacity=3) as ears:
         await until(lambda: sent > 0)
         assert await settled(lambda: sent) < messages
+        later = now() + 0.2
+        await until(lambda: now() > later)  # twice as long as a peer may be silent: but it is not
+        monkeypatch.undo()
         heard = [
             int((await ears.heard.until(FrameKind.RECEIVED)).payload.partition(b" ")[0])
             for _ in range(messages)

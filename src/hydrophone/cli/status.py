@@ -143,10 +143,9 @@ def _check_sources(settings: Settings) -> list[Finding]:
     findings = []
     for url in settings.source.urls or DEFAULT_URLS:
         if url.startswith(RECORDING_SCHEME):
-            path = Path(url.removeprefix(RECORDING_SCHEME))
-            findings.append(
-                Finding("source", path.is_file(), f"{url} {'is there' if path.is_file() else 'is missing'}")
-            )
+            is_there = os.access(url.removeprefix(RECORDING_SCHEME), os.R_OK)
+            advice = "is there" if is_there else "is missing, or not readable"
+            findings.append(Finding("source", is_there, f"{url} {advice}"))
             continue
         problem = asyncio.run(probe(url, _TIMEOUT_S))
         advice = (
@@ -203,11 +202,17 @@ def _age_in_days(day: date | None) -> int | None:
 
 def _check_store(settings: Settings) -> Finding:
     path = settings.store.path
+    try:
+        return _look_at_store(path)
+    except StoreError as error:
+        return Finding("store", is_sound=False, text=str(error))
+    except OSError as error:
+        return Finding("store", is_sound=False, text=f"{path} cannot be looked at: {error.strerror}")
+
+
+def _look_at_store(path: Path) -> Finding:
     if path.exists():
-        try:
-            stored = read_status(path)
-        except StoreError as error:
-            return Finding("store", is_sound=False, text=str(error))
+        stored = read_status(path)
         is_writable = os.access(path, os.W_OK)
         text = f"{path}: {stored.prediction_count} predictions" + (
             "" if is_writable else ", but not writable"

@@ -115,7 +115,7 @@ class PrevoutFetcher(Protocol):
     """Asks a source what a transaction spends; the answer comes back as a frame."""
 
     def fetch_prevouts(self, txid: Txid) -> None:
-        """Ask in the background; never waits. Too many at once end in an empty answer."""
+        """Ask in the background; never waits. Beyond a limit nothing is asked, and the deadline decides."""
         ...
 
 

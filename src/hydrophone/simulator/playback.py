@@ -246,5 +246,4 @@ def _response(status: int, body: bytes) -> Response:
     headers = Headers(
         {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
     )
-    headers[SIMULATED_HEADER] = "1"
     return Response(status, responses.get(status, ""), headers, body)

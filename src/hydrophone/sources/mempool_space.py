@@ -1,6 +1,7 @@
 """The link to a mempool.space backend: its websocket, and REST for what the websocket leaves out."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NoReturn
@@ -78,7 +79,7 @@ class MempoolSpaceLink:
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Listen until cancelled; ready once the first attempt has succeeded or failed."""
-        attempt = 0
+        attempt = failures = 0
         while True:
             url = self._urls[attempt % len(self._urls)]
             attempt += 1
@@ -88,10 +89,18 @@ class MempoolSpaceLink:
                 reason = _describe(error)
             if self.connected_url is not None:
                 attempt = self._urls.index(url)  # try the one that worked first
+                failures = 0
                 self.connected_url = None
                 await self._put(FrameKind.CLOSED, reason.encode())
             delay_s = self._backoff.next_s()
-            log.warning("source_disconnected", url=url, reason=reason, retry_in_s=round(delay_s, 2))
+            failures += 1
+            is_news = (
+                failures & (failures - 1) == 0
+            )  # the 1st, 2nd, 4th, 8th...: an outage of days fits a page
+            tell = log.warning if is_news else log.debug
+            tell(
+                "source_unavailable", url=url, reason=reason, failures=failures, retry_in_s=round(delay_s, 2)
+            )
             ready()
             await self._sleep(delay_s)
 
@@ -106,7 +115,7 @@ class MempoolSpaceLink:
             log.info("source_connected", url=url, simulated=is_simulated)
             ready()
             while True:
-                payload = await connection.recv(decode=False)
+                payload = await _receive(connection)
                 self._backoff.reset()
                 await self._put(FrameKind.RECEIVED, payload)
 
@@ -254,10 +263,30 @@ def _connect(url: str, open_timeout_s: float) -> connect:
         compression=None,  # a backend is near; deflate would cost more than it saves
         proxy=None if is_here else True,  # one set in the environment knows another localhost
         open_timeout=open_timeout_s,
-        ping_interval=_PING_INTERVAL_S,
-        ping_timeout=_PING_INTERVAL_S,
+        ping_interval=None,  # see `_receive`
         close_timeout=_CLOSE_TIMEOUT_S,
     )
+
+
+async def _receive(connection: ClientConnection) -> bytes:
+    """Return the next message; while none comes, find out by pings whether the peer is still there.
+
+    The library would ping also while we wait for room and so read no pongs: it would take our slowness for
+    the peer's death, and lose what it had sent.
+
+    Raises:
+        TimeoutError: a ping was not answered.
+        ConnectionClosed: the peer is gone.
+    """
+    pong: asyncio.Future[float] | None = None
+    while True:
+        try:
+            async with asyncio.timeout(_PING_INTERVAL_S):
+                return await connection.recv(decode=False)
+        except TimeoutError:
+            if pong is not None and not pong.done():
+                raise TimeoutError(f"no answer to a ping within {_PING_INTERVAL_S:g} s") from None
+            pong = asyncio.ensure_future(await connection.ping())
 
 
 def _is_worth_retrying(status: int) -> bool:
@@ -272,7 +301,9 @@ def _describe(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason}"
     if isinstance(error, TimeoutError):
-        return "timed out"
+        return str(error) or "timed out"
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)  # asyncio's own text lists addresses
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -63,7 +63,7 @@ class RecordingLink:
     def _find_subscriber(self) -> str | None:
         for _, line in self._lines():
             recorded = self._parse_quietly(line)
-            if recorded is not None and recorded.tracks_mempool and recorded.conn:
+            if recorded is not None and recorded.tracks_mempool:
                 return recorded.conn
         return None
 

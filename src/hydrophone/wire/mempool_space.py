@@ -222,6 +222,8 @@ class MempoolSpaceDecoder:
         if last is None or sequence == last[0] + 1:
             return None
         before, started_at = last
+        if sequence == before == 0:  # a backend that starts up tells old blocks before it counts
+            return None
         reason = GapReason.SEQUENCE_JUMP if sequence > before else GapReason.SEQUENCE_RESET
         return GapFound(at, self._source.name, reason, started_at, f"sequence {sequence} after {before}")
 

@@ -221,18 +221,19 @@ async def get(server: PlaybackServer, path: str) -> tuple[int, bytes]:
         aiohttp.ClientSession() as session,
         session.get(f"http://{HOST}:{server.port}{path}") as response,
     ):
-        assert SIMULATED_HEADER in response.headers
+        assert response.headers.getall(SIMULATED_HEADER) == ["1"]
         return response.status, await response.read()
 
 
 async def test_a_subscriber_hears_every_round_at_the_recorded_pace_then_a_goodbye() -> None:
     sleep = Instantly()
-    frames = [received(10_000_000, {"a": 1}), received(12_500_000, {"b": 2})]
+    frames = [received(at, {"at": at}) for at in (10_000_000, 12_500_000, 13_000_000)]
     async with playing(frames, rounds=2, sleep=sleep) as server, client_of(server) as client:
         await client.send(SUBSCRIPTION)
-        assert [message async for message in client] == ['{"a":1}', '{"b":2}'] * 2
+        heard = [json.loads(message)["at"] async for message in client]
+        assert heard == [10_000_000, 12_500_000, 13_000_000] * 2
         assert client.close_code == 1001
-    assert sleep.pauses == [0, 2.5, 2, 0, 2.5, 2]
+    assert sleep.pauses == [0, 2.5, 0.5, 2] * 2
 
 
 async def test_three_rounds_of_the_excerpt_arrive_whole() -> None:
@@ -327,18 +328,21 @@ async def test_a_price_is_always_answered_as_by_a_backend_that_knows_none() -> N
 
 async def test_the_prevouts_of_a_later_round_are_answered_under_its_txids() -> None:
     pauses = Pauses()
-    frames = [
-        received(1, {"txid": TX}),
-        answered(f"/api/v1/tx/{TX}", 200, b'{"txid":"%b","vin":[]}' % TX.encode()),
-    ]
+    block = {"id": BLOCK, "height": 101, "previousblockhash": PARENT}
+    body = json.dumps({"txid": TX, "status": {"block_height": 101, "block_hash": BLOCK}}).encode()
+    frames = [received(1, {"txid": TX, "block": block}), answered(f"/api/v1/tx/{TX}", 200, body)]
     async with playing(frames, sleep=pauses.sleep) as server, client_of(server) as client:
         await client.send(SUBSCRIPTION)
         for number in range(3):
             await pauses.skip()
-            txid = json.loads(await client.recv())["txid"]
+            document = json.loads(await client.recv())
+            txid, block = document["txid"], document["block"]
             assert (txid == TX) is (number == 0)
             status, body = await get(server, f"/api/v1/tx/{txid}")
-            assert (status, json.loads(body)) == (200, {"txid": txid, "vin": []})
+            assert (status, json.loads(body)) == (
+                200,
+                {"txid": txid, "status": {"block_height": 101 + number, "block_hash": block["id"]}},
+            )
             await pauses.skip()
 
 
