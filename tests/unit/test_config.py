@@ -216,7 +216,7 @@ def test_a_malformed_value_says_which_file_or_variable_it_is_in() -> None:
         ("source.urls", ["ws://a", "ws://b"], ("ws://a", "ws://b")),
         ("source.urls", "recording:some file.jsonl", ("recording:some file.jsonl",)),
         ("source.urls", "", ()),
-        ("source.rest_url", "https://host/testnet/api", "https://host"),
+        ("source.rest_url", "https://host/testnet/api", "https://host/testnet/api"),
         ("source.rest_url", "", None),
         ("labels.paths", "a.csv,b.csv", (Path("a.csv"), Path("b.csv"))),
         ("store.path", Path("x.db"), Path("x.db")),

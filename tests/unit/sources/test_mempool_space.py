@@ -285,7 +285,7 @@ async def test_probing_says_why_a_backend_cannot_be_heard(monkeypatch: pytest.Mo
     async with Backend() as backend:
         backend.refusal = 503
         assert "503" in str(await probe(backend.url()))
-    assert "Connect call failed" in str(await probe(f"ws://127.0.0.1:{await free_port()}/"))
+    assert "Connection refused" in str(await probe(f"ws://127.0.0.1:{await free_port()}/"))
     assert "isn't a valid URI" in str(await probe("http://localhost:8999"))
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
