@@ -49,15 +49,15 @@ class _Form(NamedTuple):
     payload_length: int
     suffix: bytes = b""
 
+    @property
+    def length(self) -> int:
+        """Of a script of this form, in bytes."""
+        return len(self.prefix) + self.payload_length + len(self.suffix)
+
     def payload(self, script: bytes) -> bytes | None:
         """Return the payload of a script of this form; None when it has another form."""
-        end = len(self.prefix) + self.payload_length
-        if (
-            len(script) == end + len(self.suffix)
-            and script.startswith(self.prefix)
-            and script.endswith(self.suffix)
-        ):
-            return script[len(self.prefix) : end]
+        if len(script) == self.length and script.startswith(self.prefix) and script.endswith(self.suffix):
+            return script[len(self.prefix) : len(self.prefix) + self.payload_length]
         return None
 
     def script(self, payload: bytes) -> bytes:
@@ -80,6 +80,12 @@ _FORMS: Final = (
     _Form(ScriptType.P2PK, bytes.fromhex("41"), 65, bytes.fromhex("ac")),
 )
 
+_FORMS_BY_LENGTH: Final[Mapping[int, tuple[_Form, ...]]] = {
+    length: tuple(form for form in _FORMS if form.length == length)
+    for length in {form.length for form in _FORMS}
+}
+"""A whale may have hundreds of inputs: their length alone leaves one form or two."""
+
 # Sources: Bitcoin Core, script/script.h.
 _OP_1: Final = 0x51
 _OP_15: Final = 0x5F
@@ -95,9 +101,9 @@ def classify_script(script: bytes) -> ScriptType:
 
     It is judged by its form alone, as Esplora does: keys are not checked to be points on the curve.
     """
-    for form in _FORMS:
-        if form.payload(script) is not None:
-            return form.script_type
+    for script_type, prefix, _, suffix in _FORMS_BY_LENGTH.get(len(script), ()):
+        if script.startswith(prefix) and script.endswith(suffix):
+            return script_type
     if script.startswith(_OP_RETURN):
         return ScriptType.OP_RETURN
     if _is_bare_multisig(script):

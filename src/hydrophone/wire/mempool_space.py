@@ -324,14 +324,17 @@ def _transaction(gated: _GatedTransaction) -> Transaction:
         raise MalformedMessage(f"inputs of {gated.txid}: {error}") from error
     _check_total(gated.txid, gated.vout)
     _check_total(gated.txid, [i.prevout for i in inputs if i.prevout is not None])
-    return Transaction(
-        txid=Txid(gated.txid),
-        inputs=tuple(_input(gated.txid, i) for i in inputs),
-        outputs=tuple(_output(gated.txid, o) for o in gated.vout),
-        weight_wu=WeightUnits(gated.weight),
-        fee_sat=None if gated.fee is None else Sats(round(gated.fee)),
-        effective_fee_rate=None if gated.effective_rate is None else FeeRate(gated.effective_rate),
-    )
+    try:
+        return Transaction(
+            txid=Txid(gated.txid),
+            inputs=tuple([_input(i) for i in inputs]),
+            outputs=tuple([Output(bytes.fromhex(o.scriptpubkey), Sats(o.value)) for o in gated.vout]),
+            weight_wu=WeightUnits(gated.weight),
+            fee_sat=None if gated.fee is None else Sats(round(gated.fee)),
+            effective_fee_rate=None if gated.effective_rate is None else FeeRate(gated.effective_rate),
+        )
+    except ValueError as error:
+        raise MalformedMessage(f"expected txids and scripts in hex in {gated.txid}: {error}") from error
 
 
 def _check_total(txid: str, amounts: Sequence[_Output | _Prevout]) -> None:
@@ -341,25 +344,17 @@ def _check_total(txid: str, amounts: Sequence[_Output | _Prevout]) -> None:
         raise MalformedMessage(f"expected at most 21 million BTC on a side of {txid}, found {total_sat} sat")
 
 
-def _input(txid: str, parsed: _Input) -> Input:
+def _input(parsed: _Input) -> Input:
+    """Return an input; raises ValueError when something in it is no hex. A whale may have thousands."""
     if parsed.is_coinbase:
         return Input(None, parsed.sequence)
-    prevout = parsed.prevout
     if len(parsed.txid) != _TXID_DIGITS:
-        raise MalformedMessage(f"expected txids in the inputs of {txid}, found {parsed.txid[:80]!r}")
-    return Input(
-        outpoint=OutPoint(Txid(parsed.txid), parsed.vout),
-        sequence=parsed.sequence,
-        prevout=None if prevout is None else _output(txid, prevout),
-    )
-
-
-def _output(txid: str, parsed: _Output | _Prevout) -> Output:
-    script_hex = parsed.scriptpubkey
-    try:
-        return Output(bytes.fromhex(script_hex), Sats(parsed.value))
-    except ValueError as error:
-        raise MalformedMessage(f"expected a script in hex in {txid}, found {script_hex[:80]!r}") from error
+        raise ValueError(f"found {parsed.txid[:80]!r}")
+    spent = OutPoint(Txid(parsed.txid), parsed.vout)
+    prevout = parsed.prevout
+    if prevout is None:
+        return Input(spent, parsed.sequence)
+    return Input(spent, parsed.sequence, Output(bytes.fromhex(prevout.scriptpubkey), Sats(prevout.value)))
 
 
 def _block_connected(at: UnixMicros, block: _Block, mined: Iterable[str]) -> BlockConnected:
