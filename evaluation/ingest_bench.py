@@ -116,9 +116,8 @@ def compare(payload: bytes, whales: int) -> None:
             samples[name].append(seconds(work))
     medians = {name: statistics.median(times) / TRANSACTIONS * 1e6 for name, times in samples.items()}
     copy, ours, stdlib = medians.values()
-    print(
-        f"ingest: {TRANSACTIONS} transactions, {len(payload) / 1e6:.1f} MB, median of {ROUNDS}, alternating"
-    )
+    size = f"{TRANSACTIONS} transactions, {whales} of them whales, {len(payload) / 1e6:.1f} MB"
+    print(f"ingest: {size}, median of {ROUNDS}, alternating")
     for name, micros in medians.items():
         print(f"  {name:<40} {micros:8.2f} us/tx")
     print(f"  ours / memcpy {ours / copy:.1f}x; stdlib / ours {stdlib / ours:.1f}x (bar >= 7x)")

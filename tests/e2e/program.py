@@ -1,6 +1,7 @@
 """The real program as a child process, and its log read while it runs."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 LINE_LIMIT_BYTES = 1 << 20
+PATIENCE_S = 15.0
+"""Less than the time-out of a test, so that a failure says what was logged."""
 
 Entry = dict[str, Any]
 
@@ -90,9 +93,10 @@ class Program:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds that may change with each line of the log."""
-        async with self._news:
-            await self._news.wait_for(lambda: condition() or self._has_ended)
-        assert condition(), f"it ended before: {self.log[-3:]} {self.noise}"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S), self._news:
+                await self._news.wait_for(lambda: condition() or self._has_ended)
+        assert condition(), f"it ended, or took too long: {self.log[-3:]} {self.noise}"
 
     async def logged(self, event: str) -> Entry:
         """Wait for an entry; return the first of that name."""

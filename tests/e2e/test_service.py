@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,8 @@ FRAMES = [frame for frame in load_excerpt() if frame.kind is FrameKind.RECEIVED]
 
 @asynccontextmanager
 async def playback(pace: Pace, frames: Sequence[Frame] = FRAMES) -> AsyncIterator[str]:
-    """Yield the URL of a backend that plays frames."""
-    server = PlaybackServer(frames, sleep=pace.sleep)
+    """Yield the URL of a backend that plays frames once, and then hangs up."""
+    server = PlaybackServer(frames, rounds=1, sleep=pace.sleep)
     async with running(server.run):
         yield f"ws://localhost:{server.port}/api/v1/ws"
 
@@ -408,20 +408,121 @@ def excerpt(tmp_path: Path) -> Path:
 
 
 async def test_a_recording_as_source_is_played_to_its_end(tmp_path: Path, excerpt: Path) -> None:
-    """A second run of the same recording says nothing again."""
-    for _ in range(2):
-        arguments = ("run", "--source", f"recording:{excerpt}", "--network", "regtest", *FREE_PORTS)
-        async with started(*arguments, cwd=tmp_path) as program:
-            assert await program.end() == 0
+    arguments = ("run", "--source", f"recording:{excerpt}", "--network", "regtest", *FREE_PORTS)
+    async with started(*arguments, cwd=tmp_path) as program:
+        assert await program.end() == 0
+    assert program.noise == []
+    assert program.log[-1]["event"] == "stopped"
+    rows = stored(tmp_path / STORE, "SELECT message FROM record ORDER BY seq")
+    assert summary([json.loads(text) for (text,) in rows]) == EXCERPT_MESSAGES
+    times = stored(tmp_path / STORE, "SELECT min(published_at - received_at) FROM mempool_predictions")
+    assert times[0][0].total_seconds() >= 0
+
+
+# Recorded, and replayed.
+
+
+def transactions_of(frame: Message) -> list[dict[str, Any]]:
+    delta = frame.get("mempool-transactions") or {}
+    return [*delta.get("added", []), *(pair["by"] for pair in delta.get("replaced", []))]
+
+
+def whales_of(frame: Frame) -> set[str]:
+    """Return the txids of the whales that a frame announces."""
+    return {
+        transaction["txid"]
+        for transaction in transactions_of(json.loads(frame.payload))
+        if sum(output["value"] for output in transaction["vout"]) > 100 * SATS_PER_BTC
+    }
+
+
+def without_prevouts(frames: Sequence[Frame]) -> list[Frame]:
+    """Return frames as a backend without an address index says them, and the answers of its REST."""
+    said: list[Frame] = []
+    for frame in frames:
+        stripped, whole = json.loads(frame.payload), json.loads(frame.payload)
+        for transaction in transactions_of(stripped):
+            for spent in transaction["vin"]:
+                spent["prevout"] = None
+        said.append(replace(frame, payload=json.dumps(stripped).encode()))
+        said += [
+            Frame(
+                frame.at,
+                frame.source,
+                FrameKind.ANSWERED,
+                json.dumps(transaction).encode(),
+                f"/api/v1/tx/{transaction['txid']}",
+                200,
+            )
+            for transaction in transactions_of(whole)
+        ]
+    return said
+
+
+async def hear_all(program: Program, pace: Pace) -> None:
+    """Let a program hear each frame once it has said all whales before it; end with the hanging up."""
+    due: set[str] = set()
+
+    def are_said() -> bool:
+        return due <= set(program.whales)
+
+    for count, frame in enumerate(FRAMES, 1):
+        await program.until(are_said)
+        pace.allow(count)
+        due |= whales_of(frame)
+    await program.until(are_said)
+    pace.allow(len(FRAMES) + 1)
+    await program.until(lambda: any("retry_in_s" in entry for entry in program.log))
+
+
+def timeless(message: Message) -> Message:
+    """Return what of a message does not depend on when frames were received."""
+    data = {key: value for key, value in message["data"].items() if not key.endswith(("timestamp", "time"))}
+    if "history" in data:
+        data["history"] = [version | {"seen": None} for version in data["history"]]
+    return {"type": message["type"], "seq": message["seq"], "data": data}
+
+
+async def test_what_was_recorded_replays_as_what_was_published_live(tmp_path: Path) -> None:
+    """From a backend that sends no prevouts: a replay needs the REST answers that were recorded too."""
+    common = ("--network", "regtest", "--labels", LABELS)
+
+    async def listen() -> list[Message]:
+        pace = Pace()
+        async with (
+            playback(pace, without_prevouts(FRAMES)) as url,
+            started("run", "--source", url, *common, *FREE_PORTS, cwd=tmp_path) as program,
+            listening((await addresses_of(program)).alerts_url) as listener,
+        ):
+            await hear_all(program, pace)
+            assert (await program.stop())[0] == 0
+            await listener.until_closed()
         assert program.noise == []
-        assert program.log[-1]["event"] == "stopped"
-    assert program.whales == []
-    messages = [
-        json.loads(text) for (text,) in stored(tmp_path / STORE, "SELECT message FROM record ORDER BY seq")
-    ]
-    assert summary(messages) == EXCERPT_MESSAGES
-    unpublished = "SELECT count(*) FROM mempool_predictions WHERE published_at IS NULL"
-    assert stored(tmp_path / STORE, unpublished) == [(0,)]
+        return listener.record
+
+    async def record() -> None:
+        pace = Pace()
+        async with (
+            playback(pace, without_prevouts(FRAMES)) as url,
+            started("record", "heard.jsonl", "--source", url, *common, cwd=tmp_path) as program,
+        ):
+            await hear_all(program, pace)
+            assert (await program.stop())[0] == 0
+        assert program.noise == []
+
+    published, _ = await asyncio.gather(listen(), record())
+    replayed = await hydrophone("replay", "heard.jsonl", *common, "--json", cwd=tmp_path)
+    assert replayed.err == ""
+    said = [json.loads(line) for line in replayed.out.splitlines()]
+    assert summary(said) == EXCERPT_MESSAGES
+    assert [timeless(message) for message in said] == [timeless(message) for message in published]
+    flows = {
+        m["data"]["transaction_id"][:8]: m["data"].get("flow_type")
+        for m in said
+        if m["type"] == "whale_alert"
+    }
+    assert flows == EXCERPT_FLOWS
+    assert all(m["data"]["simulated"] for m in said if m["type"] == "whale_alert")
 
 
 # What keeps a service from starting: one line, and the exit code that says whose fault it is.
@@ -540,4 +641,4 @@ async def test_the_demo_replaces_busy_ports_and_shows_a_whale_within_seconds(tmp
     assert "Traceback" not in text
     assert "leaked" not in text
     assert [path.name for path in tmp_path.iterdir()] == ["temporary"]  # noqa: ASYNC240 -- a folder in memory
-    assert list(temporary.iterdir()) == []  # noqa: ASYNC240 -- its database is gone
+    assert list(temporary.iterdir()) == []  # its database is gone

@@ -187,7 +187,7 @@ def _check_labels(settings: Settings) -> Finding:
     text = f"{len(book)} claims, newest {newest or 'undated'}"
     if rejected:
         return Finding(
-            "labels", is_sound=False, text=f"{text}; {rejected} bad rows: see `hydrophone labels check`"
+            "labels", is_sound=False, text=f"{text}; {rejected} bad rows: see `hydrophone labels check FILE`"
         )
     if age is not None and age > _LABEL_AGE_DAYS:
         return Finding(

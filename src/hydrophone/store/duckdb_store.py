@@ -57,7 +57,7 @@ _ENDED_DAYS: Final = 20
 _MAX_ENDED: Final = 50_000
 """# chosen: predictions; some 6 MB of txids, one whale every 35 s for 20 days."""
 _STATEMENTS_AT_MOST: Final = 2
-"""Rows inserted one by one; more go through an appender. Sources: measured, it is the faster from three rows on."""
+"""Rows inserted one by one; an appender is the faster from three rows on. Sources: measured."""
 _IDS_AT_ONCE: Final = 10_000
 """# chosen: ids read in one go: about 1 MB."""
 

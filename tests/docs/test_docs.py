@@ -1,0 +1,116 @@
+"""What the documents say exists, and what they tell people to type works."""
+
+import ast
+import contextlib
+import io
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from hydrophone.cli import build_parser
+from hydrophone.cli.documentation import settings_page
+from hydrophone.config import TABLE
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src/hydrophone"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+
+LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)[^)]*\)")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`([^`\n]+)`")
+COMMAND = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?hydrophone (.+)$")
+MAKE = re.compile(r"^(?:\$ )?make ([a-z]+)\b")
+PATH = re.compile(r"[\w.-]*(?:/[\w.-]+)*(?:\.(?:py|md|sql|json|csv|toml|txt|html)|/)|\.importlinter")
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def snippets_of(name: str) -> list[str]:
+    """Return what is marked as code in a page: each line of a block, each span."""
+    text = text_of(name)
+    lines = [line for _, block in FENCE.findall(text) for line in block.splitlines()]
+    return [*lines, *SPAN.findall(FENCE.sub("", text))]
+
+
+def complaints_about(snippets: Iterable[str]) -> list[str]:
+    """Parse each command among snippets as the program does; return what it says about those that are none."""
+    complaints = []
+    for command in (match[1] for snippet in snippets if (match := COMMAND.match(snippet))):
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+                build_parser().parse_args(shlex.split(command, comments=True))
+        except SystemExit as end:  # 0: it was `--help` or `--version`
+            complaints += [f"{command}: {said.getvalue().splitlines()[-1]}"] if end.code else []
+    return complaints
+
+
+def test_there_is_something_to_check() -> None:
+    assert {"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/config.md"} <= set(NAMES)
+    commands = [snippet for snippet in snippets_of("README.md") if COMMAND.match(snippet)]
+    assert len(commands) >= 5
+    assert len(PATHS_IN_ARCHITECTURE) >= 20
+
+
+def test_the_page_of_settings_is_what_the_table_says() -> None:
+    assert text_of("docs/config.md") == settings_page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_relative_link_leads_somewhere(name: str) -> None:
+    folder = (ROOT / name).parent
+    missing = [target for target in LINK.findall(text_of(name)) if not (folder / target).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_is_one(name: str) -> None:
+    assert complaints_about(snippets_of(name)) == []
+
+
+def test_every_command_that_a_message_advises_is_one() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")]
+    advised = {span for source in sources for span in SPAN.findall(source) if COMMAND.match(span)}
+    assert len(advised) >= 5
+    assert complaints_about(advised) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_make_target_is_one(name: str) -> None:
+    targets = set(re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE))
+    named = {match[1] for snippet in snippets_of(name) if (match := MAKE.match(snippet))}
+    assert named <= targets
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_variable_is_one_of_a_setting(name: str) -> None:
+    variables = {row.variable for row in TABLE.values()}
+    assert set(re.findall(r"HYDROPHONE_\w+", text_of(name))) - {"HYDROPHONE_SECTION__KEY"} <= variables
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_python_block_is_python(name: str) -> None:
+    for language, block in FENCE.findall(text_of(name)):
+        if language == "python":
+            ast.parse(block)
+
+
+PATHS_IN_ARCHITECTURE = sorted(
+    {span for span in SPAN.findall(FENCE.sub("", text_of("docs/architecture.md"))) if PATH.fullmatch(span)}
+)
+
+
+@pytest.mark.parametrize("path", PATHS_IN_ARCHITECTURE)
+def test_every_file_that_the_architecture_names_exists(path: str) -> None:
+    assert any((place / path).exists() for place in (ROOT, PACKAGE))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_image_is_described(name: str) -> None:
+    assert "![](" not in text_of(name)
