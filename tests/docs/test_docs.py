@@ -39,7 +39,7 @@ def snippets_of(name: str) -> list[str]:
 
 
 def complaints_about(snippets: Iterable[str]) -> list[str]:
-    """Parse each command among snippets as the program does; return what it says about those that are none."""
+    """Parse each command among snippets as the program does; return what it says about bad ones."""
     complaints = []
     for command in (match[1] for snippet in snippets if (match := COMMAND.match(snippet))):
         said = io.StringIO()

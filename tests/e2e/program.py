@@ -19,6 +19,9 @@ LINE_LIMIT_BYTES = 1 << 20
 PATIENCE_S = 15.0
 """Less than the time-out of a test, so that a failure says what was logged."""
 
+_LEFT_OUT = frozenset({"log_level", "http_proxy", "pythonunbuffered"})
+"""Variables that would change what a program does."""
+
 Entry = dict[str, Any]
 
 
@@ -27,7 +30,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("HYDROPHONE_") and name.lower() not in ("log_level", "http_proxy")
+        if not name.startswith("HYDROPHONE_") and name.lower() not in _LEFT_OUT
     }
     return inherited | {"PYTHONWARNINGS": "error"} | variables
 

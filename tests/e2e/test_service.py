@@ -25,7 +25,7 @@ from hydrophone.runtime.frame import Frame, FrameKind
 from hydrophone.simulator.playback import PlaybackServer, load_excerpt
 from tests.backends import HOST, Backend, await_subscriptions, running
 from tests.builders import mempool_json, transaction_json, txid_of
-from tests.e2e.program import ROOT, Finished, Program, addresses_of, finish, hydrophone, started
+from tests.e2e.program import ROOT, Entry, Finished, Program, addresses_of, finish, hydrophone, started
 from tests.replay.expected import (
     EXCERPT_FLOWS,
     EXCERPT_MESSAGES,
@@ -44,14 +44,10 @@ STOP_S = 8.0
 
 
 class Pace:
-    """Stands in for `asyncio.sleep` in a playback: frames follow at once, as far as the test lets them.
+    """Stands in for `asyncio.sleep` in a playback: frames follow at once, as far as the test allows."""
 
-    Attributes:
-        frame_count: how many frames may be said; more when it is raised and `changed` set.
-    """
-
-    def __init__(self, frame_count: int = 0) -> None:
-        self._allowed = frame_count
+    def __init__(self) -> None:
+        self._allowed = 0
         self._changed = asyncio.Event()
         self._slept = 0
 
@@ -319,24 +315,6 @@ async def test_after_kill_9_no_whale_is_alerted_again_and_none_is_lost(tmp_path:
     assert (checked.code, checked.out) == (0, f"{STORE} is sound\n")
 
 
-@asynccontextmanager
-async def unresponsive_client(alerts_url: str) -> AsyncIterator[None]:
-    """Connect a client that never answers a closing handshake."""
-    host, _, port = alerts_url.removeprefix("ws://").rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    )
-    await reader.readuntil(b"\r\n\r\n")
-    try:
-        yield
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-
-
 def whale(name: str) -> dict[str, Any]:
     return transaction_json(name, [150 * SATS_PER_BTC])
 
@@ -356,7 +334,6 @@ RUBBISH: tuple[str | bytes, ...] = (
 
 
 async def test_rubbish_from_the_backend_is_counted_and_the_next_whale_is_heard(tmp_path: Path) -> None:
-    """And a second signal kills a service whose orderly end takes long."""
     go = asyncio.Event()
 
     async def talk_rubbish(connection: ServerConnection) -> None:
@@ -375,7 +352,6 @@ async def test_rubbish_from_the_backend_is_counted_and_the_next_whale_is_heard(t
         started(
             *("run", "--source", backend.url(), "--labels", str(bad_labels), *FREE_PORTS),
             cwd=tmp_path,
-            LOG_LEVEL="DEBUG",
         ) as program,
     ):
         addresses = await addresses_of(program)
@@ -384,22 +360,52 @@ async def test_rubbish_from_the_backend_is_counted_and_the_next_whale_is_heard(t
             alert = await listener.until(lambda message: message["type"] == "whale_alert")
         status = await hydrophone("status", "--json", "--api-port", addresses.api_port, cwd=tmp_path)
         rejected = await program.logged("label_rejected")
-        async with unresponsive_client(addresses.alerts_url):
-            program.process.send_signal(signal.SIGINT)
-            await program.until(lambda: any(e.get("service") == "recorder" for e in stops_of(program)))
-            code, _ = await program.stop(signal.SIGINT)
+        code, _ = await program.stop(signal.SIGINT)
     assert alert["data"]["transaction_id"] == txid_of("next")
     source = json.loads(status.out)["source"]
     assert source["connected"] is True
     assert source["malformed"] == len(RUBBISH) + 2
     assert source["frames"] == len(RUBBISH) + 2
     assert (rejected["level"], rejected["file"], rejected["line"]) == ("warning", str(bad_labels), 2)
-    assert code == -signal.SIGINT
+    assert code == 0
     assert program.noise == []
 
 
-def stops_of(program: Program) -> list[dict[str, Any]]:
-    return [entry for entry in program.log if entry["event"] == "service_stopped"]
+@asynccontextmanager
+async def unresponsive_client(alerts_url: str) -> AsyncIterator[None]:
+    """Connect a client that never answers a closing handshake."""
+    host, _, port = alerts_url.removeprefix("ws://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    try:
+        yield
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+async def test_a_second_signal_kills(second: signal.Signals, tmp_path: Path) -> None:
+    """A service whose orderly end takes long, because a client does not say goodbye."""
+    async with (
+        Backend() as backend,
+        started("run", "--source", backend.url(), *FREE_PORTS, cwd=tmp_path, LOG_LEVEL="DEBUG") as program,
+        unresponsive_client((await addresses_of(program)).alerts_url),
+    ):
+        program.process.send_signal(signal.SIGINT)
+        await program.until(lambda: any(is_stop_of("recorder", entry) for entry in program.log))
+        code, _ = await program.stop(second)
+    assert code == -second
+    assert program.noise == []
+
+
+def is_stop_of(service: str, entry: Entry) -> bool:
+    return (entry["event"], entry.get("service")) == ("service_stopped", service)
 
 
 @pytest.fixture
@@ -417,6 +423,17 @@ async def test_a_recording_as_source_is_played_to_its_end(tmp_path: Path, excerp
     assert summary([json.loads(text) for (text,) in rows]) == EXCERPT_MESSAGES
     times = stored(tmp_path / STORE, "SELECT min(published_at - received_at) FROM mempool_predictions")
     assert times[0][0].total_seconds() >= 0
+
+
+async def test_the_quickstarts_monitor_is_the_service(tmp_path: Path, excerpt: Path) -> None:
+    script = str(ROOT / "scripts/mempool_whale_monitor.py")
+    source = ("--source", f"recording:{excerpt}", "--network", "regtest")
+    finished = await finish("-u", script, *source, *FREE_PORTS, cwd=tmp_path, LOG_LEVEL="DEBUG")
+    assert (finished.code, finished.out) == (0, "")
+    grepped = [line for line in finished.err.splitlines() if "WHALE ALERT" in line]
+    assert len(grepped) == len(EXCERPT_FLOWS)
+    assert "🐋 WHALE ALERT: 140.34 BTC - TX: 5c4d106a" in grepped[0]
+    assert "debug" in finished.err
 
 
 # Recorded, and replayed.

@@ -1,17 +1,23 @@
 """A recording through the code that runs live: the same bytes each time, and what they should be."""
 
+import asyncio
 import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import structlog
 
+from hydrophone.bootstrap import Ears
 from hydrophone.cli import main
+from hydrophone.config import Settings
+from hydrophone.domain.labels import LabelBook
 from tests.e2e.program import finish
 from tests.replay.expected import (
     EXCERPT_FLOWS,
@@ -84,6 +90,7 @@ def replay(capsysbinary: pytest.CaptureFixture[bytes]) -> Replay:
     """Return what replays a recording."""
 
     def run(path: Path, *arguments: str) -> Replayed:
+        capsysbinary.readouterr()
         assert main(["replay", str(path), *REGTEST, *arguments, "--json"]) == 0
         captured = capsysbinary.readouterr()
         return Replayed(captured.out, captured.err.decode())
@@ -243,16 +250,23 @@ def answer(prefix: str, transaction: Json, t: float, *, as_text: bool) -> Line:
     return {"t": t, "path": f"{prefix}/tx/{transaction['txid']}", "status": 200, "body": body}
 
 
+def with_answers(
+    path: Path, prefix: str = "/api", *, delay_s: float = 0.05, as_text: bool = False
+) -> list[Line]:
+    """Return a recording as heard from a backend without prevouts that was asked for them."""
+    lines: list[Line] = []
+    for line in lines_of(path):
+        stripped, transactions = without_prevouts(line)
+        lines.append(stripped)
+        lines += [answer(prefix, tx, line["t"] + delay_s, as_text=as_text) for tx in transactions]
+    return lines
+
+
 @pytest.mark.parametrize(("prefix", "as_text"), [("/api", False), ("/api/v1", True)])
 def test_rest_answers_among_the_lines_give_the_flows(
     prefix: str, replay: Replay, excerpt: Path, tmp_path: Path, *, as_text: bool
 ) -> None:
-    """The excerpt, heard from a backend without prevouts that was asked for them."""
-    lines: list[Line] = []
-    for line in lines_of(excerpt):
-        stripped, transactions = without_prevouts(line)
-        answers = [answer(prefix, tx, line["t"] + 0.05, as_text=as_text) for tx in transactions]
-        lines += [stripped, *answers]
+    lines = with_answers(excerpt, prefix, as_text=as_text)
     answered = replay(write_lines(tmp_path / "answered", lines), "--labels", LABELS)
     assert b"inputs unknown" not in answered.raw
     assert answered.summary == EXCERPT_MESSAGES
@@ -269,16 +283,41 @@ def test_rest_answers_among_the_lines_give_the_flows(
 def test_an_answer_that_comes_too_late_amends_the_signal(
     replay: Replay, excerpt: Path, tmp_path: Path
 ) -> None:
-    lines: list[Line] = []
-    for line in lines_of(excerpt):
-        stripped, transactions = without_prevouts(line)
-        deposits = [tx for tx in transactions if tx["txid"].startswith("4fd6e487")]
-        lines += [stripped, *(answer("/api", tx, line["t"] + 3, as_text=False) for tx in deposits)]
+    lines = with_answers(excerpt, delay_s=1.5)
     replayed = replay(write_lines(tmp_path / "late", lines), "--labels", LABELS)
-    [amendment] = [m["data"] for m in replayed.messages if m["data"].get("new_status") == "amended"]
+    amendments = {
+        message["data"]["transaction_id"][:8]: message["data"]["amendment"]
+        for message in replayed.messages
+        if message["data"].get("new_status") == "amended"
+    }
     assert replayed.alerts["4fd6e487"]["flow_type"] == "unknown"
-    assert amendment["transaction_id"].startswith("4fd6e487")
-    assert amendment["amendment"]["flow_type"] == "inflow"
+    assert amendments["4fd6e487"]["flow_type"] == "inflow"
+    assert {txid: data["flow_type"] for txid, data in amendments.items()} == EXCERPT_FLOWS
+
+
+@pytest.mark.parametrize("delay_s", [None, 0.05, 1.5])
+def test_a_service_on_a_recording_stores_the_very_bytes_of_a_replay(
+    delay_s: float | None, replay: Replay, excerpt: Path, tmp_path: Path
+) -> None:
+    """With prevouts, with answers in time, and with answers that come too late."""
+    lines = lines_of(excerpt) if delay_s is None else with_answers(excerpt, delay_s=delay_s)
+    path = write_lines(tmp_path / "recording", lines)
+    ports = ("--alerts-port", "0", "--api-port", "0")
+    assert main(["run", "--source", f"recording:{path}", *REGTEST, *ports, "--labels", LABELS]) == 0
+    with closing(duckdb.connect("data/mempool_predictions.db", read_only=True)) as connection:
+        rows = connection.execute("SELECT message FROM record ORDER BY seq").fetchall()
+    replayed = replay(path, "--labels", LABELS)
+    assert [text.encode() for (text,) in rows] == replayed.raw.splitlines()
+    assert len(rows) >= len(EXCERPT_MESSAGES)
+
+
+async def test_the_time_of_a_recording_is_that_of_its_frames(excerpt: Path) -> None:
+    """Else a busy machine would give up waiting for an answer that is among the lines."""
+    ears = Ears(Settings(), (f"recording:{excerpt}",), LabelBook(()))
+    assert ears.clock() == 0
+    *_, source = ears.services(lambda _: asyncio.sleep(0))
+    await source.run(lambda: None)
+    assert ears.clock() == round(lines_of(excerpt)[-1]["t"] * 1e6)
 
 
 def test_malformed_lines_are_skipped_with_a_warning(replay: Replay, excerpt: Path, tmp_path: Path) -> None:

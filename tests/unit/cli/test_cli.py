@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -421,6 +422,7 @@ async def test_status_asks_this_machine_whatever_proxy_is_set(
 ) -> None:
     async with status_server() as port, blunt_server(b"HTTP/1.1 502 Bad Gateway\r\n\r\n") as proxy:
         monkeypatch.setenv("http_proxy", f"http://{proxy}")
+        monkeypatch.setattr(urllib.request, "_opener", None)  # made once, with the proxies of that moment
         assert await run_aside(main, ["status", "--api-port", str(port)]) == 0
     assert "total" in capsys.readouterr().out
 
