@@ -14,7 +14,7 @@ import duckdb
 import pytest
 import structlog
 
-from hydrophone.bootstrap import Ears
+from hydrophone.bootstrap.listening import Ears
 from hydrophone.cli import main
 from hydrophone.config import Settings
 from hydrophone.domain.labels import LabelBook

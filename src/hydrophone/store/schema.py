@@ -338,7 +338,11 @@ def _make_folder(path: Path) -> None:
 
 
 def _require_file(path: Path) -> None:
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:  # a name no file can have, or a folder we may not look into
+        raise StoreError(f"{path} cannot be looked at: {error.strerror}") from error
+    if not is_there:
         raise StoreError(
             f"there is no database at {path}: start the service, make one with `hydrophone db init`, "
             "or set store.path to where it is"

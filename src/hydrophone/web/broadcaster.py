@@ -4,21 +4,17 @@ A service needs none of this: it publishes by itself. `start_server` serves, and
 alert to its clients and to those that `handle_client` holds, all in one process.
 """
 
-import asyncio
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, broadcast
-from websockets.exceptions import InvalidHandshake
 
 from hydrophone.web.live import AlertServer
 
 DEFAULT_HOST: Final = "localhost"
 DEFAULT_PORT: Final = 8765
-_PROBE_TIMEOUT_S: Final = 2.0
 
 clients: set[ServerConnection] = set()
 """Connections that `handle_client` holds."""
@@ -61,12 +57,3 @@ async def start_server(host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> No
         await server.run(lambda: print(f"Alert broadcaster started on ws://{host}:{server.port}", flush=True))  # noqa: T201 -- the quickstart's words
     finally:
         _servers.discard(server)
-
-
-async def is_served(host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> bool:
-    """Whether a websocket answers there already."""
-    try:
-        async with asyncio.timeout(_PROBE_TIMEOUT_S), connect(f"ws://{host}:{port}"):
-            return True
-    except (OSError, InvalidHandshake, TimeoutError):
-        return False

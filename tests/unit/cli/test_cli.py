@@ -325,7 +325,7 @@ def test_without_any_source_it_says_what_was_tried(
     command: str, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"ws://{HOST}:{asyncio.run(free_port())}/api/v1/ws"
-    monkeypatch.setattr(bootstrap, "DEFAULT_URLS", (url,))
+    monkeypatch.setattr(bootstrap.parts, "DEFAULT_URLS", (url,))
     code, line = refusal_of(capsys, *command.split())
     assert code == 3
     assert f"found no source; tried {url} (" in line
@@ -337,7 +337,7 @@ def test_without_any_source_it_says_what_was_tried(
 async def test_the_usual_source_is_taken_when_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Backend() as backend:
         nobody = f"ws://{HOST}:{await free_port()}"
-        monkeypatch.setattr(bootstrap, "DEFAULT_URLS", (nobody, backend.url()))
+        monkeypatch.setattr(bootstrap.parts, "DEFAULT_URLS", (nobody, backend.url()))
         assert await bootstrap.find_source(Settings()) == (backend.url(),)
 
 

@@ -1,0 +1,25 @@
+"""The composition root: settings become objects, objects become services. Only it knows them all."""
+
+from hydrophone.bootstrap.demo import run_demo
+from hydrophone.bootstrap.engine import Addresses, run_service
+from hydrophone.bootstrap.parts import (
+    DEFAULT_URLS,
+    SOURCE_NAME,
+    find_source,
+    load_labels,
+    make_supervisor,
+)
+from hydrophone.bootstrap.recordings import replay, run_record
+
+__all__ = [
+    "DEFAULT_URLS",
+    "SOURCE_NAME",
+    "Addresses",
+    "find_source",
+    "load_labels",
+    "make_supervisor",
+    "replay",
+    "run_demo",
+    "run_record",
+    "run_service",
+]

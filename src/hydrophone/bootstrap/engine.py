@@ -1,0 +1,198 @@
+"""The whole service: from the source to the subscribers."""
+
+import contextlib
+import gc
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from hydrophone import __version__
+from hydrophone.bootstrap.listening import Ears
+from hydrophone.bootstrap.parts import (
+    SOURCE_NAME,
+    load_labels,
+    make_encoder,
+    make_store,
+    report_rejected,
+    steady_clock,
+)
+from hydrophone.config import Settings, host_in_url
+from hydrophone.domain.labels import LabelBook
+from hydrophone.domain.units import MICROS_PER_S, format_instant
+from hydrophone.pipeline.broadcast import Composer, Recorder
+from hydrophone.pipeline.connection import ConnectionMonitor
+from hydrophone.pipeline.ports import SavedState
+from hydrophone.runtime.supervisor import Service, Supervisor
+from hydrophone.runtime.telemetry import get_logger, rss_bytes
+from hydrophone.store.duckdb_store import DuckDbStore
+from hydrophone.web.live import AlertServer
+from hydrophone.web.loopback import check_port_free
+from hydrophone.web.status import StatusServer
+from hydrophone.wire.public_v1 import encode_connection
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a running service is reached."""
+
+    alerts_url: str
+    page_url: str
+    source_urls: tuple[str, ...]
+
+
+class Engine:
+    """A whole running service.
+
+    Args:
+        settings: all of them.
+        ears: the front half.
+        book: labels it classifies by.
+        store: open.
+        state: what the store remembers.
+    """
+
+    def __init__(
+        self, settings: Settings, ears: Ears, book: LabelBook, store: DuckDbStore, state: SavedState
+    ) -> None:
+        self._settings = settings
+        self._ears = ears
+        self._book = book
+        self._store = store
+        self._clock = steady_clock()
+        self._started_at = self._clock()
+        ears.tracker.restore(state.tracked, state.ended)
+        self._alerts = AlertServer(
+            settings.alerts.host,
+            settings.alerts.port,
+            greeting=lambda: self._monitor.greeting(),  # noqa: PLW0108 -- the monitor comes after
+            max_clients=settings.alerts.max_clients,
+        )
+        self._monitor = ConnectionMonitor(
+            broadcast=self._alerts, encode=encode_connection, started_at=self._started_at
+        )
+        self._recorder = Recorder(
+            effects=ears.effects,
+            composer=Composer(make_encoder(settings), state.last_seq),
+            store=store,
+            broadcast=self._alerts,
+            clock=ears.clock,
+        )
+        self._status = StatusServer(
+            settings.api.host,
+            settings.api.port,
+            report=self.report,
+            is_ready=lambda: self._monitor.is_connected,
+        )
+
+    def services(self) -> tuple[Service, ...]:
+        """Return everything, back to front."""
+        return (
+            Service("alerts", self._alerts.run),
+            Service("status", self._status.run),
+            Service("recorder", self._recorder.run, self._recorder.drain),
+            *self._ears.services(self._monitor.note),
+        )
+
+    def addresses(self) -> Addresses:
+        """Return where it is reached, once it runs."""
+        return Addresses(
+            alerts_url=f"ws://{host_in_url(self._settings.alerts.host)}:{self._alerts.port}",
+            page_url=f"http://{host_in_url(self._settings.api.host)}:{self._status.port}/",
+            source_urls=() if self._ears.connected_url is None else (self._ears.connected_url,),
+        )
+
+    async def report(self) -> dict[str, object]:
+        """Return its state for people and programs."""
+        counts = await self._store.query_status()
+        ears, monitor, alerts = self._ears, self._monitor, self._alerts
+        return {
+            "version": __version__,
+            "uptime_s": (self._clock() - self._started_at) // MICROS_PER_S,
+            "memory_mb": round(rss_bytes() / 2**20, 1),
+            "network": self._settings.network,
+            "simulated": monitor.is_simulated,
+            "alerts_port": alerts.port,
+            "source": {
+                "name": SOURCE_NAME,
+                "url": ears.connected_url,
+                "connected": monitor.is_connected,
+                "last_frame_at": None if monitor.heard_at is None else format_instant(monitor.heard_at),
+                "frames": monitor.frame_count,
+                "transactions": ears.decoder.transaction_count,
+                "malformed": ears.quarantine.count,
+                "malformed_newest": [specimen.reason for specimen in ears.quarantine.specimens][-3:],
+            },
+            "predictions": {
+                "total": counts.prediction_count,
+                "pending": counts.pending_count,
+                "outcomes": counts.outcome_count,
+                "by_flow": counts.by_flow,
+                "signalled_since_start": self._recorder.signal_count,
+            },
+            "gaps": counts.gap_count,
+            "record_seq": counts.last_seq,
+            "alerts": {
+                "clients": alerts.client_count,
+                "messages": alerts.counters.messages,
+                "dropped": alerts.counters.dropped,
+                "kicked": alerts.counters.kicked,
+            },
+            "queues": {
+                channel.name: {
+                    "waiting": len(channel),
+                    "high_water": channel.high_water,
+                    "capacity": channel.capacity,
+                }
+                for channel in (ears.frames, ears.effects)
+            },
+            "labels": {
+                "set": self._book.version,
+                "claims": len(self._book),
+                "scripts": self._book.script_count,
+            },
+            "store": str(self._settings.store.path),
+        }
+
+
+async def run_service(
+    settings: Settings,
+    urls: Sequence[str],
+    supervisor: Supervisor,
+    on_ready: Callable[[Addresses], None] = lambda _addresses: None,
+) -> None:
+    """Run everything until the supervisor is stopped.
+
+    Raises:
+        HydrophoneError: what ended it.
+    """
+    check_port_free(settings.alerts.host, settings.alerts.port, section="alerts")
+    check_port_free(settings.api.host, settings.api.port, section="api")
+    book, files = load_labels(settings)
+    report_rejected(files)
+    async with _opened(make_store(settings)) as store:
+        engine = Engine(settings, Ears(settings, urls, book), book, store, await store.load_state())
+
+        def announce() -> None:
+            gc.collect()
+            gc.freeze()  # what lives now lives to the end: the collector need not look at it again
+            addresses = engine.addresses()
+            log.info(
+                "ready", alerts=addresses.alerts_url, page=addresses.page_url, store=str(settings.store.path)
+            )
+            on_ready(addresses)
+
+        try:
+            await supervisor.run(engine.services(), announce)
+        finally:
+            gc.unfreeze()  # else the interpreter ends with what DuckDB counts as leaks
+    log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _opened(store: DuckDbStore) -> AsyncIterator[DuckDbStore]:
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()

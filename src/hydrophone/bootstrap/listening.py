@@ -1,0 +1,132 @@
+"""The front half: a source, whoever asks it for prevouts, the decoder and the core."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from hydrophone.bootstrap.parts import (
+    SOURCE_NAME,
+    make_decoder,
+    make_tracker,
+    new_backoff,
+    recording_link,
+    steady_clock,
+)
+from hydrophone.config import RECORDING_SCHEME, Settings
+from hydrophone.domain.events import Effect
+from hydrophone.domain.labels import LabelBook
+from hydrophone.domain.units import Txid, UnixMicros
+from hydrophone.errors import SourceRejected, SourceUnavailable
+from hydrophone.pipeline.detection import Detection
+from hydrophone.pipeline.ports import Clock
+from hydrophone.runtime.channel import Channel
+from hydrophone.runtime.frame import Frame
+from hydrophone.runtime.supervisor import Service
+from hydrophone.sources.mempool_space import MempoolSpaceLink, RestPrevoutFetcher
+from hydrophone.wire.quarantine import Quarantine
+
+_FRAME_CAPACITY: Final = 64
+"""Frames that wait for detection. # chosen: two minutes of them; a full one stops reading from the socket."""
+_EFFECT_CAPACITY: Final = 4_096
+"""Effects that wait for the store. # chosen: more than one frame ever makes, small in memory."""
+
+
+class _Source(Protocol):
+    """What delivers frames."""
+
+    connected_url: str | None
+
+    async def run(self, ready: Callable[[], None]) -> None: ...
+
+
+class _RecordingSource:
+    """A recording as the source of a running service: played at once, then the service ends."""
+
+    def __init__(self, path: Path, frames: Channel[Frame]) -> None:
+        self.connected_url: str | None = f"{RECORDING_SCHEME}{path}"
+        self._link = recording_link(path)
+        self._frames = frames
+        self._now = UnixMicros(0)
+
+    def clock(self) -> UnixMicros:
+        """Return when the newest frame was heard: only frames make it later, as in a replay."""
+        return self._now
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        ready()
+        try:
+            for frame in self._link.frames():
+                await self._frames.put(frame)
+                self._now = UnixMicros(frame.at)
+        except SourceUnavailable as error:
+            raise SourceRejected(str(error)) from error  # a file is not there sooner for waiting
+
+
+class _Nobody:
+    """Answers no question: a recording holds the answers itself."""
+
+    def fetch_prevouts(self, txid: Txid) -> None:
+        """Ask nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """The front half: a source, its time, and who asks it for prevouts."""
+
+    source: _Source
+    services: tuple[Service, ...]
+    fetcher: RestPrevoutFetcher | _Nobody
+    clock: Clock
+
+
+def _listen(settings: Settings, urls: Sequence[str], frames: Channel[Frame], clock: Clock) -> Listening:
+    if urls[0].startswith(RECORDING_SCHEME):
+        recording = _RecordingSource(Path(urls[0].removeprefix(RECORDING_SCHEME)), frames)
+        return Listening(recording, (Service("source", recording.run),), _Nobody(), recording.clock)
+    link = MempoolSpaceLink(urls, name=SOURCE_NAME, frames=frames, clock=clock, backoff=new_backoff())
+    fetcher = RestPrevoutFetcher(
+        base_url=settings.source.rest_url, link=link, name=SOURCE_NAME, frames=frames, clock=clock
+    )
+    return Listening(link, (Service("prevouts", fetcher.run), Service("source", link.run)), fetcher, clock)
+
+
+class Ears:
+    """The front half, live and while recording alike: source, decoder, core.
+
+    Args:
+        settings: all of them.
+        urls: where to listen.
+        book: labels to classify by.
+    """
+
+    def __init__(self, settings: Settings, urls: Sequence[str], book: LabelBook) -> None:
+        self.frames: Channel[Frame] = Channel("frames", _FRAME_CAPACITY)
+        self.effects: Channel[Effect] = Channel("effects", _EFFECT_CAPACITY)
+        self.quarantine = Quarantine()
+        self.decoder = make_decoder(settings, self.quarantine)
+        self.tracker = make_tracker(settings, book)
+        self._listening = _listen(settings, urls, self.frames, steady_clock())
+
+    @property
+    def clock(self) -> Clock:
+        """The time in which events happen: now, or that of a recording."""
+        return self._listening.clock
+
+    @property
+    def connected_url(self) -> str | None:
+        """What is being listened to."""
+        return self._listening.source.connected_url
+
+    def services(self, on_frame: Callable[[Frame], Awaitable[None]]) -> tuple[Service, ...]:
+        """Return what is to be started after whoever takes the effects."""
+        detection = Detection(
+            frames=self.frames,
+            effects=self.effects,
+            decoder=self.decoder,
+            tracker=self.tracker,
+            fetcher=self._listening.fetcher,
+            clock=self.clock,
+            on_frame=on_frame,
+        )
+        return (Service("detection", detection.run, detection.drain), *self._listening.services)
