@@ -114,6 +114,7 @@ def compare(payload: bytes, whales: int) -> None:
     for _ in range(ROUNDS):
         for name, work in works.items():
             samples[name].append(seconds(work))
+    gc.unfreeze()
     medians = {name: statistics.median(times) / TRANSACTIONS * 1e6 for name, times in samples.items()}
     copy, ours, stdlib = medians.values()
     size = f"{TRANSACTIONS} transactions, {whales} of them whales, {len(payload) / 1e6:.1f} MB"
