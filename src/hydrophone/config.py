@@ -46,7 +46,8 @@ def _choice(*allowed: str) -> Callable[[object], str]:
 
 
 def _level(raw: object) -> str:
-    return _choice("DEBUG", "INFO", "WARNING", "ERROR")(str(raw).upper())
+    name = str(raw).upper()
+    return _choice("DEBUG", "INFO", "WARNING", "ERROR")("WARNING" if name == "WARN" else name)
 
 
 def _whole(low: int, high: int) -> Callable[[object], int]:
@@ -101,8 +102,8 @@ def _source(raw: object) -> str:
     if url.startswith(RECORDING_SCHEME) and len(url) > len(RECORDING_SCHEME):
         return url
     parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise ValueError("ws://host:port/..., wss://host/... or recording:FILE")
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or "," in url:
+        raise ValueError("ws://host:port/..., wss://host/... or recording:FILE; repeat --source for more")
     return url
 
 

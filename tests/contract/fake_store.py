@@ -20,6 +20,7 @@ from hydrophone.domain.events import (
 )
 from hydrophone.domain.flow import EntityFlow, FlowAssessment, FlowType, FlowValues
 from hydrophone.domain.outcome import OPEN, Outcome, Status
+from hydrophone.domain.record import GENESIS, chain_hash
 from hydrophone.domain.script import Network
 from hydrophone.domain.signal import Signal, UrgencyBasis, Version, prediction_id_of
 from hydrophone.domain.tracker import TrackedPrediction
@@ -195,7 +196,8 @@ class FakeStore:
             elif stored.signal.detected_at >= newest - 20 * DAY:
                 versions = (version.txid for version in stored.signal.history)
                 ended.extend(chain(versions, [stored.signal.txid]))
-        return SavedState(self._last_seq, tuple(followed), tuple(ended))
+        heard = max([*times, *(gap.at for gap in self.gaps)], default=None)
+        return SavedState(self._last_seq, tuple(followed), tuple(ended), heard)
 
     async def commit(self, entries: Sequence[Entry]) -> None:
         if self.failures:
@@ -223,7 +225,16 @@ class FakeStore:
             gap_count=len(self.gaps),
             last_seq=self._last_seq,
             by_flow={flow: flows.count(flow) for flow in dict.fromkeys(flows)},
+            record_head=self._record_head(),
         )
+
+    def _record_head(self) -> str:
+        if not self.publications:
+            return ""
+        head = GENESIS
+        for publication in self.publications:
+            head = chain_hash(head, publication.seq, publication.message)
+        return head.hex()
 
     def _apply(self, effect: Effect) -> None:
         match effect:

@@ -92,7 +92,7 @@ async def test_a_signal_comes_back_exactly_after_a_restart(bench: Bench) -> None
     signal = whale()
     await store_all(bench.store, RaiseSignal(T0, signal))
     state = await (await bench.reopen()).load_state()
-    assert state == SavedState(last_seq=1, tracked=(tracked(signal),))
+    assert state == SavedState(last_seq=1, tracked=(tracked(signal),), heard_at=T0)
 
 
 async def test_what_the_source_did_not_say_stays_unknown(bench: Bench) -> None:
@@ -181,7 +181,7 @@ async def test_an_outcome_ends_a_prediction_once(bench: Bench) -> None:
     )
     status = await bench.store.query_status()
     assert (status.prediction_count, status.pending_count, status.outcome_count) == (1, 0, 1)
-    assert await bench.store.load_state() == SavedState(last_seq=6, ended=(signal.txid,))
+    assert await bench.store.load_state() == SavedState(last_seq=6, ended=(signal.txid,), heard_at=later(50))
 
 
 async def test_a_reorg_reopens_and_a_new_block_confirms_again(bench: Bench) -> None:
@@ -243,7 +243,9 @@ async def test_effects_on_unknown_predictions_change_nothing(bench: Bench) -> No
             first_seq=seq,
         )
         await bench.store.commit([Handover(signal.prediction_id, signal.detected_at, later(9))])
-    assert await bench.store.load_state() == SavedState(last_seq=7, tracked=(tracked(known),))
+    assert await bench.store.load_state() == SavedState(
+        last_seq=7, tracked=(tracked(known),), heard_at=later(9)
+    )
     assert (await bench.store.query_status()).outcome_count == 0
 
 

@@ -33,7 +33,7 @@ async def run_demo(
 
     Args:
         settings: all of them.
-        recording: a file; None: the excerpt that comes with the package.
+        recording: a file; None: the excerpt that comes with the package, and the labels made for it.
         supervisor: stops it.
         on_ready: told where it is reached.
     """
@@ -50,10 +50,9 @@ async def run_demo(
         if playing.done():
             playing.result()
         playing.add_done_callback(lambda _: supervisor.stop())
-        with tempfile.TemporaryDirectory(prefix="hydrophone-demo-") as folder, _demo_labels() as labels:
+        with tempfile.TemporaryDirectory(prefix="hydrophone-demo-") as folder, _excerpt_labels() as labels:
             ours = replace(
                 settings,
-                network=Network.REGTEST.value,
                 alerts=replace(
                     settings.alerts,
                     port=_free_unless_busy("alerts", settings.alerts.host, settings.alerts.port),
@@ -62,8 +61,12 @@ async def run_demo(
                     settings.api, port=_free_unless_busy("api", settings.api.host, settings.api.port)
                 ),
                 explorer=replace(settings.explorer, url=None),
-                labels=replace(settings.labels, paths=(*settings.labels.paths, labels)),
             )
+            if recording is None:
+                paths = (*settings.labels.paths, labels)
+                ours = replace(
+                    ours, network=Network.REGTEST.value, labels=replace(settings.labels, paths=paths)
+                )
             if settings.store.path == Settings().store.path:
                 ours = replace(ours, store=replace(ours.store, path=Path(folder) / "demo.db"))
             url = f"ws://localhost:{backend.port}/api/v1/ws"
@@ -86,7 +89,7 @@ def _free_unless_busy(section: str, host: str, port: int) -> int:
 
 
 @contextlib.contextmanager
-def _demo_labels() -> Iterator[Path]:
+def _excerpt_labels() -> Iterator[Path]:
     """Yield the path of invented labels for the excerpt, so that a demonstration shows directions."""
     source = importlib.resources.files("hydrophone.simulator").joinpath("excerpt_labels.csv")
     with importlib.resources.as_file(source) as path:

@@ -62,6 +62,7 @@ class Engine:
         self._clock = steady_clock()
         self._started_at = self._clock()
         ears.tracker.restore(state.tracked, state.ended)
+        ears.decoder.resume(state.heard_at)
         self._alerts = AlertServer(
             settings.alerts.host,
             settings.alerts.port,
@@ -120,6 +121,7 @@ class Engine:
                 "last_frame_at": None if monitor.heard_at is None else format_instant(monitor.heard_at),
                 "frames": monitor.frame_count,
                 "transactions": ears.decoder.transaction_count,
+                "lookups_refused": ears.refused_count,
                 "malformed": ears.quarantine.count,
                 "malformed_newest": [specimen.reason for specimen in ears.quarantine.specimens][-3:],
             },
@@ -132,6 +134,7 @@ class Engine:
             },
             "gaps": counts.gap_count,
             "record_seq": counts.last_seq,
+            "record_head": counts.record_head,
             "alerts": {
                 "clients": alerts.client_count,
                 "messages": alerts.counters.messages,

@@ -66,6 +66,8 @@ class _RecordingSource:
 class _Nobody:
     """Answers no question: a recording holds the answers itself."""
 
+    refused_count = 0
+
     def fetch_prevouts(self, txid: Txid) -> None:
         """Ask nobody."""
 
@@ -107,6 +109,11 @@ class Ears:
         self.decoder = make_decoder(settings, self.quarantine)
         self.tracker = make_tracker(settings, book)
         self._listening = _listen(settings, urls, self.frames, steady_clock())
+
+    @property
+    def refused_count(self) -> int:
+        """Look-ups of prevouts that were not made because too many were under way."""
+        return self._listening.fetcher.refused_count
 
     @property
     def clock(self) -> Clock:

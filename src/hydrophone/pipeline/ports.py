@@ -53,16 +53,18 @@ class SavedState:
         last_seq: index of the newest record entry; 0 when there is none.
         tracked: open and recently confirmed predictions.
         ended: txids (all versions) of other recent predictions, oldest first: not to be signalled again.
+        heard_at: when the newest thing that was stored was heard; None when nothing was.
     """
 
     last_seq: int = 0
     tracked: tuple[TrackedPrediction, ...] = ()
     ended: tuple[Txid, ...] = ()
+    heard_at: UnixMicros | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoreStatus:
-    """Counts for people."""
+    """Counts for people, and the head of the record's hash chain: who keeps it can tell a later change."""
 
     prediction_count: int
     pending_count: int
@@ -70,6 +72,7 @@ class StoreStatus:
     gap_count: int
     last_seq: int
     by_flow: dict[str, int] = field(default_factory=dict)
+    record_head: str = ""
 
 
 class Store(Protocol):

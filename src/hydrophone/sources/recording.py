@@ -1,11 +1,17 @@
 """Replays a recording: its frames, in their order, without waiting."""
 
+import gzip
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO, Final, cast
 
 from hydrophone.errors import MalformedMessage, SourceRejected, SourceUnavailable
 from hydrophone.runtime.frame import Frame, FrameKind
 from hydrophone.wire.recording import RecordedFrame, parse_recorded_frame
+
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+"""Sources: RFC 1952, section 2.3.1."""
 
 
 class RecordingLink:
@@ -75,7 +81,14 @@ class RecordingLink:
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         try:
-            with self._path.open("rb") as lines:
+            with self._open() as lines:
                 yield from ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
-        except OSError as error:
-            raise SourceUnavailable(f"cannot read the recording {self._path}: {error.strerror}") from error
+        except (OSError, EOFError, zlib.error) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise SourceUnavailable(f"cannot read the recording {self._path}: {reason}") from error
+
+    def _open(self) -> BinaryIO:
+        """Open the file, through gzip when its first bytes say so."""
+        with self._path.open("rb") as file:
+            is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        return cast("BinaryIO", gzip.open(self._path)) if is_packed else self._path.open("rb")

@@ -143,12 +143,6 @@ class DuckDbStore:
         """Return counts, read beside the writer."""
         return await self._run(self._reader, lambda: self._database.read(status_of))
 
-    async def query_recent(self, limit: int) -> list[dict[str, Any]]:
-        """Return the newest predictions, newest first, as `{column: value}`; times are naive and in UTC."""
-        return await self._run(
-            self._reader, lambda: self._database.read(lambda connection: _query_recent(connection, limit))
-        )
-
     async def _run(self, thread: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
         if thread is None:
             raise StoreClosed(
@@ -406,18 +400,23 @@ def _read_taken(connection: duckdb.DuckDBPyConnection, prediction_ids: Collectio
 
 
 def _load_state(connection: duckdb.DuckDBPyConnection) -> SavedState:
-    [(last_seq, newest_at)] = connection.execute(
+    [(last_seq, heard_at, newest_at)] = connection.execute(
         """
         SELECT
             (SELECT coalesce(max(seq), 0) FROM record),
+            greatest(
+                (SELECT max(recorded_at) FROM record),
+                (SELECT max(ended_at) FROM source_gaps)
+            ),
             greatest(
                 (SELECT max(recorded_at) FROM record),
                 (SELECT max(detection_timestamp) FROM mempool_predictions)
             )
         """
     ).fetchall()
+    heard = None if heard_at is None else micros_from_datetime(heard_at)
     if newest_at is None:
-        return SavedState()
+        return SavedState(heard_at=heard)
     tracked = _fetch_rows(
         connection.execute(
             """
@@ -449,22 +448,7 @@ def _load_state(connection: duckdb.DuckDBPyConnection) -> SavedState:
         last_seq=last_seq,
         tracked=tuple(tracked_of_row(row) for row in tracked),
         ended=tuple(txid for row in ended for txid in txids_of_row(row)),
-    )
-
-
-def _query_recent(connection: duckdb.DuckDBPyConnection, limit: int) -> list[dict[str, Any]]:
-    return _fetch_rows(
-        connection.execute(
-            """
-            SELECT prediction_id, transaction_id, flow_type, flow_subtype, btc_value, gross_sat, moved_sat,
-                fee_rate, urgency_score, confidence_score, rbf_enabled, was_modified, status, replaced_by,
-                confirmation_height, detection_timestamp, published_at, source, simulated
-            FROM mempool_predictions
-            ORDER BY detection_timestamp DESC, prediction_id DESC
-            LIMIT ?
-            """,
-            [limit],
-        )
+        heard_at=heard,
     )
 
 

@@ -162,7 +162,7 @@ def status_of(connection: duckdb.DuckDBPyConnection) -> StoreStatus:
         "SELECT flow_type, count(*) FROM mempool_predictions GROUP BY flow_type ORDER BY flow_type"
     ).fetchall()
     counts = _COUNTS if schema_version(connection) > 0 else _QUICKSTART_COUNTS
-    [(pending_count, outcome_count, gap_count, last_seq)] = connection.execute(counts).fetchall()
+    [(pending_count, outcome_count, gap_count, last_seq, head)] = connection.execute(counts).fetchall()
     return StoreStatus(
         prediction_count=sum(count for _, count in by_flow),
         pending_count=pending_count,
@@ -170,6 +170,7 @@ def status_of(connection: duckdb.DuckDBPyConnection) -> StoreStatus:
         gap_count=gap_count,
         last_seq=last_seq,
         by_flow=dict(by_flow),
+        record_head=head or "",
     )
 
 
@@ -178,7 +179,8 @@ _COUNTS: Final = """
         (SELECT count(*) FROM mempool_predictions WHERE status IN ('pending', 'in_doubt')),
         (SELECT count(*) FROM prediction_outcomes),
         (SELECT count(*) FROM source_gaps),
-        (SELECT coalesce(max(seq), 0) FROM record)
+        (SELECT coalesce(max(seq), 0) FROM record),
+        (SELECT lower(hex(hash)) FROM record ORDER BY seq DESC LIMIT 1)
 """
 _QUICKSTART_COUNTS: Final = """
     SELECT
@@ -186,7 +188,8 @@ _QUICKSTART_COUNTS: Final = """
          WHERE prediction_id NOT IN (SELECT prediction_id FROM prediction_outcomes)),
         (SELECT count(*) FROM prediction_outcomes),
         0,
-        0
+        0,
+        NULL
 """
 """The quickstart's tables have no status, and joining 200,000 rows takes 50 ms where reading it takes 2."""
 

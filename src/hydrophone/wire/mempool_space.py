@@ -151,7 +151,12 @@ class MempoolSpaceDecoder:
         self._quarantine = quarantine
         self._last_sequence: tuple[int, UnixMicros] | None = None
         self._heard_at: UnixMicros | None = None
+        self._has_opened = False
         self.transaction_count = 0
+
+    def resume(self, heard_at: UnixMicros | None) -> None:
+        """Go on after a restart: what came since `heard_at` was not heard; None: there was nothing before."""
+        self._heard_at = heard_at
 
     def decode(self, frame: Frame) -> list[Event]:
         """Return what a frame says; malformed parts are quarantined and become a gap."""
@@ -172,8 +177,9 @@ class MempoolSpaceDecoder:
                 return []
 
     def _opened(self, at: UnixMicros) -> GapFound:
-        reason = GapReason.STARTED if self._heard_at is None else GapReason.RECONNECTED
+        reason = GapReason.RECONNECTED if self._has_opened else GapReason.STARTED
         started_at = at if self._heard_at is None else self._heard_at
+        self._has_opened = True
         self._last_sequence = None
         self._heard_at = at
         return GapFound(at, self._source.name, reason, started_at)

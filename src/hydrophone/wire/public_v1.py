@@ -315,6 +315,8 @@ class PublicEncoder:
 
 def describe_in_words(flow: FlowAssessment) -> str:
     """Return the sentence people post: `1,234.5 BTC from unknown wallet to Binance`."""
+    if flow.sender is not None and flow.sender == flow.receiver:
+        return f"{format_btc(flow.values.total_sat, decimals=2)} BTC inside {flow.sender}"
     sender = flow.sender or "unknown wallet"
     receiver = flow.receiver or "unknown wallet"
     return f"{format_btc(flow.moved_sat, decimals=2)} BTC from {sender} to {receiver}"

@@ -1,4 +1,6 @@
+import gzip
 import json
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -141,3 +143,14 @@ def test_naming_a_connection_that_is_not_in_it_is_an_error_whatever_else_is(
 ) -> None:
     with pytest.raises(SourceRejected, match="no frame of connection 'third'"):
         replay(write(file, *lines), "third")
+
+
+def test_a_packed_recording_is_read_as_it_is(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "r.jsonl", tmp_path / "r.jsonl.gz"
+    excerpt = resources.files("hydrophone.simulator").joinpath("excerpt.jsonl.gz").read_bytes()
+    packed.write_bytes(excerpt)
+    plain.write_bytes(gzip.decompress(excerpt))
+    assert list(RecordingLink(packed, source="m").frames()) == list(RecordingLink(plain, source="m").frames())
+    packed.write_bytes(excerpt[: len(excerpt) // 2])
+    with pytest.raises(SourceUnavailable, match="cannot read the recording"):
+        list(RecordingLink(packed, source="m").frames())

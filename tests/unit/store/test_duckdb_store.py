@@ -455,7 +455,7 @@ async def test_a_closed_store_says_so_and_can_be_opened_again(store: DuckDbStore
     await commit(store, RaiseSignal(T0, whale()))
     await store.close()
     await store.close()
-    for use in (store.load_state(), store.query_status(), store.query_recent(1), store.commit([])):
+    for use in (store.load_state(), store.query_status(), store.commit([])):
         with pytest.raises(StoreClosed, match="not open"):
             await use
     await store.open()
@@ -468,13 +468,22 @@ async def test_an_unopened_store_can_be_closed(path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
-async def test_the_newest_predictions_come_first(store: DuckDbStore) -> None:
-    signals = [whale(number, detected_at=later(number)) for number in range(1, 6)]
-    await commit(store, *(RaiseSignal(signal.detected_at, signal) for signal in signals))
-    recent = await store.query_recent(2)
-    assert [row["transaction_id"] for row in recent] == [txid(5), txid(4)]
-    assert recent[0]["detection_timestamp"] == at(5)
-    assert (recent[0]["gross_sat"], recent[0]["status"]) == (12_445_678_901, "pending")
+async def test_a_restart_knows_when_something_was_heard_last(store: DuckDbStore) -> None:
+    assert (await store.load_state()).heard_at is None
+    await commit(store, RaiseSignal(later(5), whale(1, detected_at=later(5))))
+    assert (await store.load_state()).heard_at == later(5)
+    gap = GapFound(later(9), "m", GapReason.RECONNECTED, later(7))
+    await store.commit([Notation(RecordGap(gap))])
+    assert (await store.load_state()).heard_at == later(9)
+
+
+async def test_the_head_of_the_record_is_in_the_status(store: DuckDbStore) -> None:
+    assert (await store.query_status()).record_head == ""
+    await commit(store, RaiseSignal(T0, whale(1)))
+    head = (await store.query_status()).record_head
+    assert len(bytes.fromhex(head)) == 32
+    await commit(store, RaiseSignal(T0, whale(2)), first_seq=2)
+    assert (await store.query_status()).record_head != head
 
 
 @given(st.lists(st.text(max_size=3)), st.lists(st.text(max_size=3)), st.text(max_size=3))

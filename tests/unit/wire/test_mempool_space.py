@@ -698,3 +698,14 @@ def independently_announced(path: Path) -> tuple[list[str], int]:
                 if sum(output["value"] for output in transaction["vout"]) > THRESHOLD_SAT:
                     whales.append(transaction["txid"])
     return whales, count
+
+
+def test_the_first_gap_after_a_restart_reaches_back_to_what_was_heard_before() -> None:
+    decoder = MempoolSpaceDecoder(source="m", threshold_sat=Sats(1), quarantine=Quarantine())
+    decoder.resume(UnixMicros(START - 5_000_000))
+    (first,) = decoder.decode(opened(START))
+    assert isinstance(first, GapFound)
+    assert (first.reason, first.started_at) == (GapReason.STARTED, START - 5_000_000)
+    (second,) = decoder.decode(opened(START + 9))
+    assert isinstance(second, GapFound)
+    assert (second.reason, second.started_at) == (GapReason.RECONNECTED, START)

@@ -314,7 +314,6 @@ def test_the_same_effect_gives_the_same_bytes() -> None:
     [
         (None, "Binance", 123_450_000_000, "1,234.5 BTC from unknown wallet to Binance"),
         ("Kraken", None, 100 * BTC, "100 BTC from Kraken to unknown wallet"),
-        ("Kraken", "Kraken", 10_012_500_000, "100.12 BTC from Kraken to Kraken"),
         (None, None, MAX_MONEY_SAT, "21,000,000 BTC from unknown wallet to unknown wallet"),
         (None, None, 0, "0 BTC from unknown wallet to unknown wallet"),
     ],
@@ -391,3 +390,22 @@ def test_the_schema_is_the_one_in_the_snapshot() -> None:
 
 if __name__ == "__main__":
     SNAPSHOT.write_text(schema(), encoding="utf-8")
+
+
+def test_coins_that_stay_inside_an_exchange_are_said_to_do_so() -> None:
+    said = describe_in_words(
+        FlowAssessment(
+            flow_type=FlowType.INTERNAL,
+            subtype=None,
+            probabilities={FlowType.INTERNAL: 1.0},
+            values=FlowValues(Sats(0), Sats(0), Sats(12_345_000_000), Sats(0), Sats(0)),
+            moved_sat=Sats(0),
+            change=(0.0,),
+            entities=(),
+            exchange_scripts=(),
+            sender="Kraken",
+            receiver="Kraken",
+            reason=None,
+        )
+    )
+    assert said == "123.45 BTC inside Kraken"

@@ -116,7 +116,7 @@ DROP TABLE quickstart_outcomes;
 CREATE TABLE record (
     seq BIGINT NOT NULL,
     recorded_at TIMESTAMP NOT NULL,                 -- what it tells was received
-    kind TEXT NOT NULL,                             -- signal, amendment, outcome, successor, reopening, doubt, gap
+    kind TEXT NOT NULL,                             -- signal, amendment, outcome, successor, reopening
     prediction_id TEXT,
     message TEXT NOT NULL,                          -- the exact public text
     hash BLOB NOT NULL
