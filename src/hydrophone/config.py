@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from hydrophone.errors import ConfigError
 
@@ -27,7 +27,7 @@ _MAX_PORT: Final = 65_535
 
 
 def _text(raw: object) -> str:
-    if not isinstance(raw, str) or not raw.strip():
+    if not isinstance(raw, str) or not raw.strip() or "\0" in raw:
         raise ValueError("a text")
     return raw.strip()
 
@@ -97,12 +97,20 @@ def _loopback(raw: object) -> str:
     return host
 
 
+def _is_reachable(parts: SplitResult) -> bool:
+    """Whether host and port of a URL can be asked for at all; urllib looks at the port only when asked."""
+    try:
+        return bool(parts.hostname) and len(str(parts.hostname).encode("idna")) > 0 and parts.port != 0
+    except ValueError:  # UnicodeError is one
+        return False
+
+
 def _source(raw: object) -> str:
     url = _text(raw)
     if url.startswith(RECORDING_SCHEME) and len(url) > len(RECORDING_SCHEME):
         return url
     parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname or "," in url:
+    if parts.scheme not in ("ws", "wss") or not _is_reachable(parts) or "," in url:
         raise ValueError("ws://host:port/..., wss://host/... or recording:FILE; repeat --source for more")
     return url
 
@@ -111,7 +119,7 @@ def _rest_url(raw: object) -> str | None:
     if raw in (None, ""):
         return None
     parts = urlsplit(_text(raw))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not _is_reachable(parts):
         raise ValueError("http://host:port or https://host")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 

@@ -28,6 +28,8 @@ from hydrophone.wire.quarantine import Quarantine
 
 _FRAME_CAPACITY: Final = 64
 """Frames that wait for detection. # chosen: two minutes of them; a full one stops reading from the socket."""
+_FRAME_BYTES: Final = 128 * 1024 * 1024
+"""Of frames that wait for detection. # chosen: two of the largest; beside the memory bar of 500 MB."""
 _EFFECT_CAPACITY: Final = 4_096
 """Effects that wait for the store. # chosen: more than one frame ever makes, small in memory."""
 
@@ -103,7 +105,9 @@ class Ears:
     """
 
     def __init__(self, settings: Settings, urls: Sequence[str], book: LabelBook) -> None:
-        self.frames: Channel[Frame] = Channel("frames", _FRAME_CAPACITY)
+        self.frames: Channel[Frame] = Channel(
+            "frames", _FRAME_CAPACITY, max_weight=_FRAME_BYTES, weigh=lambda frame: len(frame.payload)
+        )
         self.effects: Channel[Effect] = Channel("effects", _EFFECT_CAPACITY)
         self.quarantine = Quarantine()
         self.decoder = make_decoder(settings, self.quarantine)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
+from hydrophone.domain.chain import RecentChain
 from hydrophone.domain.events import (
     AmendSignal,
     BlockConnected,
@@ -32,7 +33,7 @@ from hydrophone.domain.events import (
 )
 from hydrophone.domain.flow import FlowAssessment, classify_flow
 from hydrophone.domain.labels import LabelBook
-from hydrophone.domain.outcome import OPEN, Outcome, Status
+from hydrophone.domain.outcome import ALLOWED, OPEN, Outcome, Status
 from hydrophone.domain.script import Network
 from hydrophone.domain.signal import Signal, UrgencyBasis, Version, prediction_id_of
 from hydrophone.domain.transaction import Output, Transaction
@@ -108,6 +109,8 @@ class Tracker:
         self._waiting: dict[Txid, _Waiting] = {}
         self._late: dict[Txid, tuple[Signal, Transaction]] = {}
         self._ended: dict[Txid, None] = {}
+        self._successors: dict[Txid, Txid] = {}
+        self._chain = RecentChain()
 
     @property
     def tracked(self) -> tuple[TrackedPrediction, ...]:
@@ -128,7 +131,7 @@ class Tracker:
         """
         for prediction in tracked:
             self._tracked[prediction.txid] = prediction
-            self._end_versions(prediction.history)
+            self._supersede(prediction.history, prediction.txid)
         for txid in ended:
             self._end(txid)
 
@@ -147,8 +150,8 @@ class Tracker:
             case PrevoutsResolved():
                 effects += self._resolved(event)
             case PrevoutsUnavailable(at, txid, reason):
-                self._late.pop(txid, None)
                 effects += self._stop_waiting(txid, at, reason)
+                self._late.pop(txid, None)
             case GapFound():
                 effects.append(RecordGap(event))
             case TimePassed():
@@ -157,22 +160,23 @@ class Tracker:
                 assert_never(event)
         return effects
 
+    def give_up(self, at: UnixMicros, reason: str) -> list[Effect]:
+        """Signal all that waits for prevouts: nothing more will be heard."""
+        return [effect for txid in tuple(self._waiting) for effect in self._stop_waiting(txid, at, reason)]
+
     def _expire(self, now: UnixMicros) -> list[Effect]:
         """Signal what has waited long enough, dated at its deadline: a replay finds the same instant."""
         effects: list[Effect] = []
         while (deadline := self.next_deadline) is not None and deadline <= now:
             txid = next(iter(self._waiting))
-            waiting = self._waiting.pop(txid)
-            raised = self._raise(waiting, waiting.transaction, deadline, "they did not come within a second")
-            self._keep_late(raised.signal, waiting.transaction)
-            effects.append(raised)
+            effects += self._stop_waiting(txid, deadline, "they did not come within a second")
         return effects
 
     def _seen(self, event: TransactionSeen) -> list[Effect]:
         transaction = event.transaction
         prediction = self._tracked.get(transaction.txid)
         if prediction is not None:
-            return self._back_in_mempool(prediction, event.at)
+            return self._announced_again(prediction, event.at)
         if transaction.txid in self._ended or transaction.txid in self._waiting or transaction.is_coinbase:
             return []
         return self._announce(_Waiting(transaction, event.source, event.at, None))
@@ -180,14 +184,14 @@ class Tracker:
     def _announce(self, waiting: _Waiting) -> list[Effect]:
         transaction = waiting.transaction
         if transaction.has_all_prevouts:
-            return [self._raise(waiting, transaction, waiting.seen_at)]
+            return self._raise(waiting, transaction, waiting.seen_at)
         self._waiting[transaction.txid] = waiting
         return [FetchPrevouts(transaction.txid)]
 
     def _raise(
         self, waiting: _Waiting, transaction: Transaction, at: UnixMicros, doubt: str | None = None
-    ) -> RaiseSignal:
-        """Make the signal and follow it.
+    ) -> list[Effect]:
+        """Make the signal and follow it; if it continues a prediction, say that first.
 
         Args:
             waiting: when and by whom it was announced, and what it continues.
@@ -196,13 +200,16 @@ class Tracker:
             doubt: why the prevouts are unknown, if they are.
         """
         before = waiting.predecessor
+        effects: list[Effect] = []
         history: tuple[Version, ...] = ()
         detected_at = waiting.seen_at
         prediction_id = prediction_id_of(self._network, transaction.txid)
         if before is not None:
             prediction_id, detected_at = before.prediction_id, before.detected_at
             history = (*before.history, Version(before.txid, before.seen_at, before.fee_rate_sat_vb))
-            self._end_versions(history)
+            self._stop_following(before.txid)
+            self._supersede(history, transaction.txid)
+            effects.append(NoteSuccessor(at, prediction_id, before.txid, transaction.txid))
         flow = classify_flow(transaction, self._book)
         if doubt is not None:
             flow = replace(flow, reason=f"{flow.reason}; {doubt}")
@@ -237,56 +244,85 @@ class Tracker:
             payees=signal.payees,
             status=Status.PENDING,
         )
-        return RaiseSignal(at, signal)
+        return [*effects, RaiseSignal(at, signal)]
 
-    def _back_in_mempool(self, prediction: TrackedPrediction, at: UnixMicros) -> list[Effect]:
-        """A source announces what we follow already: again, after a doubt, or after a reorg."""
-        if prediction.status is Status.PENDING:
+    def _announced_again(self, prediction: TrackedPrediction, at: UnixMicros) -> list[Effect]:
+        """Take note that a source has again what it had let go of.
+
+        That it still announces a confirmed transaction says nothing: it may lag behind, or have started anew.
+        Only blocks undo a confirmation.
+        """
+        if prediction.status is not Status.IN_DOUBT:
             return []
-        self._tracked[prediction.txid] = replace(prediction, status=Status.PENDING, confirmation_height=None)
-        if prediction.status is Status.CONFIRMED:
-            return [ReopenPrediction(at, prediction.prediction_id, prediction.txid, prediction.detected_at)]
+        self._move(prediction, Status.PENDING)
         return [_doubt(prediction, at, in_doubt=False)]
+
+    def _reopen(self, prediction: TrackedPrediction, at: UnixMicros) -> ReopenPrediction:
+        self._move(prediction, Status.PENDING)
+        return ReopenPrediction(at, prediction.prediction_id, prediction.txid, prediction.detected_at)
+
+    def _move(self, prediction: TrackedPrediction, status: Status, height: Height | None = None) -> None:
+        assert status in ALLOWED[prediction.status], (prediction.status, status)
+        self._tracked[prediction.txid] = replace(prediction, status=status, confirmation_height=height)
 
     def _replaced(self, event: Replaced) -> list[Effect]:
         effects = self._stop_waiting(event.txid, event.at, "it was replaced before they came")
         prediction = self._tracked.get(event.txid)
-        if prediction is None or event.by == event.txid:  # an old pair repeats, or it was no whale
-            return effects
-        if prediction.status is Status.CONFIRMED:  # only a reorg lets go of a mined transaction
-            effects += self._back_in_mempool(prediction, event.at)
-        del self._tracked[event.txid]
-        self._late.pop(event.txid, None)
+        if prediction is None or prediction.status not in OPEN or self._is_succeeded(event.txid):
+            return effects  # it was no whale, is in a block, or an old pair repeats
         is_free = (
             event.by not in self._tracked and event.by not in self._waiting and event.by not in self._ended
         )
         if event.successor is not None and is_free and _continues(prediction.payees, event.successor):
-            self._end(event.txid)
-            effects.append(NoteSuccessor(event.at, prediction.prediction_id, event.txid, event.by))
-            effects += self._announce(_Waiting(event.successor, event.source, event.at, prediction))
-            return effects
-        effects.append(self._finish(prediction, Status.REPLACED, event.at, replaced_by=event.by))
+            return effects + self._announce(_Waiting(event.successor, event.source, event.at, prediction))
+        if event.by != event.txid:
+            self._stop_following(event.txid)
+            effects.append(
+                RecordOutcome(_outcome(prediction, Status.REPLACED, event.at, replaced_by=event.by))
+            )
         return effects
 
     def _connected(self, event: BlockConnected) -> list[Effect]:
         effects: list[Effect] = []
+        stale = self._chain.connect(event.height, event.block_hash, event.previous_hash)
+        if stale is not None:
+            effects += [
+                self._reopen(prediction, event.at)
+                for prediction in self.tracked
+                if prediction.confirmation_height is not None and prediction.confirmation_height >= stale
+            ]
         for txid in event.mined:
-            effects += self._stop_waiting(txid, event.at, "it was mined before they came")
-            prediction = self._tracked.get(txid)
-            if prediction is None or prediction.confirmation_height == event.height:
-                continue
-            if prediction.status is Status.CONFIRMED:  # mined again, elsewhere: its first block is stale
-                effects += self._back_in_mempool(prediction, event.at)
-            self._tracked[txid] = replace(
-                prediction, status=Status.CONFIRMED, confirmation_height=event.height
-            )
-            effects.append(
-                RecordOutcome(
-                    _outcome(prediction, Status.CONFIRMED, event.at, confirmation_height=event.height)
-                )
-            )
+            effects += self._mined(txid, event)
         self._forget_settled(event.height)
         return effects
+
+    def _mined(self, txid: Txid, event: BlockConnected) -> list[Effect]:
+        effects = self._stop_waiting(txid, event.at, "it was mined before they came")
+        prediction = self._tracked.get(txid) or self._bring_back(txid)
+        if prediction is None or prediction.confirmation_height == event.height:
+            return effects
+        if prediction.status is Status.CONFIRMED:  # mined again, elsewhere: its first block is stale
+            effects.append(self._reopen(prediction, event.at))
+            prediction = self._tracked[txid]
+        self._move(prediction, Status.CONFIRMED, event.height)
+        for successor, waiting in tuple(self._waiting.items()):  # what spends the same coins cannot come true
+            if waiting.predecessor is not None and waiting.predecessor.txid == txid:
+                del self._waiting[successor]
+                self._end(successor)
+        outcome = _outcome(prediction, Status.CONFIRMED, event.at, confirmation_height=event.height)
+        return [*effects, RecordOutcome(outcome)]
+
+    def _bring_back(self, txid: Txid) -> TrackedPrediction | None:
+        """Return the open prediction whose earlier version a miner preferred, now under that txid."""
+        current = self._tracked.get(self._successors.get(txid, txid))
+        if current is None or current.status not in OPEN:
+            return None
+        version = next(version for version in current.history if version.txid == txid)
+        self._stop_following(current.txid)
+        self._tracked[txid] = replace(
+            current, txid=txid, seen_at=version.seen_at, fee_rate_sat_vb=version.fee_rate_sat_vb
+        )
+        return self._tracked[txid]
 
     def _forget_settled(self, tip: Height) -> None:
         settled = [
@@ -296,17 +332,19 @@ class Tracker:
             and prediction.confirmation_height <= tip - REORG_DEPTH
         ]
         for txid in settled:
-            del self._tracked[txid]
-            self._late.pop(txid, None)
-            self._end(txid)
+            self._stop_following(txid)
 
     def _left(self, event: TransactionsLeft) -> list[Effect]:
         effects: list[Effect] = []
         for txid in event.txids:
             effects += self._stop_waiting(txid, event.at, "it left the mempool before they came")
             prediction = self._tracked.get(txid)
-            if prediction is not None and prediction.status is Status.PENDING:
-                self._tracked[txid] = replace(prediction, status=Status.IN_DOUBT)
+            if (
+                prediction is not None
+                and prediction.status is Status.PENDING
+                and not self._is_succeeded(txid)
+            ):
+                self._move(prediction, Status.IN_DOUBT)
                 effects.append(_doubt(prediction, event.at, in_doubt=True))
         return effects
 
@@ -323,13 +361,13 @@ class Tracker:
             return self._stop_waiting(event.txid, event.at, str(error))
         if waiting is not None:
             del self._waiting[event.txid]
-            return [self._raise(waiting, resolved, event.at)]
+            return self._raise(waiting, resolved, event.at)
         assert signal is not None
         return self._amend(signal, resolved, event.at)
 
     def _amend(self, signal: Signal, resolved: Transaction, at: UnixMicros) -> list[Effect]:
         prediction = self._tracked.get(signal.txid)
-        if prediction is None or prediction.status not in OPEN:
+        if prediction is None:
             return []
         flow = classify_flow(resolved, self._book)
         fee_rate = resolved.fee_rate
@@ -345,33 +383,38 @@ class Tracker:
         return [AmendSignal(at, amended, "what it spends became known after it was signalled")]
 
     def _stop_waiting(self, txid: Txid, at: UnixMicros, doubt: str) -> list[Effect]:
+        """Signal what waits for prevouts without them; should they come yet, it is amended."""
         waiting = self._waiting.pop(txid, None)
-        return [] if waiting is None else [self._raise(waiting, waiting.transaction, at, doubt)]
-
-    def _keep_late(self, signal: Signal, transaction: Transaction) -> None:
-        self._late[signal.txid] = (signal, transaction)
+        if waiting is None:
+            return []
+        effects = self._raise(waiting, waiting.transaction, at, doubt)
+        self._late.update(
+            {e.signal.txid: (e.signal, waiting.transaction) for e in effects if isinstance(e, RaiseSignal)}
+        )
         if len(self._late) > _LATE_LIMIT:
             del self._late[next(iter(self._late))]
+        return effects
 
-    def _finish(
-        self,
-        prediction: TrackedPrediction,
-        status: Status,
-        at: UnixMicros,
-        *,
-        replaced_by: Txid | None = None,
-    ) -> RecordOutcome:
-        self._end(prediction.txid)
-        return RecordOutcome(_outcome(prediction, status, at, replaced_by=replaced_by))
+    def _is_succeeded(self, txid: Txid) -> bool:
+        """Whether its successor is known and only waits for prevouts."""
+        return any(w.predecessor is not None and w.predecessor.txid == txid for w in self._waiting.values())
 
-    def _end_versions(self, history: Iterable[Version]) -> None:
+    def _stop_following(self, txid: Txid) -> None:
+        del self._tracked[txid]
+        self._late.pop(txid, None)
+        self._end(txid)
+
+    def _supersede(self, history: Iterable[Version], current: Txid) -> None:
         for version in history:
             self._end(version.txid)
+            self._successors[version.txid] = current
 
     def _end(self, txid: Txid) -> None:
         self._ended[txid] = None
         if len(self._ended) > _ENDED_LIMIT:
-            del self._ended[next(iter(self._ended))]
+            oldest = next(iter(self._ended))
+            del self._ended[oldest]
+            self._successors.pop(oldest, None)
 
 
 def _outcome(

@@ -18,19 +18,14 @@ def detect(frames: Iterable[Frame], decoder: Decoder, tracker: Tracker) -> Itera
     """
     for frame in frames:
         yield from detect_frame(frame, decoder, tracker)
-    yield from give_up_waiting(tracker)
+    while (deadline := tracker.next_deadline) is not None:
+        yield from tracker.step(TimePassed(deadline))
 
 
 def detect_frame(frame: Frame, decoder: Decoder, tracker: Tracker) -> Iterator[Effect]:
     """Yield the effects of one frame."""
     for event in decoder.decode(frame):
         yield from tracker.step(event)
-
-
-def give_up_waiting(tracker: Tracker) -> Iterator[Effect]:
-    """Yield the signals that still wait for prevouts when nothing more will be heard."""
-    while (deadline := tracker.next_deadline) is not None:
-        yield from tracker.step(TimePassed(deadline))
 
 
 class Detection:
@@ -73,10 +68,13 @@ class Detection:
                 async with asyncio.timeout(self._patience_s()):
                     frames = await self._frames.take()
             except TimeoutError:
+                if not self._frames.is_idle:  # what was heard before now comes before now
+                    await asyncio.sleep(0)
+                    continue
                 await self._pass_on(self._tracker.step(TimePassed(self._clock())))
                 continue
             if not frames:
-                await self._pass_on(give_up_waiting(self._tracker))
+                await self._pass_on(self._tracker.give_up(self._clock(), "listening ended before they came"))
                 return
             for frame in frames:
                 await self._on_frame(frame)

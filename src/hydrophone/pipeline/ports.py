@@ -88,7 +88,7 @@ class Store(Protocol):
         A publication whose `seq` is already stored is skipped, so that a retry is harmless.
 
         Raises:
-            StoreFull: transient; nothing of the batch was stored.
+            StoreFull: transient; try the same entries again (publications that were stored are skipped).
             StoreError: the database cannot be written.
         """
         ...

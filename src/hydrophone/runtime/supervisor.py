@@ -11,10 +11,10 @@ from hydrophone.runtime.telemetry import get_logger
 
 log = get_logger(__name__)
 
-_BUDGET: Final = 5
-"""# chosen: more transient failures of one service than this within the window end the process."""
-_WINDOW_S: Final = 600.0
-"""# chosen: long enough that a flapping disk is noticed, short enough to forgive old trouble."""
+_PATIENCE_S: Final = 3_600.0
+"""# chosen: an hour to make room on a disk; what fails for longer does not mend itself."""
+_FORGIVEN_S: Final = 600.0
+"""# chosen: after so long without a failure the next one is the first."""
 _CANCEL_S: Final = 1.0
 """# chosen: time to clean up after a cancellation, a closing handshake included."""
 
@@ -37,8 +37,8 @@ class Service:
 class Supervisor:
     """Runs services until told to stop, or until one fails for good.
 
-    A failure marked transient is retried after a pause, within a budget; any other ends everything and
-    is raised.
+    A failure marked transient is retried after a pause, until it has lasted for an hour; any other ends
+    everything and is raised.
 
     Args:
         drain_s: how long stopping may take in all; what is still busy then is cancelled, and left behind
@@ -109,7 +109,7 @@ class Supervisor:
 
     async def _keep_running(self, service: Service, ready: Callable[[], None]) -> None:
         backoff = self._new_backoff()
-        failures: list[float] = []
+        failing_since = last_failure_at = float("-inf")
         clock = asyncio.get_running_loop().time
         while True:
             try:
@@ -121,12 +121,13 @@ class Supervisor:
             except HydrophoneError as error:
                 if not error.transient or self._stopping.is_set():
                     raise
-                failures = [moment for moment in failures if moment > clock() - _WINDOW_S]
-                if not failures:
+                now = clock()
+                if now - last_failure_at > _FORGIVEN_S:
+                    failing_since = now
                     backoff.reset()
-                failures.append(clock())
-                if len(failures) > _BUDGET:
-                    exhausted = ServiceExhausted(f"{service.name} failed {len(failures)} times: {error}")
+                last_failure_at = now
+                if now - failing_since > _PATIENCE_S:
+                    exhausted = ServiceExhausted(f"{service.name} has failed for an hour: {error}")
                     exhausted.exit_code = error.exit_code
                     raise exhausted from error
                 delay_s = backoff.next_s()

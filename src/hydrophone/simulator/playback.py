@@ -13,7 +13,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from http import HTTPStatus
 from http.client import responses
-from typing import Any, Final
+from typing import Final
 
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.datastructures import Headers
@@ -22,7 +22,7 @@ from websockets.http11 import Request, Response
 
 from hydrophone.errors import ConfigError
 from hydrophone.runtime.frame import Frame, FrameKind
-from hydrophone.wire.mempool_space import SIMULATED_HEADER
+from hydrophone.wire.mempool_space import SIMULATED_HEADER, Landmarks, parse_landmarks
 from hydrophone.wire.recording import parse_recorded_frame
 
 _SOURCE: Final = "mempool.space"
@@ -57,16 +57,14 @@ class Rounds:
         self.frames = [frame for frame in kept if frame.kind is FrameKind.RECEIVED]
         self._answers = [frame for frame in kept if frame.kind is FrameKind.ANSWERED and frame.status > 0]
         self._texts = [_text(frame) for frame in self.frames]
-        documents = [_document(text) for text in self._texts]
-        blocks = [document["block"] for document in documents if document.get("block")]
-        deltas = [d["mempool-transactions"] for d in documents if d.get("mempool-transactions")]
-        self._block_count = blocks[-1]["height"] - blocks[0]["height"] + 1 if blocks else 0
-        self._frame_count = deltas[-1]["sequence"] - deltas[0]["sequence"] + 1 if deltas else 0
-        self._chain = _last_chain(documents)
+        landmarks = [parse_landmarks(frame.payload) for frame in self.frames]
+        heights = [mark.connected.height for mark in landmarks if mark.connected is not None]
+        sequences = [mark.sequence for mark in landmarks if mark.sequence is not None]
+        self._block_count = heights[-1] - heights[0] + 1 if heights else 0
+        self._frame_count = sequences[-1] - sequences[0] + 1 if sequences else 0
+        self._chain = _last_chain(landmarks)
         self._inherited = {
-            block_id: height
-            for height, block_id in self._chain.items()
-            if not blocks or height < blocks[0]["height"]
+            block_id: height for height, block_id in self._chain.items() if not heights or height < heights[0]
         }
 
     def text(self, index: int, number: int) -> str:
@@ -110,22 +108,13 @@ def _text(frame: Frame) -> str:
     return frame.payload.decode(errors="replace")
 
 
-def _document(text: str) -> dict[str, Any]:
-    """Return the object that a text is; an empty one when it is none: such a frame is played as it is."""
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _last_chain(documents: Iterable[dict[str, Any]]) -> dict[int, str]:
+def _last_chain(landmarks: Iterable[Landmarks]) -> dict[int, str]:
     """Return the block of each height that was told of; where two competed, the one that prevailed."""
     chain: dict[int, str] = {}
-    for document in documents:
-        for block in filter(None, [*document.get("blocks", []), document.get("block")]):
-            chain[block["height"]] = block["id"]
-            chain[block["height"] - 1] = block["previousblockhash"]
+    for mark in landmarks:
+        for block in (*mark.listed, *([mark.connected] if mark.connected is not None else [])):
+            chain[block.height] = block.block_hash
+            chain[block.height - 1] = block.previous_hash
     return chain
 
 

@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidURI
 
 from hydrophone.domain.units import Txid, UnixMicros
+from hydrophone.errors import SourceRejected
 from hydrophone.runtime.backoff import Backoff
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.frame import Frame, FrameKind
@@ -39,6 +40,9 @@ REST_CONCURRENCY: Final = 8
 """# chosen: a burst of whales must not starve the backend's other users."""
 REST_BACKLOG: Final = 500
 """# chosen: look-ups beyond this many are refused at once and their signals go out as unknown."""
+_MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
+"""# chosen: a transaction that fills a block is 4 MB, its JSON with prevouts some 20 MB."""
+_CHUNK_BYTES: Final = 65_536
 _RETRY_PAUSE_S: Final = 0.2
 """# chosen: before the second try, doubled before the third; less than a poll of the backend."""
 _HTTP_OK: Final = 200
@@ -105,7 +109,7 @@ class MempoolSpaceLink:
             await self._sleep(delay_s)
 
     async def _listen(self, url: str, ready: Callable[[], None]) -> NoReturn:
-        async with _connect(url, _OPEN_TIMEOUT_S) as connection:
+        async with await _connect(url, _OPEN_TIMEOUT_S) as connection:
             self.connected_url = url
             is_simulated = _is_simulated(connection)
             await self._put(FrameKind.OPENED, url.encode(), is_simulated=is_simulated)
@@ -224,11 +228,25 @@ class RestPrevoutFetcher:
             return 0, b"no backend is connected"
         try:
             async with self._session.get(base_url + path) as response:
-                return response.status, await response.read()
+                return response.status, await _read(response)
         except TimeoutError:
             return 0, f"no answer from {base_url} within {REST_TIMEOUT_S:g} s".encode()
         except (aiohttp.ClientError, OSError) as error:
             return 0, f"no answer from {base_url}: {_describe(error)}".encode()
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """Return a body.
+
+    Raises:
+        ClientPayloadError: it is larger than any transaction.
+    """
+    body = b""
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > _MAX_ANSWER_BYTES:
+            raise aiohttp.ClientPayloadError(f"more than {_MAX_ANSWER_BYTES} bytes")
+    return body
 
 
 def rest_base_of(websocket_url: str | None) -> str | None:
@@ -249,23 +267,36 @@ def rest_base_of(websocket_url: str | None) -> str | None:
 async def probe(url: str, timeout_s: float = _OPEN_TIMEOUT_S) -> str | None:
     """Try to open a websocket; return None when that works, else why not."""
     try:
-        async with _connect(url, timeout_s):
+        async with await _connect(url, timeout_s):
             return None
+    except SourceRejected as error:
+        return str(error)
     except _NOT_CONNECTED as error:
         return _describe(error)
 
 
-def _connect(url: str, open_timeout_s: float) -> connect:
+async def _connect(url: str, open_timeout_s: float) -> ClientConnection:
+    """Open a websocket.
+
+    Raises:
+        SourceRejected: the proxy in the environment is of a kind we do not speak.
+    """
     is_here = urlsplit(url).hostname in _LOOPBACK_NAMES
-    return connect(
-        url,
-        max_size=MAX_FRAME_BYTES,
-        compression=None,  # a backend is near; deflate would cost more than it saves
-        proxy=None if is_here else True,  # one set in the environment knows another localhost
-        open_timeout=open_timeout_s,
-        ping_interval=None,  # see `_receive`
-        close_timeout=_CLOSE_TIMEOUT_S,
-    )
+    try:
+        return await connect(
+            url,
+            max_size=MAX_FRAME_BYTES,
+            compression=None,  # a backend is near; deflate would cost more than it saves
+            proxy=None if is_here else True,  # one set in the environment knows another localhost
+            open_timeout=open_timeout_s,
+            ping_interval=None,  # see `_receive`
+            close_timeout=_CLOSE_TIMEOUT_S,
+        )
+    except (ImportError, ValueError) as error:  # how the library says that it cannot use a proxy
+        raise SourceRejected(
+            f"cannot reach {url} by the proxy of the environment: {error}; set no_proxy for it, or use "
+            "an HTTP proxy"
+        ) from error
 
 
 async def _receive(connection: ClientConnection) -> bytes:

@@ -8,7 +8,7 @@ Sources: frames of a backend 3.4-dev on regtest (August 2026), and its websocket
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
@@ -116,17 +116,34 @@ class _Block(msgspec.Struct, gc=False):
 class _Frame(msgspec.Struct, gc=False):
     delta: _Delta | None = msgspec.field(name="mempool-transactions", default=None)
     block: _Block | None = None
+    blocks: list[_Block] = []
 
 
 class _RawFrame(msgspec.Struct, gc=False):
     delta: msgspec.Raw = msgspec.field(name="mempool-transactions", default=msgspec.Raw(b"null"))
     block: msgspec.Raw = msgspec.Raw(b"null")
+    blocks: msgspec.Raw = msgspec.Raw(b"[]")
 
 
+class _Numbered(msgspec.Struct, gc=False):
+    sequence: int
+
+
+class _Marks(msgspec.Struct, gc=False):
+    """What a frame says of its place in the stream."""
+
+    delta: _Numbered | None = msgspec.field(name="mempool-transactions", default=None)
+    block: _Block | None = None
+    blocks: list[_Block] = []
+
+
+_decode_marks = msgspec.json.Decoder(_Marks).decode
 _decode_frame = msgspec.json.Decoder(_Frame).decode
 _decode_raw_frame = msgspec.json.Decoder(_RawFrame).decode
 _decode_raw_delta = msgspec.json.Decoder(_RawDelta | None).decode
 _decode_block = msgspec.json.Decoder(_Block | None).decode
+_decode_some_block = msgspec.json.Decoder(_Block).decode
+_decode_raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_transaction = msgspec.json.Decoder(_GatedTransaction).decode
 _decode_replacement = msgspec.json.Decoder(_Replacement).decode
 _decode_text = msgspec.json.Decoder(str).decode
@@ -137,7 +154,7 @@ _NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class MempoolSpaceDecoder:
-    """Turns the frames of one link into events. Remembers when it heard what last, nothing else.
+    """Turns the frames of one link into events. Remembers who it hears, and when it heard what last.
 
     Args:
         source: name of the link.
@@ -178,7 +195,7 @@ class MempoolSpaceDecoder:
 
     def _opened(self, at: UnixMicros) -> GapFound:
         reason = GapReason.RECONNECTED if self._has_opened else GapReason.STARTED
-        started_at = at if self._heard_at is None else self._heard_at
+        started_at = at if self._heard_at is None else min(at, self._heard_at)
         self._has_opened = True
         self._last_sequence = None
         self._heard_at = at
@@ -189,16 +206,22 @@ class MempoolSpaceDecoder:
             parsed = _decode_frame(payload)
         except _NOT_JSON:
             return self._salvage(at, payload)
-        if parsed.delta is None:
-            return [] if parsed.block is None else [_block_connected(at, parsed.block, ())]
-        return self._events(at, parsed.delta, parsed.block)
+        return self._events(at, parsed)
 
-    def _events(self, at: UnixMicros, delta: _Delta, block: _Block | None) -> list[Event]:
+    def _events(self, at: UnixMicros, parsed: _Frame) -> list[Event]:
         """Return events in the order that loses nothing.
 
-        A successor comes before its own announcement, both before the block that may contain them, and
-        leaving comes last.
+        Old blocks come first: a list of them is how a backend tells a reorg. A successor comes before its own
+        announcement, both before the block that may contain them, and leaving comes last.
         """
+        events: list[Event] = [_block_connected(at, block, ()) for block in parsed.blocks]
+        if parsed.delta is not None:
+            events += self._delta_events(at, parsed.delta, parsed.block)
+        elif parsed.block is not None:
+            events.append(_block_connected(at, parsed.block, ()))
+        return events
+
+    def _delta_events(self, at: UnixMicros, delta: _Delta, block: _Block | None) -> list[Event]:
         events: list[Event] = []
         gap = self._check_sequence(at, delta.sequence)
         if gap is not None:
@@ -258,19 +281,21 @@ class MempoolSpaceDecoder:
             self._reject(at, f"expected a JSON object: {error}", payload)
             return []
         block = self._part(at, _decode_block, raw.block)
+        blocks = self._part(at, _decode_raw_list, raw.blocks) or []
+        sound = _Frame(block=block, blocks=self._parts(at, _decode_some_block, blocks))
         raw_delta = self._part(at, _decode_raw_delta, raw.delta)
         if raw_delta is None:
-            return [] if block is None else [_block_connected(at, block, ())]
-        delta = _Delta(
+            return self._events(at, sound)
+        sound.delta = _Delta(
             sequence=raw_delta.sequence,
             added=self._parts(at, _decode_transaction, raw_delta.added),
             removed=self._parts(at, _decode_text, raw_delta.removed),
             mined=self._parts(at, _decode_text, raw_delta.mined),
             replaced=self._parts(at, _decode_replacement, raw_delta.replaced),
         )
-        return self._events(at, delta, block)
+        return self._events(at, sound)
 
-    def _part(self, at: UnixMicros, decode: Any, raw: msgspec.Raw) -> Any:  # noqa: ANN401 -- one of five decoders
+    def _part(self, at: UnixMicros, decode: Any, raw: msgspec.Raw) -> Any:  # noqa: ANN401 -- one of seven decoders
         try:
             return decode(raw)
         except _NOT_JSON as error:
@@ -306,6 +331,34 @@ class MempoolSpaceDecoder:
         if transaction.txid != txid or len(prevouts) != len(transaction.inputs):
             return [PrevoutsUnavailable(at, txid, "the backend's answer has no prevouts")]
         return [PrevoutsResolved(at, txid, prevouts)]
+
+
+class Landmarks(NamedTuple):
+    """Where a frame stands in the stream.
+
+    Attributes:
+        sequence: of its delta; None without one.
+        connected: the block it brings.
+        listed: old blocks it lists, oldest first.
+    """
+
+    sequence: int | None
+    connected: BlockConnected | None
+    listed: tuple[BlockConnected, ...]
+
+
+def parse_landmarks(payload: bytes) -> Landmarks:
+    """Return where a frame stands; nowhere when it is no such frame."""
+    try:
+        marked = _decode_marks(payload)
+    except _NOT_JSON:
+        marked = _Marks()
+    at = UnixMicros(0)
+    return Landmarks(
+        sequence=None if marked.delta is None else marked.delta.sequence,
+        connected=None if marked.block is None else _block_connected(at, marked.block, ()),
+        listed=tuple(_block_connected(at, block, ()) for block in marked.blocks),
+    )
 
 
 def parse_esplora_transaction(raw: bytes) -> Transaction:

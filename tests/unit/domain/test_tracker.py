@@ -271,8 +271,10 @@ def test_what_is_replaced_while_it_waits_is_signalled_first() -> None:
 def test_a_successor_without_prevouts_waits_and_keeps_its_history() -> None:
     core = tracker()
     play(core, seen(whale("a")))
-    effects = play(core, replaced("a", "b", whale("b", has_prevouts=False)), TimePassed(later(9_000_000)))
-    assert [type(effect) for effect in effects] == [NoteSuccessor, FetchPrevouts, RaiseSignal]
+    successor = whale("b", has_prevouts=False)
+    left = TransactionsLeft(later(2_000_000), (txid("a"),))
+    effects = play(core, replaced("a", "b", successor), left, TimePassed(later(9_000_000)))
+    assert [type(effect) for effect in effects] == [FetchPrevouts, NoteSuccessor, RaiseSignal]
     assert only(effects, RaiseSignal)[0].signal.was_modified
 
 
@@ -288,14 +290,78 @@ def test_what_leaves_without_a_reason_is_in_doubt_until_it_is_back_or_mined() ->
     assert isinstance(confirmed, RecordOutcome)
 
 
-def test_a_reorg_reopens_a_confirmed_prediction() -> None:
+def test_a_block_beside_the_one_that_confirmed_reopens_the_prediction() -> None:
     core = tracker()
     play(core, seen(whale("a")), block(100, "a"))
-    (reopened,) = play(core, seen(whale("a"), 6_000_000))
+    other = BlockConnected(later(6_000_000), Height(100), "another100", "block99", ())
+    (reopened,) = play(core, other)
     assert isinstance(reopened, ReopenPrediction)
-    (confirmed,) = play(core, block(102, "a", at=9_000_000))
+    (confirmed,) = play(
+        core,
+        BlockConnected(later(9_000_000), Height(101), "another101", "another100", (txid("a"),)),
+    )
     assert isinstance(confirmed, RecordOutcome)
-    assert confirmed.outcome.confirmation_height == 102
+    assert confirmed.outcome.confirmation_height == 101
+
+
+def test_a_block_with_another_parent_reopens_what_the_old_parent_confirmed() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), seen(whale("b", payee="y")), block(99, "b"), block(100, "a"))
+    fork = BlockConnected(later(6_000_000), Height(101), "another101", "another100", ())
+    (reopened,) = play(core, fork)
+    assert isinstance(reopened, ReopenPrediction)
+    assert reopened.txid == txid("a"), "the block below is not contradicted"
+
+
+def test_a_reorg_that_mines_it_again_at_the_same_height_confirms_it_anew() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), block(100, "a"))
+    other = BlockConnected(later(6_000_000), Height(100), "another100", "block99", (txid("a"),))
+    assert [type(effect) for effect in play(core, other)] == [ReopenPrediction, RecordOutcome]
+
+
+def test_a_source_that_announces_what_is_confirmed_says_nothing() -> None:
+    """It may lag behind another, or have started anew: only blocks undo a confirmation."""
+    core = tracker()
+    play(core, seen(whale("a")), block(100, "a"))
+    assert play(core, seen(whale("a"), 6_000_000), TransactionsLeft(later(7_000_000), (txid("a"),))) == []
+
+
+def test_a_miner_that_prefers_an_earlier_version_confirms_the_payment() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), replaced("a", "b", whale("b", rate=30)))
+    (confirmed,) = play(core, block(100, "a"))
+    assert isinstance(confirmed, RecordOutcome)
+    assert confirmed.outcome.txid == txid("a")
+    assert confirmed.outcome.final_fee_rate_sat_vb == 10.0
+    assert confirmed.outcome.prediction_id == prediction_id_of(Network.MAINNET, txid("a"))
+    assert play(core, TransactionsLeft(later(9_000_000), (txid("b"),)), block(101, "b")) == []
+
+
+def test_the_old_version_mined_while_its_successor_waits_ends_the_waiting() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), replaced("a", "b", whale("b", has_prevouts=False), at=10))
+    (confirmed,) = play(core, block(100, "a", at=20))
+    assert isinstance(confirmed, RecordOutcome)
+    assert play(core, TimePassed(later(9_000_000)), seen(whale("b"), 9_000_001)) == []
+
+
+def test_prevouts_that_come_after_the_block_still_amend() -> None:
+    core = tracker()
+    play(core, seen(whale("a", has_prevouts=False)), block(100, "a", at=10))
+    prevout = whale("a").inputs[0].prevout
+    assert prevout is not None
+    (amended,) = play(core, PrevoutsResolved(later(20), txid("a"), (prevout,)))
+    assert isinstance(amended, AmendSignal)
+
+
+def test_giving_up_signals_what_waits_and_says_why() -> None:
+    core = tracker()
+    play(core, seen(whale("a", has_prevouts=False)))
+    (raised,) = core.give_up(later(100), "the service stopped")
+    assert isinstance(raised, RaiseSignal)
+    assert raised.at == later(100)
+    assert "the service stopped" in (raised.signal.flow.reason or "")
 
 
 def test_a_transaction_mined_again_in_another_block_is_reopened_first() -> None:
@@ -381,7 +447,7 @@ def test_every_signal_gets_at_most_one_outcome_after_it_was_raised(events: list[
                 assert is_open[prediction_id] is False
                 is_open[prediction_id] = True
             case AmendSignal(_, signal, _):
-                assert is_open[signal.prediction_id]
+                assert signal.prediction_id in is_open
             case NoteSuccessor(prediction_id=prediction_id) | MarkDoubt(prediction_id=prediction_id):
                 assert is_open[prediction_id]
             case FetchPrevouts() | RecordGap():
@@ -390,13 +456,21 @@ def test_every_signal_gets_at_most_one_outcome_after_it_was_raised(events: list[
 
 
 @given(histories())
-def test_the_same_events_have_the_same_effects(events: list[Event]) -> None:
-    assert play(tracker(), *events) == play(tracker(), *events)
-
-
-@given(histories())
 def test_an_event_told_twice_is_harmless(events: list[Event]) -> None:
-    """Only announcing again what a block has taken says something new: a reorg."""
+    """All effects are the same: mempool.space repeats itself, and so may a second source."""
     doubled = [twice for event in events for twice in (event, event)]
-    raised = [e.signal.txid for e in only(play(tracker(), *events), RaiseSignal)]
-    assert [e.signal.txid for e in only(play(tracker(), *doubled), RaiseSignal)] == raised
+    asked = FetchPrevouts
+    once = [effect for effect in play(tracker(), *events) if not isinstance(effect, asked)]
+    assert [effect for effect in play(tracker(), *doubled) if not isinstance(effect, asked)] == once
+
+
+@given(histories(), st.data())
+def test_a_restart_in_between_repeats_nothing(events: list[Event], data: st.DataObject) -> None:
+    """Whatever was said before a restart is not said again after it."""
+    cut = data.draw(st.integers(0, len(events)))
+    before, after = tracker(), tracker()
+    said = [effect.signal.txid for effect in only(play(before, *events[:cut]), RaiseSignal)]
+    tracked = {prediction.txid for prediction in before.tracked}
+    after.restore(before.tracked, [name for name in said if name not in tracked])
+    later_on = [effect.signal.txid for effect in only(play(after, *events[cut:]), RaiseSignal)]
+    assert not set(said) & set(later_on)

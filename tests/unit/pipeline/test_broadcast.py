@@ -20,7 +20,7 @@ from hydrophone.domain.events import (
     RecordOutcome,
 )
 from hydrophone.domain.outcome import Status
-from hydrophone.errors import StoreError, StoreFull
+from hydrophone.errors import ServiceStopped, StoreError, StoreFull
 from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.ports import Entry, Handover, Notation, Publication
 from hydrophone.runtime.channel import Channel
@@ -205,7 +205,8 @@ async def test_draining_stores_and_publishes_what_there_is_and_ends() -> None:
         rig.recorder.drain()
         await task
     assert rig.audience.heard == all_said(raising(1), raising(2))
-    assert not rig.effects.offer(raising(3))
+    with pytest.raises(ServiceStopped):
+        await rig.effects.put(raising(3))
 
 
 # When a signal was handed over.

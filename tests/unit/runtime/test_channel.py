@@ -41,7 +41,7 @@ async def test_the_receiver_waits_for_an_item(channel: Channel[int]) -> None:
     assert await taking == [1]
     (taking,) = await started(channel.take())
     assert not taking.done()
-    assert channel.offer(2)
+    await channel.put(2)
     assert await taking == [2]
 
 
@@ -57,10 +57,21 @@ async def test_a_sender_waits_while_it_is_full_and_senders_keep_their_order(chan
     assert channel.high_water == channel.capacity
 
 
-async def test_an_offer_does_not_wait(channel: Channel[int]) -> None:
-    assert [channel.offer(number) for number in range(3)] == [True, True, False]
-    assert await channel.take() == [0, 1]
-    assert channel.offer(3)
+async def test_heavy_items_wait_for_room_and_one_too_heavy_goes_alone() -> None:
+    channel: Channel[bytes] = Channel("frames", 10, max_weight=10, weigh=len)
+    await channel.put(b"x" * 8)
+    heavy = asyncio.create_task(channel.put(b"y" * 50))
+    await asyncio.sleep(0)
+    assert (len(channel), channel.is_idle) == (1, False)
+    assert await channel.take() == [b"x" * 8]
+    await heavy
+    late = asyncio.create_task(channel.put(b"z"))
+    await asyncio.sleep(0)
+    assert await channel.take() == [b"y" * 50]
+    assert not channel.is_idle, "one is on its way in"
+    await late
+    assert await channel.take() == [b"z"]
+    assert channel.is_idle
 
 
 async def test_after_closing_the_receiver_takes_what_is_left_and_then_nothing(channel: Channel[int]) -> None:
@@ -79,7 +90,6 @@ async def test_closing_wakes_a_waiting_receiver(channel: Channel[int]) -> None:
 
 async def test_a_closed_channel_accepts_nothing(channel: Channel[int]) -> None:
     channel.close()
-    assert not channel.offer(1)
     with pytest.raises(ServiceStopped, match="channel numbers is closed"):
         await channel.put(1)
     assert await channel.take() == []

@@ -246,7 +246,7 @@ def test_a_block_without_a_change_of_the_mempool_connects(ears: Ears, others: Js
         {"loadingIndicators": {"mempool": 99}},
         {"conversions": {"USD": -1}, "da": None},
         {"block": None, "mempool-transactions": None},
-        {"blocks": [block_json(800)], "mempool-blocks": [], "fees": {"fastestFee": 1.5}},
+        {"blocks": [], "mempool-blocks": [], "fees": {"fastestFee": 1.5}},
     ],
 )
 def test_frames_of_other_kinds_say_nothing(ears: Ears, document: Json) -> None:
@@ -709,3 +709,11 @@ def test_the_first_gap_after_a_restart_reaches_back_to_what_was_heard_before() -
     (second,) = decoder.decode(opened(START + 9))
     assert isinstance(second, GapFound)
     assert (second.reason, second.started_at) == (GapReason.RECONNECTED, START)
+
+
+def test_a_list_of_blocks_tells_each_of_them_and_nothing_mined(ears: Ears) -> None:
+    blocks = [block_json(height) for height in (800, 801)]
+    events = ears.hear(received(to_bytes({"blocks": [*blocks, {"id": 5}], "fees": {}})))
+    connected = [event for event in events if isinstance(event, BlockConnected)]
+    assert [(block.height, block.mined) for block in connected] == [(800, ()), (801, ())]
+    assert [event.reason for event in events if isinstance(event, GapFound)] == [GapReason.MALFORMED]
