@@ -362,3 +362,12 @@ async def test_cancelling_says_goodbye_and_frees_the_port() -> None:
     assert client.close_code == 1001
     async with playing([], port=port):
         pass
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b'{"block":{"id":"x"}}', b'{"blocks":5}', b'{"mempool-transactions":{"sequence":"x"}}', b"[", b"\xff"],
+)
+def test_a_frame_that_is_none_of_the_backends_is_played_as_it_is(payload: bytes) -> None:
+    [[first], [second]] = play([received(1, payload)], 2)
+    assert first.payload == second.payload == payload.decode(errors="replace").encode()

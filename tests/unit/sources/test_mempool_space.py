@@ -303,3 +303,21 @@ async def test_a_proxy_of_the_environment_is_not_asked_for_what_is_here(
 
 def test_frames_of_a_mempool_of_forty_thousand_fit() -> None:
     assert mempool_space.MAX_FRAME_BYTES > 40_000 * 1_500
+
+
+@pytest.mark.parametrize(
+    ("variable", "proxy"), [("socks_proxy", "socks5h://127.0.0.1:9050"), ("https_proxy", "http://h:99999")]
+)
+async def test_a_proxy_we_do_not_speak_is_refused_with_a_remedy(
+    variable: str, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, proxy)
+    assert "no_proxy" in str(await probe("wss://whales.invalid/api/v1/ws"))
+
+
+async def test_an_answer_larger_than_any_transaction_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hydrophone.sources.mempool_space._MAX_ANSWER_BYTES", 1_000)
+    async with Backend() as backend, fetching(backend.url()) as asking:
+        backend.answers[UNDER_V1] = [(200, b"x" * 2_000)] * 3
+        frame = await asking.ask(TXID)
+    assert (frame.status, b"more than 1000 bytes" in frame.payload) == (0, True)
