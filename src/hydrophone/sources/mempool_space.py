@@ -47,6 +47,7 @@ _RETRY_PAUSE_S: Final = 0.2
 """# chosen: before the second try, doubled before the third; less than a poll of the backend."""
 _HTTP_OK: Final = 200
 _HTTP_NOT_FOUND: Final = 404
+_HTTP_TOO_LARGE: Final = 413
 _HTTP_TOO_MANY: Final = 429
 _HTTP_SERVER_ERROR: Final = 500
 
@@ -228,25 +229,24 @@ class RestPrevoutFetcher:
             return 0, b"no backend is connected"
         try:
             async with self._session.get(base_url + path) as response:
-                return response.status, await _read(response)
+                body = await _read(response)
+                if body is None:
+                    return _HTTP_TOO_LARGE, f"more than {_MAX_ANSWER_BYTES} bytes".encode()
+                return response.status, body
         except TimeoutError:
             return 0, f"no answer from {base_url} within {REST_TIMEOUT_S:g} s".encode()
         except (aiohttp.ClientError, OSError) as error:
             return 0, f"no answer from {base_url}: {_describe(error)}".encode()
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Return a body.
-
-    Raises:
-        ClientPayloadError: it is larger than any transaction.
-    """
-    body = b""
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    """Return a body; None when it is larger than any transaction."""
+    body = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
         body += chunk
         if len(body) > _MAX_ANSWER_BYTES:
-            raise aiohttp.ClientPayloadError(f"more than {_MAX_ANSWER_BYTES} bytes")
-    return body
+            return None
+    return bytes(body)
 
 
 def rest_base_of(websocket_url: str | None) -> str | None:
