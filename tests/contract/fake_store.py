@@ -152,6 +152,7 @@ class _Stored:
                 self.signal = signal
             case RecordOutcome(outcome=outcome) if self.status in OPEN:
                 self.status, self.outcome = outcome.status, outcome
+                self.signal = replace(self.signal, txid=outcome.txid)
             case ReopenPrediction() if self.status is Status.CONFIRMED:
                 self.status, self.outcome = Status.PENDING, None
             case MarkDoubt(in_doubt=in_doubt) if self.status in OPEN:

@@ -350,7 +350,12 @@ class Batch:
         is_confirmed = outcome.status is Status.CONFIRMED
         ended_at = timestamp(outcome.ended_at)
         self._change(
-            key, {"replaced_by": outcome.replaced_by, "confirmation_height": outcome.confirmation_height}
+            key,
+            {
+                "transaction_id": outcome.txid,  # a miner may have preferred an earlier version
+                "replaced_by": outcome.replaced_by,
+                "confirmation_height": outcome.confirmation_height,
+            },
         )
         self.ended[outcome.prediction_id] = {
             "outcome_id": str(uuid.uuid5(_OUTCOME_IDS, outcome.prediction_id)),
