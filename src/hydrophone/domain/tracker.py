@@ -306,7 +306,8 @@ class Tracker:
             prediction = self._tracked[txid]
         self._move(prediction, Status.CONFIRMED, event.height)
         for successor, waiting in tuple(self._waiting.items()):  # what spends the same coins cannot come true
-            if waiting.predecessor is not None and waiting.predecessor.txid == txid:
+            before = waiting.predecessor
+            if before is not None and before.prediction_id == prediction.prediction_id:
                 del self._waiting[successor]
                 self._end(successor)
         outcome = _outcome(prediction, Status.CONFIRMED, event.at, confirmation_height=event.height)

@@ -346,6 +346,15 @@ def test_the_old_version_mined_while_its_successor_waits_ends_the_waiting() -> N
     assert play(core, TimePassed(later(9_000_000)), seen(whale("b"), 9_000_001)) == []
 
 
+def test_the_oldest_of_three_versions_mined_while_the_newest_waits_ends_the_waiting() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), replaced("a", "b", whale("b"), at=10))
+    play(core, replaced("b", "c", whale("c", has_prevouts=False), at=20))
+    (confirmed,) = play(core, block(100, "a", at=30))
+    assert isinstance(confirmed, RecordOutcome)
+    assert play(core, TimePassed(later(9_000_000)), block(101, "c")) == []
+
+
 def test_prevouts_that_come_after_the_block_still_amend() -> None:
     core = tracker()
     play(core, seen(whale("a", has_prevouts=False)), block(100, "a", at=10))
@@ -399,6 +408,7 @@ def test_a_restored_core_goes_on_where_it_was() -> None:
 
 NAMES = st.sampled_from("abcdef")
 PAYEES = st.sampled_from(["p", "q"])
+BRANCHES = st.sampled_from(["block", "block", "block", "fork"])
 
 
 @st.composite
@@ -418,7 +428,13 @@ def histories(draw: st.DrawFn) -> list[Event]:
             seen(transaction, at),
             replaced(name, by, successor, at),
             replaced(name, by, None, at),
-            block(draw(st.integers(100, 110)), *draw(st.lists(NAMES, unique=True)), at=at),
+            BlockConnected(
+                later(at),
+                Height(height := draw(st.integers(100, 110))),
+                f"{draw(BRANCHES)}{height}",
+                f"{draw(BRANCHES)}{height - 1}",
+                tuple(map(txid, draw(st.lists(NAMES, unique=True)))),
+            ),
             TransactionsLeft(later(at), (txid(name),)),
             PrevoutsResolved(later(at), txid(name), (prevout,)),
             PrevoutsUnavailable(later(at), txid(name), "no"),
