@@ -1,7 +1,7 @@
 """Store first, then publish: what turns effects into entries of the record and says them."""
 
-from collections.abc import Callable
-from typing import assert_never
+from collections.abc import Callable, Sequence
+from typing import Final, assert_never
 
 from hydrophone.domain.events import (
     AmendSignal,
@@ -21,6 +21,9 @@ from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.telemetry import get_logger
 
 log = get_logger(__name__)
+
+_SAID_AT_ONCE: Final = 16
+"""Messages of a batch that go out in one write. # chosen: some 30 kB, half of what a slow client is held."""
 
 
 class Composer:
@@ -98,19 +101,21 @@ class Recorder:
                 self._unsaved = [self._composer.compose(effect) for effect in effects]
             await self._store.commit([*self._handovers, *self._unsaved])
             saved, self._unsaved, self._handovers = self._unsaved, [], []
-            for entry in saved:
-                await self._publish(entry)
+            publications = [entry for entry in saved if isinstance(entry, Publication)]
+            for start in range(0, len(publications), _SAID_AT_ONCE):
+                await self._publish(publications[start : start + _SAID_AT_ONCE])
         await self._save_handovers()
 
     def drain(self) -> None:
         """Store and publish what there is, then end."""
         self._effects.close()
 
-    async def _publish(self, entry: Entry) -> None:
-        if not isinstance(entry, Publication):
-            return
-        await self._broadcast.publish(entry.message)
-        effect = entry.effect
+    async def _publish(self, publications: Sequence[Publication]) -> None:
+        await self._broadcast.publish(*(publication.message for publication in publications))
+        for publication in publications:
+            self._note(publication.effect)
+
+    def _note(self, effect: Effect) -> None:
         if isinstance(effect, RaiseSignal):
             self.signal_count += 1
             signal = effect.signal

@@ -101,8 +101,8 @@ class Store(Protocol):
 class Broadcast(Protocol):
     """Who says messages to the subscribers."""
 
-    async def publish(self, message: bytes) -> None:
-        """Hand a message to every subscriber; never waits for a slow one."""
+    async def publish(self, *messages: bytes) -> None:
+        """Hand messages to every subscriber, in order; never waits for a slow one."""
         ...
 
 

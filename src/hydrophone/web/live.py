@@ -9,7 +9,7 @@ its own for sending: the event loop tells when a socket has room again.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import ClassVar, Final
@@ -93,18 +93,24 @@ class _Client(Connection):
         self.lost = 0
         self.paused_at = 0.0
 
-    def deliver(self, frame: bytes) -> None:
-        """Write a frame, or keep it for later; never waits."""
+    def deliver(self, frames: Sequence[bytes], joined: bytes) -> None:
+        """Write frames, or keep them for later; never waits.
+
+        Args:
+            frames: in order.
+            joined: all of them in one, for a socket with room.
+        """
         if self.state is not State.OPEN or self.transport.is_closing():
             return
         if not self.paused:
-            self.transport.write(frame)
+            self.transport.write(joined)
             return
-        if len(self.backlog) >= self.room.backlog:
-            self.backlog.popleft()
-            self.lost += 1
-            self.room.counters.dropped += 1
-        self.backlog.append(frame)
+        for frame in frames:
+            if len(self.backlog) >= self.room.backlog:
+                self.backlog.popleft()
+                self.lost += 1
+                self.room.counters.dropped += 1
+            self.backlog.append(frame)
 
     def pause_writing(self) -> None:
         """Note since when the socket is full."""
@@ -231,23 +237,24 @@ class AlertServer:
                 for client in tuple(self._room.paused):
                     client.transport.abort()  # no goodbye would reach it
 
-    async def publish(self, message: bytes) -> None:
-        """Hand a message to every client; never waits for a slow one.
+    async def publish(self, *messages: bytes) -> None:
+        """Hand messages to every client, in one write where a socket has room; never waits for a slow one.
 
         Every client gets the messages that are published after it joined, in the order of the calls. When
         cancelled in the middle, some clients have the message and some have not.
 
         Args:
-            message: UTF-8 text.
+            messages: UTF-8 text each; so few that a client may well get them at once.
         """
-        frame = _serialise(message)
+        frames = [_serialise(message) for message in messages]
+        joined = b"".join(frames)
         async with self._turn:
-            self.counters.messages += 1
+            self.counters.messages += len(frames)
             clients = tuple(self._room.clients)
             # At least one turn, also without clients: between two messages sockets drain and others run.
             for start in range(0, max(1, len(clients)), _CHUNK):
                 for client in clients[start : start + _CHUNK]:
-                    client.deliver(frame)
+                    client.deliver(frames, joined)
                 await asyncio.sleep(0)
 
     def _kick_stalled(self) -> None:
@@ -277,7 +284,8 @@ class AlertServer:
         try:
             greeting = self._greeting()
             if greeting is not None:
-                client.deliver(_serialise(greeting))
+                frame = _serialise(greeting)
+                client.deliver([frame], frame)
             await self._converse(client)
         finally:
             self._room.clients.discard(client)

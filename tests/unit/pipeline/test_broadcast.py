@@ -93,9 +93,10 @@ class Audience:
         self.heard: list[bytes] = []
         self._store = store
 
-    async def publish(self, message: bytes) -> None:
-        assert message in [publication.message for publication in self._store.publications]
-        self.heard.append(message)
+    async def publish(self, *messages: bytes) -> None:
+        assert set(messages) <= {publication.message for publication in self._store.publications}
+        assert len(messages) <= 16, "not more than a client may well get at once"
+        self.heard += messages
 
 
 class Rig:

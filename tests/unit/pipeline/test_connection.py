@@ -16,8 +16,8 @@ class Audience:
         self.greetings: list[bytes] = []
         self.monitor = ConnectionMonitor(broadcast=self, encode=encode_connection, started_at=START)
 
-    async def publish(self, message: bytes) -> None:
-        self.heard.append(message)
+    async def publish(self, *messages: bytes) -> None:
+        self.heard += messages
         self.greetings.append(self.monitor.greeting())
 
 

@@ -4,7 +4,7 @@ import json
 import logging
 import resource
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -427,8 +427,9 @@ class Listener:
     def __init__(self) -> None:
         self.heard: list[int] = []
 
-    def deliver(self, frame: bytes) -> None:
-        self.heard.append(int(frame[2:]))
+    def deliver(self, frames: Sequence[bytes], joined: bytes) -> None:
+        assert joined == b"".join(frames)
+        self.heard += [int(frame[2:]) for frame in frames]
 
 
 async def test_interleaved_publishers_are_heard_in_one_order_also_when_clients_come_and_go(
@@ -484,3 +485,12 @@ async def test_clients_that_left_are_forgotten() -> None:
             await until(lambda: server.client_count == 1)
         await until(lambda: server.client_count == 0)
         assert server._endpoint.connections == set()
+
+
+async def test_messages_published_together_arrive_one_by_one_in_order() -> None:
+    async with running(make_server()) as server, connect(uri_of(server)) as client:
+        await until(lambda: server.client_count == 1)
+        texts = [f'{{"n":{number}}}' for number in range(5)]
+        await server.publish(*(text.encode() for text in texts))
+        assert [await client.recv() for _ in texts] == texts
+        assert server.counters.messages == 5
