@@ -1,4 +1,4 @@
-"""Runs the code blocks of the founding document, as they are written there, against the real thing.
+"""Runs the code blocks of the quickstart, as they are written there, against the real thing.
 
 Blocks that cannot work as written run as they are bettered; each line says which. Ports 8999, 8765, 8000 and
 8080 must be free.

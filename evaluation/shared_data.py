@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-"""Recordings, data and the founding document, beside the clone."""
+"""Recordings, data and the quickstart, beside the clone."""
 
 
 def find(relative: str) -> Path | None:
