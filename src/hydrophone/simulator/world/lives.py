@@ -1,0 +1,200 @@
+"""What really happened to each transaction: its purpose, its parties, its end."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from hydrophone.simulator.node.chain import Block
+from hydrophone.simulator.node.transactions import Transaction
+from hydrophone.simulator.world.wallets import Owner, wallet_of
+
+
+class End(StrEnum):
+    """How a transaction ended."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    REPLACED = "replaced"
+    DROPPED = "dropped"
+
+
+@dataclass(slots=True, eq=False)
+class Life:
+    """A transaction from its birth to its end. Instants are seconds since the epoch.
+
+    Attributes:
+        transaction: it.
+        kind: what its maker wanted: a key of the mixes in `habits`.
+        change: indices of outputs that return to the sender.
+        born_at: when it reached the node.
+        replaces: what it was made to replace.
+        announced_at: when the backend told of it; None: it never did.
+        end: how it ended, so far.
+        end_at: when.
+        block: that confirmed it.
+        replaced_by: txid of what replaced it.
+        reason: of the end, where there is more to say.
+        reorged: how often a block that had it was disconnected.
+    """
+
+    transaction: Transaction
+    kind: str
+    change: tuple[int, ...]
+    born_at: float
+    replaces: tuple[str, ...] = ()
+    announced_at: float | None = None
+    end: End = End.PENDING
+    end_at: float | None = None
+    block: Block | None = None
+    replaced_by: str | None = None
+    reason: str | None = None
+    reorged: int = 0
+    bumps: int = field(default=0)
+
+
+def truth_of(life: Life) -> dict[str, Any]:
+    """Return what is true of a transaction, ready for JSON.
+
+    The flow is told relative to exchanges and by ownership alone: an output belongs to whoever can spend it.
+    Change is left out; what a sender pays to another wallet of its own is `internal` for an exchange and
+    `self_transfer` for anybody else.
+    """
+    transaction = life.transaction
+    senders = _senders(transaction)
+    values = dict.fromkeys(("inflow", "outflow", "internal", "interexchange", "unknown", "self_transfer"), 0)
+    entities: dict[str, dict[str, int]] = {}
+    paid: list[dict[str, Any]] = []
+    from_exchange = any(owner.is_exchange for owner in senders)
+    for spend in transaction.inputs:
+        _count(entities, _owner(spend.coin.script), "out_sat", spend.coin.value_sat)
+    for vout, coin in enumerate(transaction.outputs):
+        owner = _owner(coin.script)
+        _count(entities, owner, "in_sat", coin.value_sat)
+        if vout in life.change:
+            continue
+        if owner is not None and owner.name:
+            wallet = wallet_of(coin.script)
+            role = wallet.role.value if wallet is not None else "unknown"
+            paid.append({"vout": vout, "entity": owner.name, "role": role, "value_sat": coin.value_sat})
+        values[_flow(owner, senders, from_exchange=from_exchange)] += coin.value_sat
+    moved_sat = sum(values.values()) - values["internal"] - values["self_transfer"]
+    return {
+        "txid": transaction.txid,
+        "kind": life.kind,
+        "first_seen": round(life.born_at, 3),
+        "announced_at": None if life.announced_at is None else round(life.announced_at, 3),
+        "flow_type": _flow_type(values),
+        "flow_subtype": _SUBTYPES.get(life.kind),
+        "gross_sat": transaction.value_sat,
+        "moved_sat": moved_sat,
+        "values": {f"{name}_sat": value for name, value in values.items()},
+        "change": list(life.change),
+        "change_sat": sum(transaction.outputs[vout].value_sat for vout in life.change),
+        "senders": [owner.name or None for owner in senders],
+        "receivers": paid,
+        "entities": {
+            name: counts | {"net_sat": counts["in_sat"] - counts["out_sat"]}
+            for name, counts in entities.items()
+        },
+        "fee_sat": transaction.fee_sat,
+        "weight_wu": transaction.weight_wu,
+        "fee_rate_sat_vb": round(transaction.fee_rate_sat_vb, 4),
+        "input_count": len(transaction.inputs),
+        "output_count": len(transaction.outputs),
+        "rbf": transaction.is_replaceable,
+        "replaces": list(life.replaces),
+        "end": life.end.value,
+        "end_at": None if life.end_at is None else round(life.end_at, 3),
+        "block_height": None if life.block is None else life.block.height,
+        "block_hash": None if life.block is None else life.block.block_hash,
+        "replaced_by": life.replaced_by,
+        "reason": life.reason,
+        "reorged": life.reorged,
+    }
+
+
+_SUBTYPES = {
+    "batch_withdrawal": "batch_withdrawal", "whale_batch": "batch_withdrawal", "sweep": "sweep",
+    "whale_sweep": "sweep", "consolidation": "consolidation", "whale_consolidation": "consolidation",
+    "cold_to_hot": "cold_to_hot", "hot_to_cold": "hot_to_cold", "interexchange": "interexchange",
+    "coinjoin": "coinjoin", "whale_coinjoin": "coinjoin",
+}  # fmt: skip
+
+
+def _owner(script: object) -> Owner | None:
+    wallet = wallet_of(script)  # type: ignore[arg-type]
+    return None if wallet is None else wallet.owner
+
+
+def _senders(transaction: Transaction) -> list[Owner]:
+    owners = (_owner(spend.coin.script) for spend in transaction.inputs)
+    return list(dict.fromkeys(owner for owner in owners if owner is not None))
+
+
+def _count(entities: dict[str, dict[str, int]], owner: Owner | None, side: str, value_sat: int) -> None:
+    if owner is not None and owner.is_exchange:
+        entities.setdefault(owner.name, {"in_sat": 0, "out_sat": 0})[side] += value_sat
+
+
+def _flow(receiver: Owner | None, senders: list[Owner], *, from_exchange: bool) -> str:
+    if receiver is not None and receiver in senders:
+        return "internal" if receiver.is_exchange else "self_transfer"
+    to_exchange = receiver is not None and receiver.is_exchange
+    if from_exchange:
+        return "interexchange" if to_exchange else "outflow"
+    return "inflow" if to_exchange else "unknown"
+
+
+def _flow_type(values: dict[str, int]) -> str:
+    """Return the largest of four; between exchanges counts as internal."""
+    four = {
+        "inflow": values["inflow"],
+        "outflow": values["outflow"],
+        "internal": values["internal"] + values["interexchange"],
+        "unknown": values["unknown"] + values["self_transfer"],
+    }
+    return max(four, key=lambda name: four[name])
+
+
+class TruthBook:
+    """Keeps the lives that may still change and writes those that no longer do.
+
+    A life is settled once its end is older than any reorganisation can reach; closing settles the rest.
+
+    Args:
+        write: gets a line for each settled life; None: nobody wants to know.
+        settled_after_s: how old an end must be.
+    """
+
+    def __init__(self, write: Callable[[str], object] | None, *, settled_after_s: float) -> None:
+        self.lives: dict[str, Life] = {}
+        self.count = 0
+        self._write = write
+        self._settled_after_s = settled_after_s
+
+    def begin(self, life: Life) -> None:
+        """Take up a life."""
+        self.lives[life.transaction.txid] = life
+        self.count += 1
+
+    def settle(self, now: float) -> None:
+        """Write and forget what ended long enough ago."""
+        done = [
+            life
+            for life in self.lives.values()
+            if life.end_at is not None and now - life.end_at > self._settled_after_s
+        ]
+        for life in done:
+            self._finish(life)
+
+    def close(self) -> None:
+        """Write and forget all."""
+        for life in list(self.lives.values()):
+            self._finish(life)
+
+    def _finish(self, life: Life) -> None:
+        del self.lives[life.transaction.txid]
+        if self._write is not None:
+            self._write(json.dumps(truth_of(life), separators=(",", ":")) + "\n")
