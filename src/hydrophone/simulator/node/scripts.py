@@ -126,6 +126,8 @@ class Script:
         Raises:
             ValueError: nobody can.
         """
+        if self.form not in _UNLOCKINGS:
+            raise ValueError(f"expected a script that somebody can spend, found {self.form.value}")
         return _UNLOCKINGS[self.form](self.secret, rng)
 
 
