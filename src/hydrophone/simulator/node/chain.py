@@ -83,7 +83,8 @@ class Chain:
     Args:
         base_height: height below the first block.
         base_hash: what the first block has for a parent.
-        kept_blocks: so many blocks keep their transactions; older ones are only hashes.
+        kept_blocks: so many are kept; older ones are forgotten, and the newest of those becomes the base.
+            At least eleven, or the median of times is one of fewer.
     """
 
     def __init__(self, *, base_height: int, base_hash: str, kept_blocks: int) -> None:
@@ -109,7 +110,7 @@ class Chain:
 
     def last(self, count: int) -> list[Block]:
         """Return the newest blocks, oldest first."""
-        return self._active[-count:]
+        return self._active[-count:] if count else []
 
     def at(self, height: int) -> Block | None:
         """Return the block of a height; None when it is not known (any more)."""
@@ -188,7 +189,13 @@ class Chain:
             self._forget(self._active.pop(0))
 
     def disconnect(self) -> Block:
-        """Take the tip off and return it; it stays known as stale."""
+        """Take the tip off and return it; it stays known as stale.
+
+        Raises:
+            ValueError: none is kept below.
+        """
+        if not self._active:
+            raise ValueError(f"expected a block above height {self.base_height}, found none")
         block = self._active.pop()
         self._forget_transactions(block)
         self.stale.append(block)
@@ -196,6 +203,7 @@ class Chain:
 
     def _forget(self, block: Block) -> None:
         self._forget_transactions(block)
+        self.base_height, self.base_hash = block.height, block.block_hash
         del self.by_hash[block.block_hash]
         for stale in [s for s in self.stale if s.height < block.height]:
             self.stale.remove(stale)
