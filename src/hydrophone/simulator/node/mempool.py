@@ -10,12 +10,14 @@ the policy limits are those of its policy/policy.h.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from hydrophone.simulator.node.transactions import OutPoint, Transaction
 
 MAX_CLUSTER_COUNT: Final = 64
-MAX_CLUSTER_BYTES: Final = 101_000
+MAX_CLUSTER_WEIGHT_WU: Final = 404_000
+"""Sources: Bitcoin Core 31, policy.h, DEFAULT_CLUSTER_SIZE_LIMIT_KVB: 101,000 virtual bytes."""
 MAX_REPLACED: Final = 100
 """Sources: Bitcoin Core, policy/rbf.h, MAX_REPLACEMENT_CANDIDATES."""
 MIN_RELAY_RATE_SAT_VB: Final = 0.1
@@ -42,11 +44,13 @@ class Chunk(NamedTuple):
         rate_sat_vb: fees by virtual byte.
         weight_wu: of all.
         entries: parents before children.
+        position: number of chunks of its cluster before it; it decides where rates are the same.
     """
 
     rate_sat_vb: float
     weight_wu: int
     entries: tuple["Entry", ...]
+    position: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -124,11 +128,12 @@ class Mempool:
         entry = Entry(transaction, now)
         parents = self._parents(transaction)
         if parents:
-            if any(parent in replaced for parent in parents):
+            going = dict.fromkeys(replaced)
+            if any(parent in going for parent in parents):
                 raise RejectedTransactionError("bad-txns-spends-conflicting-tx")
-            cluster = self._reach(parents, lambda e: (*e.parents, *e.children))
-            size = sum(e.transaction.size_bytes for e in cluster) + transaction.size_bytes
-            if len(cluster) >= MAX_CLUSTER_COUNT or size > MAX_CLUSTER_BYTES:
+            cluster = self._reach(parents, lambda e: [n for n in _neighbours(e) if n not in going])
+            weight_wu = sum(e.transaction.weight_wu for e in cluster) + transaction.weight_wu
+            if len(cluster) >= MAX_CLUSTER_COUNT or weight_wu > MAX_CLUSTER_WEIGHT_WU:
                 raise RejectedTransactionError("too-large-cluster")
         for victim in reversed(replaced):
             self._unlink(victim)
@@ -214,13 +219,14 @@ class Mempool:
         """Return all chunks, the best first; of one cluster always in a possible order."""
         self._relinearize()
         found = {id(entry.chunk): entry.chunk for entry in self.entries.values()}
-        return sorted(found.values(), key=_by_rate, reverse=True)
+        return _ranked(found.values())
 
     def template(self, *, entered_before: float, max_weight_wu: int = MAX_BLOCK_WEIGHT_WU) -> list[Entry]:
         """Return what a miner puts into a block, parents first.
 
         Args:
-            entered_before: seconds; what came later has not reached the miner.
+            entered_before: seconds; what came later has not reached the miner, nor has what depends on it:
+                a parent that came back from a block may be younger than its children.
             max_weight_wu: room.
         """
         self._relinearize()
@@ -233,15 +239,14 @@ class Mempool:
                 if entry.entered_at <= entered_before:
                     chunks.append(entry.chunk)
                 continue
-            cluster = self._reach([entry], lambda e: (*e.parents, *e.children))
-            done |= dict.fromkeys(cluster)
-            known = [e for e in cluster if e.entered_at <= entered_before]
-            if len(known) == len(cluster):
-                chunks += {id(e.chunk): e.chunk for e in cluster}.values()
+            cluster = self._reach([entry], _neighbours)
+            done |= cluster
+            late = self._reach((e for e in cluster if e.entered_at > entered_before), _children)
+            if late:
+                chunks += linearize(e for e in cluster if e not in late)
             else:
-                chunks += linearize(known)
-        chunks.sort(key=_by_rate, reverse=True)
-        return _fill(chunks, max_weight_wu)
+                chunks += {id(e.chunk): e.chunk for e in cluster}.values()
+        return _fill(_ranked(chunks), max_weight_wu)
 
     def _parents(self, transaction: Transaction) -> dict[Entry, None]:
         entries = self.entries
@@ -299,7 +304,7 @@ class Mempool:
 
     def _with_descendants(self, entries: Iterable[Entry]) -> list[Entry]:
         """Return entries and what depends on them, parents first."""
-        return _topological(self._reach(entries, lambda e: e.children))
+        return _topological(self._reach(entries, _children))
 
     @staticmethod
     def _reach(entries: Iterable[Entry], neighbours: Callable[[Entry], Iterable[Entry]]) -> dict[Entry, None]:
@@ -316,7 +321,7 @@ class Mempool:
         """Make the chunks of changed clusters anew."""
         while self._stale:
             entry, _ = self._stale.popitem()
-            cluster = self._reach([entry], lambda e: (*e.parents, *e.children))
+            cluster = self._reach([entry], _neighbours)
             for chunk in linearize(cluster):
                 for member in chunk.entries:
                     member.chunk = chunk
@@ -324,8 +329,21 @@ class Mempool:
                 self._stale.pop(member, None)
 
 
-def _by_rate(chunk: Chunk) -> float:
-    return chunk.rate_sat_vb
+def _children(entry: Entry) -> Iterable[Entry]:
+    return entry.children
+
+
+def _neighbours(entry: Entry) -> Iterable[Entry]:
+    return (*entry.parents, *entry.children)
+
+
+_by_rate = attrgetter("rate_sat_vb")
+_by_position = attrgetter("position")
+
+
+def _ranked(chunks: Iterable[Chunk]) -> list[Chunk]:
+    """Return chunks, the best first; those of one cluster in its order, also where rates are the same."""
+    return sorted(sorted(chunks, key=_by_position), key=_by_rate, reverse=True)
 
 
 def _topological(entries: Iterable[Entry]) -> list[Entry]:
@@ -364,7 +382,7 @@ def linearize(cluster: Iterable[Entry]) -> list[Chunk]:
         while len(chunks) > 1 and chunks[-1].rate_sat_vb > chunks[-2].rate_sat_vb:
             later = chunks.pop()
             chunks[-1] = _chunk([*chunks[-1].entries, *later.entries])
-    return chunks
+    return [chunk._replace(position=position) for position, chunk in enumerate(chunks)]
 
 
 def _ancestors(entry: Entry, among: dict[Entry, None]) -> list[Entry]:
