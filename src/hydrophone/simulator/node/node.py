@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hydrophone.simulator.node.chain import Block, Chain
 from hydrophone.simulator.node.mempool import Entry, Mempool
-from hydrophone.simulator.node.transactions import Payment, Transaction, make_coinbase
+from hydrophone.simulator.node.transactions import Coin, Payment, Transaction, make_coinbase
 
 _HALVING_BLOCKS = 210_000
 _FIRST_SUBSIDY_SAT = 50 * 100_000_000
@@ -82,7 +82,11 @@ class Node:
             now: seconds.
             miner: who found it.
             message: what the miner says in its coinbase.
+
+        Raises:
+            ValueError: one spends what is spent, or what does not exist yet.
         """
+        self._check_inputs(transactions)
         coinbase = make_coinbase(self.chain.height + 1, message, tuple(rewards))
         block = self.chain.mine((coinbase, *transactions), now=now, miner=miner)
         self.chain.connect(block)
@@ -93,6 +97,17 @@ class Node:
             if not transaction.is_coinbase:
                 conflicts += self.mempool.confirm(transaction)
         return Connected(block, conflicts)
+
+    def _check_inputs(self, transactions: Sequence[Transaction]) -> None:
+        spent: set[Coin] = set()
+        made: set[Coin] = set()
+        for transaction in transactions:
+            for coin in (spend.coin for spend in transaction.inputs):
+                exists = coin.height is not None or coin in made
+                if not exists or coin in spent or self.chain.spender(coin.outpoint) is not None:
+                    raise ValueError(f"bad-txns-inputs-missingorspent in {transaction.txid}")
+                spent.add(coin)
+            made.update(transaction.outputs)
 
     def disconnect(self, now: float) -> Disconnected:
         """Take the tip off; its transactions wait again, and what spent its coinbase is gone."""

@@ -1,14 +1,18 @@
 """What really happened to each transaction: its purpose, its parties, its end."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from hydrophone.simulator.node.chain import Block
 from hydrophone.simulator.node.transactions import Transaction
+from hydrophone.simulator.world.habits import BTC
 from hydrophone.simulator.world.wallets import Owner, wallet_of
+
+_WHALE_SAT: Final = 100 * BTC
 
 
 class End(StrEnum):
@@ -37,6 +41,7 @@ class Life:
         replaced_by: txid of what replaced it.
         reason: of the end, where there is more to say.
         reorged: how often a block that had it was disconnected.
+        bumps: how many versions came before.
     """
 
     transaction: Transaction
@@ -51,7 +56,7 @@ class Life:
     replaced_by: str | None = None
     reason: str | None = None
     reorged: int = 0
-    bumps: int = field(default=0)
+    bumps: int = 0
 
 
 def truth_of(life: Life) -> dict[str, Any]:
@@ -115,7 +120,7 @@ def truth_of(life: Life) -> dict[str, Any]:
     }
 
 
-_SUBTYPES = {
+_SUBTYPES: Final = {
     "batch_withdrawal": "batch_withdrawal", "whale_batch": "batch_withdrawal", "sweep": "sweep",
     "whale_sweep": "sweep", "consolidation": "consolidation", "whale_consolidation": "consolidation",
     "cold_to_hot": "cold_to_hot", "hot_to_cold": "hot_to_cold", "interexchange": "interexchange",
@@ -166,18 +171,23 @@ class TruthBook:
     Args:
         write: gets a line for each settled life; None: nobody wants to know.
         settled_after_s: how old an end must be.
+
+    Attributes:
+        lives: that may still change, by txid.
+        ends: how many were settled, by end.
+        whale_count: how many of them were above 100 BTC.
     """
 
     def __init__(self, write: Callable[[str], object] | None, *, settled_after_s: float) -> None:
         self.lives: dict[str, Life] = {}
-        self.count = 0
+        self.ends: Counter[End] = Counter()
+        self.whale_count = 0
         self._write = write
         self._settled_after_s = settled_after_s
 
     def begin(self, life: Life) -> None:
         """Take up a life."""
         self.lives[life.transaction.txid] = life
-        self.count += 1
 
     def settle(self, now: float) -> None:
         """Write and forget what ended long enough ago."""
@@ -196,5 +206,7 @@ class TruthBook:
 
     def _finish(self, life: Life) -> None:
         del self.lives[life.transaction.txid]
+        self.ends[life.end] += 1
+        self.whale_count += life.transaction.value_sat > _WHALE_SAT
         if self._write is not None:
             self._write(json.dumps(truth_of(life), separators=(",", ":")) + "\n")

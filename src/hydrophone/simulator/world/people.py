@@ -83,6 +83,8 @@ class People:
         needed_sat = sum([p.value_sat for p in payees]) + _FEE_RESERVE_SAT
         rate = self._stage.fees.bid(self._stage.now, rng)
         coins = self._coins_for(needed_sat)
+        if any(wallet_of(p.script) is wallet_of(coins[0].script) for p in payees):
+            coins = self._old_coins(needed_sat)  # nobody pays themselves
         wallet = wallet_of(coins[0].script)
         assert wallet is not None
         terms = self._stage.terms(rate)

@@ -78,6 +78,12 @@ class World:
         settings: how much happens.
         habits: how everybody behaves.
         write_truth: gets a line for each transaction whose end is settled; None: nobody wants to know.
+
+    Attributes:
+        node: its mempool and chain.
+        book: what really happened.
+        organisations: who has a name.
+        first_height: of the chain when it began.
     """
 
     def __init__(
@@ -104,6 +110,7 @@ class World:
         self._extra_demand = 1.0
         self._burst = 1.0
         self._begin()
+        self.first_height = self.node.chain.height
 
     @property
     def now(self) -> float:
@@ -158,7 +165,11 @@ class World:
             self._connect([e.transaction for e in entries], extra)
 
     def _double_spends(self, lost: list[Transaction]) -> list[Transaction]:
-        lives = [self.book.lives[t.txid] for t in lost if t.txid in self.book.lives]
+        lives = [
+            self.book.lives[t.txid]
+            for t in lost
+            if t.txid in self.book.lives and all(spend.coin.height is not None for spend in t.inputs)
+        ]
         if not lives:
             return []
         made = self._minds.double_spend(self._stage.rng.choice(lives))
@@ -232,7 +243,8 @@ class World:
         """Let the mempool drop what is too old or too cheap, and write what is settled."""
         mempool = self.node.mempool
         for entry in mempool.expire(self.now):
-            self._stage.end(entry, End.DROPPED, "expired")
+            is_old = self.now - entry.entered_at > mempool.expiry_s
+            self._stage.end(entry, End.DROPPED, "expired" if is_old else "parent_expired")
         for entry in mempool.evict():
             self._stage.end(entry, End.DROPPED, "evicted")
         mempool.relax()
