@@ -10,11 +10,19 @@ from hydrophone.bootstrap.parts import (
     make_supervisor,
 )
 from hydrophone.bootstrap.recordings import replay, run_record
+from hydrophone.bootstrap.simulation import (
+    SimulationRequest,
+    SimulationSummary,
+    run_simulation,
+    simulate_truth,
+)
 
 __all__ = [
     "DEFAULT_URLS",
     "SOURCE_NAME",
     "Addresses",
+    "SimulationRequest",
+    "SimulationSummary",
     "find_source",
     "load_labels",
     "make_supervisor",
@@ -22,4 +30,6 @@ __all__ = [
     "run_demo",
     "run_record",
     "run_service",
+    "run_simulation",
+    "simulate_truth",
 ]

@@ -13,6 +13,7 @@ from hydrophone.cli.flags import Commands, add_command
 from hydrophone.config import LoadedSettings, Settings
 from hydrophone.errors import ExitCode
 from hydrophone.runtime.supervisor import Supervisor
+from hydrophone.simulator.scenarios import SCENARIOS
 
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -20,10 +21,11 @@ _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 def add_commands(commands: Commands) -> None:
     """Add the commands of this module."""
     add_command(commands, "run", "listen, detect, store and publish", _run)
-    demo = add_command(commands, "demo", "the whole service on a recorded, simulated mempool", _demo)
+    demo = add_command(commands, "demo", "the whole service on a simulated mempool", _demo)
     demo.add_argument(
-        "--recording", type=Path, metavar="FILE", help="play this instead of the bundled excerpt"
+        "--scenario", choices=SCENARIOS, default="demo", metavar="NAME", help="see hydrophone simulate --help"
     )
+    demo.add_argument("--recording", type=Path, metavar="FILE", help="play this instead of a simulation")
     record = add_command(commands, "record", "write what a source says into a file", _record)
     record.add_argument("file", type=Path, metavar="FILE")
 
@@ -34,16 +36,16 @@ def _run(_arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
     async def work(supervisor: Supervisor) -> None:
         await run_service(settings, await find_source(settings), supervisor)
 
-    return _until_stopped(settings, work)
+    return until_stopped(settings, work)
 
 
 def _demo(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
     settings = loaded.settings
 
     async def work(supervisor: Supervisor) -> None:
-        await run_demo(settings, arguments.recording, supervisor, _greet)
+        await run_demo(settings, arguments.recording, arguments.scenario, supervisor, _greet)
 
-    return _until_stopped(settings, work)
+    return until_stopped(settings, work)
 
 
 def _record(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
@@ -52,7 +54,7 @@ def _record(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
     async def work(supervisor: Supervisor) -> None:
         await run_record(settings, await find_source(settings), arguments.file, supervisor)
 
-    return _until_stopped(settings, work)
+    return until_stopped(settings, work)
 
 
 def _greet(addresses: Addresses) -> None:
@@ -70,7 +72,7 @@ def _greet(addresses: Addresses) -> None:
     )
 
 
-def _until_stopped(settings: Settings, work: Callable[[Supervisor], Coroutine[Any, Any, None]]) -> int:
+def until_stopped(settings: Settings, work: Callable[[Supervisor], Coroutine[Any, Any, None]]) -> int:
     """Run until it ends or a signal asks for an orderly end; a second signal kills."""
 
     async def run() -> None:

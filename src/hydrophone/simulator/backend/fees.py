@@ -54,8 +54,8 @@ def fee_statistics(rates_sat_vb: Sequence[float], weights_wu: Sequence[int]) -> 
     last = rates_sat_vb[-(count // _EDGE) :]  # with less than fifty that is all of them, as in JavaScript
     first = rates_sat_vb[: count // _EDGE]
     percentiles = [ordered[(count - 1) * n // 100] for n in (1, *_PERCENTILES, 99)]
-    lowest = min(percentiles[0], *last)
-    highest = max(percentiles[-1], *first)
+    lowest = min([percentiles[0], *last])
+    highest = max([percentiles[-1], *first])
     return FeeStatistics(_median(pairs), (lowest, *percentiles[1:-1], highest))
 
 

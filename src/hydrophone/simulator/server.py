@@ -1,0 +1,190 @@
+"""Sockets and timers for a simulation: what a mempool.space backend looks like from outside."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from http.client import responses
+from typing import Final
+
+from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from hydrophone.runtime.telemetry import get_logger
+from hydrophone.simulator.backend.rest import answer
+from hydrophone.simulator.backend.session import Session
+from hydrophone.simulator.backend.updates import Update
+from hydrophone.simulator.simulation import Simulation
+from hydrophone.wire.mempool_space import SIMULATED_HEADER
+
+_MAX_CLIENT_MESSAGE_BYTES: Final = 50_000
+"""Sources: observed, the real backend closes with 1009 above it."""
+_MAX_UNREAD_BYTES: Final = 10_000_000
+"""Sources: mempool.space backend, a client that does not read is terminated."""
+_SLICE_S: Final = 0.05
+"""Real time between two looks at the world. chosen: at 2,000 transactions a second the loop stops for 15 ms
+each time instead of for half a second at each poll."""
+_LATE_S: Final = 2.0
+"""Real time by which a simulation may lag. chosen: one poll of the real backend."""
+
+log = get_logger(__name__)
+
+
+class SimulatorServer:
+    """Serves a simulation at any path, silent until one subscribes, and its REST answers.
+
+    Args:
+        simulation: what is told.
+        open_listeners: returns listening sockets on a port (0: a free one), all on the same; raises
+            ConfigError.
+        port: to listen on; 0: a free one.
+        speed: virtual seconds by real second.
+        duration_s: virtual; None: for ever.
+        sleep: waits so many real seconds.
+    """
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        open_listeners: Callable[[int], list[socket.socket]],
+        *,
+        port: int = 0,
+        speed: float = 1.0,
+        duration_s: float | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.port = port
+        self.update_count = 0
+        self._simulation = simulation
+        self._open_listeners = open_listeners
+        self._speed = speed
+        self._duration_s = duration_s
+        self._sleep = sleep
+        self._sessions: dict[ServerConnection, Session] = {}
+        self._servers: list[Server] = []
+        self._is_late = False
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until cancelled, or until the duration is over.
+
+        Raises:
+            ConfigError: the port is taken.
+        """
+        await self._listen()
+        try:
+            ready()
+            await self._play()
+        finally:
+            await self._hang_up()
+
+    # --- time ---------------------------------------------------------------------------------------
+
+    async def _play(self) -> None:
+        simulation = self._simulation
+        started_at = simulation.settings.started_at
+        end = None if self._duration_s is None else started_at + self._duration_s
+        loop = asyncio.get_running_loop()
+        begun_at = loop.time()
+
+        def virtual_now() -> float:
+            return started_at + (loop.time() - begun_at) * self._speed
+
+        while end is None or simulation.next_at <= end:
+            at = simulation.next_at
+            while (wait_s := (at - virtual_now()) / self._speed) > 0:
+                await self._sleep(min(wait_s, _SLICE_S))
+                simulation.world.advance(min(at, virtual_now()))
+            self._notice_lateness(-wait_s)
+            happening = simulation.step()
+            if happening.is_listening and not self._servers:
+                await self._listen()
+            elif not happening.is_listening and self._servers:
+                await self._vanish()
+            for update in happening.updates:
+                self._tell(update)
+            await self._sleep(0)
+
+    def _notice_lateness(self, late_s: float) -> None:
+        if (late_s > _LATE_S) != self._is_late:
+            self._is_late = not self._is_late
+            if self._is_late:
+                log.warning("simulation_late", late_s=round(late_s, 1), hint="lower --rate or --speed")
+
+    # --- sockets ------------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        listeners = self._open_listeners(self.port)
+        self.port = int(listeners[0].getsockname()[1])
+        for listener in listeners:
+            server = await serve(
+                self._converse,
+                sock=listener,
+                process_request=self._answer,
+                process_response=_mark_simulated,
+                max_size=_MAX_CLIENT_MESSAGE_BYTES,
+                compression=None,
+            )
+            self._servers.append(server)
+
+    async def _hang_up(self) -> None:
+        """Close everything in good order."""
+        for server in self._servers:
+            server.close()
+        for server in self._servers:
+            await server.wait_closed()
+        self._servers.clear()
+
+    async def _vanish(self) -> None:
+        """End as a killed process does: sockets break without a word, and nobody listens any more."""
+        for connection in list(self._sessions):
+            connection.transport.abort()
+        self._sessions.clear()
+        await self._hang_up()
+
+    def _tell(self, update: Update) -> None:
+        self.update_count += 1
+        by_text: dict[str, list[ServerConnection]] = {}
+        for connection, session in list(self._sessions.items()):
+            if connection.transport.get_write_buffer_size() > _MAX_UNREAD_BYTES:
+                log.info("simulation_client_terminated", reason="it does not read")
+                connection.transport.abort()
+                continue
+            text = session.frame(update)
+            if text is not None:
+                by_text.setdefault(text, []).append(connection)
+        for text, connections in by_text.items():
+            broadcast(connections, text)
+
+    async def _converse(self, connection: ServerConnection) -> None:
+        session = Session(self._simulation.backend)
+        self._sessions[connection] = session
+        clock = asyncio.get_running_loop().time
+        try:
+            async for message in connection:
+                reply = session.receive(message, clock())
+                for text in reply.texts:
+                    await connection.send(text)
+                if reply.is_closing:
+                    await connection.close()
+        except ConnectionClosed:
+            pass
+        finally:
+            self._sessions.pop(connection, None)
+
+    def _answer(self, _connection: ServerConnection, request: Request) -> Response | None:
+        if "Upgrade" in request.headers:
+            return None
+        found = answer(self._simulation.backend, request.path.partition("?")[0])
+        headers = Headers({"Content-Length": str(len(found.body)), "Connection": "close"})
+        if found.content_type:
+            headers["Content-Type"] = found.content_type
+        headers[SIMULATED_HEADER] = "1"
+        reason = responses.get(found.status, HTTPStatus.OK.phrase)
+        return Response(found.status, reason, headers, found.body)
+
+
+def _mark_simulated(_connection: ServerConnection, _request: Request, response: Response) -> Response:
+    response.headers[SIMULATED_HEADER] = "1"
+    return response
