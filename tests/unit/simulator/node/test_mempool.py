@@ -9,6 +9,7 @@ from hydrophone.simulator.node.mempool import (
     Mempool,
     RejectedTransactionError,
 )
+from hydrophone.simulator.node.scripts import Form
 from hydrophone.simulator.node.transactions import Coin, Transaction
 from tests.unit.simulator.node.builders import make_coin, pay, pay_rate, roomy_mempool
 
@@ -125,6 +126,15 @@ def test_a_replacement_pays_for_all_it_replaces_and_for_its_own_relay() -> None:
     assert len(mempool.add(pay([coin], fee_sat=3_000 + relay_sat), 1.0)) == 3
 
 
+def test_the_exact_price_is_enough_for_a_replacement() -> None:
+    mempool = roomy_mempool()
+    coin = make_coin("a", form=Form.P2PKH)
+    first, second = pay([coin], outputs=3), pay([coin], outputs=3, fee_sat=1_025)
+    assert second.vsize == 250
+    add_all(mempool, first)
+    assert [entry.transaction for entry in mempool.add(second, 1.0)] == [first]
+
+
 def test_a_replacement_of_the_same_rate_is_refused_however_much_it_pays() -> None:
     mempool = roomy_mempool()
     coin = make_coin("a")
@@ -193,6 +203,19 @@ def test_a_template_passes_over_what_does_not_fit() -> None:
     room_wu = large.weight_wu - 1
     template = mempool.template(entered_before=1.0, max_weight_wu=room_wu)
     assert [entry.transaction for entry in template] == [small]
+    exact = mempool.template(entered_before=1.0, max_weight_wu=large.weight_wu)
+    assert [entry.transaction for entry in exact] == [large]
+
+
+def test_a_template_is_full_when_too_many_in_a_row_do_not_fit() -> None:
+    mempool = roomy_mempool()
+    small = [pay_rate([make_coin(f"small {n}")], rate) for n, rate in enumerate((80, 40, 12, 8))]
+    for rate, count in ((60, 150), (20, 150), (10, 201)):
+        large = [pay_rate([make_coin((rate, n))], rate, outputs=9) for n in range(count)]
+        add_all(mempool, *large)
+    add_all(mempool, *small)
+    template = mempool.template(entered_before=1.0, max_weight_wu=4 * small[0].weight_wu)
+    assert [entry.transaction for entry in template] == small[:3]
 
 
 def test_a_mined_parent_leaves_its_child_alone() -> None:
@@ -205,6 +228,18 @@ def test_a_mined_parent_leaves_its_child_alone() -> None:
     (chunk,) = mempool.chunks()
     assert [entry.transaction for entry in chunk.entries] == [child]
     assert chunk.rate_sat_vb == 40
+
+
+def test_a_parent_that_loses_its_rich_child_is_worth_less() -> None:
+    mempool = roomy_mempool()
+    parent = pay_rate([make_coin("a")], 4)
+    child = pay_rate(parent.outputs, 40)
+    add_all(mempool, parent, child)
+    assert mempool.chunks()[0].rate_sat_vb > 4
+    mempool.remove(mempool.entries[child.txid])
+    (chunk,) = mempool.chunks()
+    assert [entry.transaction for entry in chunk.entries] == [parent]
+    assert chunk.rate_sat_vb == 4
 
 
 def test_a_mined_double_spend_takes_out_the_other_with_descendants() -> None:

@@ -163,6 +163,30 @@ def test_a_reorganisation_may_confirm_the_other_of_two() -> None:
     assert connect(node).block.previous_hash == block.block_hash
 
 
+def test_a_block_cannot_spend_what_is_spent_or_what_does_not_exist_yet() -> None:
+    node = make_node()
+    coin = make_coin("a")
+    parent = pay([coin])
+    child = pay(parent.outputs)
+    confirmed = pay([make_coin("b")])
+    connect(node, confirmed)
+    submit(node, parent, child)
+    impossible = [
+        [child],
+        [child, parent],
+        [parent, pay([coin], fee_sat=9_000)],
+        [parent, child, pay(parent.outputs, fee_sat=9_000)],
+        [pay([make_coin("b")], fee_sat=9_000)],
+        [confirmed],
+    ]
+    for transactions in impossible:
+        with pytest.raises(ValueError, match="bad-txns-inputs-missingorspent"):
+            connect(node, *transactions)
+    assert node.chain.height == BASE_HEIGHT + 1
+    assert waiting(node) == [parent, child]
+    assert heights(parent) == {None}
+
+
 def test_what_is_refused_changes_nothing() -> None:
     node = make_node()
     with pytest.raises(RejectedTransactionError):
