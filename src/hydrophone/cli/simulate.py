@@ -68,6 +68,7 @@ def add_commands(commands: Commands) -> None:
         "--labels-out", type=Path, metavar="FILE", help="labels of the simulated organisations"
     )
     files.add_argument("--label-coverage", type=_number(0, 1), default=0.9, metavar="SHARE")
+    files.add_argument("--label-deposits", type=_number(0, 1), default=0.3, metavar="SHARE")
     files.add_argument("--label-staleness", type=_number(0, 1), default=0.0, metavar="SHARE")
     files.add_argument("--label-errors", type=_number(0, 1), default=0.0, metavar="SHARE")
     add_json(parser)
@@ -117,7 +118,10 @@ def _what(arguments: argparse.Namespace, network: Network, *, has_server: bool) 
         network=network,
         habits=habits,
         label_quality=LabelQuality(
-            arguments.label_coverage, arguments.label_staleness, arguments.label_errors
+            coverage=arguments.label_coverage,
+            deposits=arguments.label_deposits,
+            staleness=arguments.label_staleness,
+            errors=arguments.label_errors,
         ),
     )
 

@@ -59,7 +59,7 @@ class Scenario:
     """
 
     text: str
-    rate_per_s: float = 5.0
+    rate_per_s: float = 4.0
     block_interval_s: float = 600.0
     whales_per_hour: float | None = None
     prefill: int = 0
@@ -124,7 +124,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     ),
     "consolidation-season": Scenario(
         "everybody uses the low fees to make one coin of many",
-        rate_per_s=6.0,
+        rate_per_s=5.0,
         habits={"frugal": 0.4, "sweep_at_count": 6},
         ordinary_mix={"consolidation": 40.0, "sweep": 15.0},
     ),

@@ -180,7 +180,6 @@ class SimulatorServer:
         headers = Headers({"Content-Length": str(len(found.body)), "Connection": "close"})
         if found.content_type:
             headers["Content-Type"] = found.content_type
-        headers[SIMULATED_HEADER] = "1"
         reason = responses.get(found.status, HTTPStatus.OK.phrase)
         return Response(found.status, reason, headers, found.body)
 

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from hydrophone.domain.script import Network
-from hydrophone.simulator.backend.blocks import KnownBlock, Pools, similarity
+from hydrophone.simulator.backend.blocks import KnownBlock, Origin, Pools, similarity
 from hydrophone.simulator.backend.difficulty import difficulty_adjustment
 from hydrophone.simulator.backend.fees import recommended_fees
 from hydrophone.simulator.backend.history import INTERVAL_S, History
@@ -131,6 +131,8 @@ class Backend:
         self.blocks: list[KnownBlock] = []
         self.polled_at = now
         self.has_told_replacements = False
+        self.has_initialised = False
+        self._noted: list[str] = []
         self._is_fresh = True
         self._is_restarted = False
         self._is_down = False
@@ -139,7 +141,7 @@ class Backend:
         self._latest: list[tuple[Record, float]] = []
         self._arrivals: deque[tuple[float, int]] = deque()
         self._arrived_vsize = 0
-        self._vbytes_per_second: int | None = None
+        self._vbytes_per_second = 0
         self._next_point_at = (now // INTERVAL_S + 1) * INTERVAL_S
 
     @property
@@ -159,6 +161,14 @@ class Backend:
         """
         self._indexing = (now, now + duration_s)
         self._slow_until = now + duration_s
+
+    def note_block_read(self, block_hash: str) -> None:
+        """Note that somebody asked for the transactions of a block; clients hear of it with the next poll.
+
+        **Sources**: mempool-none: reading a block without an index is long work to the backend.
+        """
+        name = f"blocktxs-{block_hash}"
+        self._noted += [f'{{"{name}":0}}', f'{{"{name}":50}}', "{}"]
 
     def set_price(self, usd: float, now: float) -> None:
         """Set the price of a bitcoin; clients hear of it with the next poll."""
@@ -189,6 +199,8 @@ class Backend:
             self._is_down = False
             updates.append(self._indicate("{}"))
         updates += self._advance_indexing(now)
+        updates += [self._indicate(text) for text in self._noted]
+        self._noted.clear()
         self._measure_rate(now)
         updates += self._poll_blocks(now)
         updates += self._poll_mempool(now)
@@ -209,7 +221,7 @@ class Backend:
             "blocks": lambda: self._block_list(self.blocks[-INITIAL_BLOCKS:]),
             "mempool-blocks": lambda: self.projection.summary,
             "mempoolInfo": self._write_info,
-            "vBytesPerSecond": self._write_rate,
+            "vBytesPerSecond": self._write_told_rate,
             "fees": self.precise_fees,
             "da": self.difficulty,
             "transactions": self.latest_transactions,
@@ -230,7 +242,8 @@ class Backend:
         """Return a block as the backend writes it."""
         known = self._cached_blocks.get(block.block_hash)
         if known is None:
-            known = KnownBlock(block, self.spelling, self.pools, is_from_database=self.style is Style.ESPLORA)
+            origin = Origin.DATABASE if self.style is Style.ESPLORA else Origin.NEW
+            known = KnownBlock(block, self.spelling, self.pools, origin=origin)
             self._keep(known)
         return known
 
@@ -323,7 +336,7 @@ class Backend:
         for height in range(fork_height + 1, block.height):
             replacing = chain.at(height)
             if replacing is not None:
-                self._append(KnownBlock(replacing, self.spelling, self.pools))
+                self._append(KnownBlock(replacing, self.spelling, self.pools, origin=Origin.REPLACING))
         oldest = self.blocks[0].block.height if self.blocks else block.height
         while len(self.blocks) < KEPT_BLOCKS:
             oldest -= 1
@@ -481,7 +494,7 @@ class Backend:
         point = self.history.add(
             now,
             self.mempool.records.values(),
-            vbytes_per_second=self._vbytes_per_second or 0,
+            vbytes_per_second=self._vbytes_per_second,
             min_fee_sat_vb=self._info.min_rate_sat_vb,
         )
         return Update({"live-2h-chart": lambda: point}, is_spaced=False)
@@ -502,11 +515,13 @@ class Backend:
             self._arrived_vsize -= self._arrivals.popleft()[1]
         if self._arrivals:
             self._vbytes_per_second = round_half_up(self._arrived_vsize / _RATE_WINDOW_S)
-        elif self._vbytes_per_second is None:
-            self._vbytes_per_second = 0
 
-    def _write_rate(self) -> str | None:
-        return None if self._vbytes_per_second is None else str(self._vbytes_per_second)
+    def _write_rate(self) -> str:
+        return str(self._vbytes_per_second)
+
+    def _write_told_rate(self) -> str | None:
+        """Return the rate for somebody new: the backend has none before it made its first frame."""
+        return self._write_rate() if self.sequence or self.has_initialised else None
 
     def _write_fees(self, projection: Projection, *, is_precise: bool) -> str:
         return recommended_fees(

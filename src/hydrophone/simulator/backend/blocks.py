@@ -1,6 +1,7 @@
 """Blocks as the backend writes them."""
 
 from collections.abc import Sequence
+from enum import Enum
 from functools import cached_property
 from typing import Final
 
@@ -20,6 +21,21 @@ _DATABASE_ORDER: Final = (
     "virtualSize", "firstSeen", "orphans", "matchRate", "expectedFees", "expectedWeight",
 )  # fmt: skip
 """The keys of `extras` of a block that comes from the backend's database. Sources: mempool-esplora."""
+
+
+_INDEX_ORDER: Final = (
+    "id", "height", "version", "timestamp", "tx_count", "size", "weight", "merkle_root", "previousblockhash",
+    "mediantime", "nonce", "bits", "difficulty", "stale", "extras",
+)  # fmt: skip
+"""The keys of a block that was asked from the index by its hash. Sources: mempool-esplora."""
+
+
+class Origin(Enum):
+    """How the backend came by a block."""
+
+    NEW = "new"
+    DATABASE = "database"
+    REPLACING = "replacing"
 
 
 class Pools:
@@ -79,7 +95,8 @@ class KnownBlock:
         block: of the node.
         spelling: of scripts.
         pools: numbers of pools.
-        is_from_database: whether it was read from the database, as blocks before the start are.
+        origin: found while polling, read from the database as blocks before the start are, or asked for
+            because it took the place of another.
 
     Attributes:
         block: of the node.
@@ -88,14 +105,14 @@ class KnownBlock:
     """
 
     def __init__(
-        self, block: Block, spelling: Spelling, pools: Pools, *, is_from_database: bool = False
+        self, block: Block, spelling: Spelling, pools: Pools, *, origin: Origin = Origin.NEW
     ) -> None:
         self.block = block
         self.similarity: float | None = None
         self.first_seen_s: dict[str, int] = {}
         self._spelling = spelling
         self._pool = pools.describe(block.miner)
-        self._is_from_database = is_from_database
+        self._origin = origin
 
     @cached_property
     def rates_sat_vb(self) -> list[float]:
@@ -107,29 +124,31 @@ class KnownBlock:
         """As JSON."""
         block = self.block
         extras = self._extras()
-        if self._is_from_database:
+        is_from_database = self._origin is Origin.DATABASE
+        if is_from_database:
             extras = {key: extras.get(key) for key in _DATABASE_ORDER}
         elif self.similarity is not None:
             extras["similarity"] = whole(self.similarity)
-        return dump(
-            {
-                "id": block.block_hash,
-                "height": block.height,
-                "version": BLOCK_VERSION,
-                "timestamp": block.timestamp,
-                "bits": BITS,
-                "nonce": block.nonce,
-                "difficulty": DIFFICULTY,
-                "merkle_root": block.merkle_root,
-                "tx_count": len(block.transactions),
-                "size": block.size_bytes,
-                "weight": block.weight_wu,
-                "previousblockhash": block.previous_hash,
-                "mediantime": block.median_time,
-                "stale": 0 if self._is_from_database else False,
-                "extras": extras,
-            }
-        )
+        fields: dict[str, object] = {
+            "id": block.block_hash,
+            "height": block.height,
+            "version": BLOCK_VERSION,
+            "timestamp": block.timestamp,
+            "bits": BITS,
+            "nonce": block.nonce,
+            "difficulty": DIFFICULTY,
+            "merkle_root": block.merkle_root,
+            "tx_count": len(block.transactions),
+            "size": block.size_bytes,
+            "weight": block.weight_wu,
+            "previousblockhash": block.previous_hash,
+            "mediantime": block.median_time,
+            "stale": 0 if is_from_database else False,
+            "extras": extras,
+        }
+        if self._origin is Origin.REPLACING:
+            fields = {key: fields[key] for key in _INDEX_ORDER}
+        return dump(fields)
 
     @cached_property
     def fees(self) -> FeeStatistics:

@@ -195,7 +195,7 @@ _BACKEND: Final[dict[str, _Handler]] = {
     "/blocks/:": _blocks,
     "/replacements": _plain(lambda backend: backend.replacements.listed(only_full=False)),
     "/fullrbf/replacements": _plain(lambda backend: backend.replacements.listed(only_full=True)),
-    "/init-data": _plain(lambda backend: initial_data(backend, is_rest=True)),
+    "/init-data": _plain(lambda backend: initial_data(backend)),
     "/difficulty-adjustment": _plain(Backend.difficulty),
     "/chain-tips": _plain(bodies.chain_tips),
     "/tx/:/rbf": _replacements_of,
@@ -246,6 +246,7 @@ def _block_transactions(backend: Backend, place: str) -> RestAnswer:
     text = bodies.block_transactions(backend, block_hash, start, _TRANSACTIONS_PAGE)
     if text is None:
         return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "Failed to get block transactions")
+    backend.note_block_read(block_hash)
     return _json(text)
 
 

@@ -34,7 +34,11 @@ _FIRST_ANSWERS: Final = {
 }
 """What a new wish is answered with at once, in that order."""
 _RBF_MODES: Final = ("all", "fullRbf")
-_INIT: Final = ("mempoolInfo", "blocks", "mempool-blocks", "loadingIndicators", "fees", "da")
+_INIT: Final = (
+    "mempoolInfo", "blocks", "mempool-blocks", "loadingIndicators", "fees", "da", "backend", "vBytesPerSecond",
+    "conversions", "transactions", "backendInfo",
+)  # fmt: skip
+_INIT_BEFORE: Final = tuple(name for name in _INIT if name not in ("backend", "conversions", "backendInfo"))
 
 
 class Answer(NamedTuple):
@@ -112,7 +116,8 @@ class Session:
         parts += self._track(wish)
         texts = [frame(parts)] if parts else []
         if action == "init":
-            texts.append(initial_data(self._backend, is_rest=False))
+            self._backend.has_initialised = True
+            texts.append(initial_data(self._backend))
         if action == "ping":
             texts.append(frame([("pong", "true")]))
         if wish.get("refresh-blocks"):
@@ -174,22 +179,9 @@ def _problem_with_txids(txids: object) -> str | None:
     return None
 
 
-def initial_data(backend: Backend, *, is_rest: bool) -> str:
-    """Return all that a client needs to begin with.
-
-    Args:
-        backend: of the client.
-        is_rest: whether `/init-data` is asked, which has less.
-    """
-    names: list[str] = [*_INIT]
-    if not is_rest:
-        names.append("backend")
-    names.append("vBytesPerSecond")
-    if not is_rest:
-        names.append("conversions")
-    names.append("transactions")
-    if not is_rest:
-        names.append("backendInfo")
+def initial_data(backend: Backend) -> str:
+    """Return all that a client needs to begin with: less as long as no client has asked for it by websocket."""
+    names = _INIT if backend.has_initialised else _INIT_BEFORE
     parts = []
     for name in names:
         text = _OWN[name](backend) if name in _OWN else backend.current(name)

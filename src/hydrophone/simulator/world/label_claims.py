@@ -15,9 +15,6 @@ from hydrophone.simulator.world.wallets import Owner, OwnerKind, Role, Wallet
 
 COLUMNS: Final = ("address", "entity", "kind", "role", "confidence", "as_of", "sources")
 """Our own form of label files: see docs/api.md."""
-_DEPOSITS_KNOWN: Final = 0.3
-"""Share of deposit addresses that a good label file knows. chosen: they are many, and nobody publishes
-them; what is known was learned from sweeps."""
 _CONFIDENCE: Final = 0.93
 _SOURCE: Final = "simulation"
 
@@ -27,17 +24,20 @@ class LabelQuality:
     """How good a label file is. Shares in [0, 1].
 
     Attributes:
-        coverage: of the published wallets that it has; of deposit addresses a third of that.
+        coverage: of the published wallets that it has.
+        deposits: of the deposit addresses that it has. chosen: they are many, and nobody publishes them; what
+            is known was learned from sweeps.
         staleness: of its rows about exchanges that name scripts they no longer use.
         errors: of its rows that name somebody else.
     """
 
     coverage: float = 0.9
+    deposits: float = 0.3
     staleness: float = 0.0
     errors: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("coverage", "staleness", "errors"):
+        for name in ("coverage", "deposits", "staleness", "errors"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
                     f"expected a share from 0 to 1 for label {name}, found {getattr(self, name):g}"
@@ -69,8 +69,7 @@ def write_labels(
     date = datetime.fromtimestamp(as_of, UTC).date().isoformat()
     names = [exchange.owner for exchange in organisations.exchanges]
     for script, owner, role in _claims(organisations):
-        known = quality.coverage * (_DEPOSITS_KNOWN if role is Role.DEPOSIT else 1.0)
-        if rng.random() >= known:
+        if rng.random() >= (quality.deposits if role is Role.DEPOSIT else quality.coverage):
             continue
         claimed, listed = owner, script
         if owner.is_exchange and rng.random() < quality.staleness:

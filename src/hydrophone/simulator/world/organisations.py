@@ -1,6 +1,7 @@
 """Exchanges, custodians and mining pools: they gather, pay out, and move coins between their own wallets."""
 
 from collections.abc import Sequence
+from itertools import islice
 from random import Random
 from typing import Final
 
@@ -32,6 +33,12 @@ _HOT_SCRIPTS: Final = (1, 3, 2, 6)
 _COLD_SCRIPTS: Final = (2, 8, 4)
 _MAX_INPUTS: Final = 80
 """chosen: more make a transaction hard to relay."""
+_CAREFUL: Final = 0.9
+"""Share of payments for which a service looks for a coin that fits. chosen: else a hot wallet pays every
+small withdrawal out of its largest coin, and each of those would be above 100 BTC gross."""
+_MUCH: Final = 20
+"""Times a payment that a fitting coin is worth at most. chosen."""
+_LOOKED_AT: Final = 200
 _WITHDRAWAL_FACTOR: Final = 2.0
 """A withdrawal is twice an ordinary payment. chosen."""
 _SWEEP_MOST: Final = 120
@@ -271,12 +278,14 @@ class Organisations:
         """Return coins that suffice; an organisation always has more that is older than the simulation."""
         rng = self._stage.rng
         needed_sat = paid_sat + int(rate * 20_000) + 10_000
+        is_careful = rng.random() < _CAREFUL
         for wallet in dict.fromkeys((change, payer)):
-            coins = take_coins(wallet, needed_sat, _MAX_INPUTS)
-            if coins is not None:
+            coins = _best_fit(wallet, needed_sat) if is_careful else None
+            coins = coins or take_coins(wallet, needed_sat, _MAX_INPUTS)
+            if coins and (not is_careful or sum([c.value_sat for c in coins]) < _MUCH * needed_sat):
                 return coins
         count = rng.choice((1, 1, 1, 2, 2, 3, 5))
-        total_sat = needed_sat + int(needed_sat * draw_lognormal(0.8, 1.0, rng))
+        total_sat = needed_sat + int(needed_sat * min(_MUCH, draw_lognormal(0.8, 1.0, rng)))
         return [payer.mint(total_sat // count + 1, rng) for _ in range(count)]
 
     def _gather(self, coins: Sequence[Coin], wallet: Wallet, kind: str) -> Life | None:
@@ -294,3 +303,9 @@ class Organisations:
         for _ in range(12):
             wallet.mint(int(draw_lognormal(coin_btc, 0.7, rng) * BTC), rng)
         return wallet
+
+
+def _best_fit(wallet: Wallet, needed_sat: int) -> list[Coin] | None:
+    """Return the smallest coin that suffices alone, of the oldest ones."""
+    some = [coin for coin in islice(wallet.coins, _LOOKED_AT) if coin.value_sat >= needed_sat]
+    return [min(some, key=lambda coin: coin.value_sat)] if some else None

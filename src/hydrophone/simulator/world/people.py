@@ -30,6 +30,8 @@ _RECENT_CHANGE: Final = 2_000
 _MAX_INPUTS: Final = 60
 _MAX_WEALTH: Final = 1_000
 """Times a payment that its coins are worth at most. chosen: nobody buys bread with a coin of 500 BTC."""
+_MAX_EXTRA_SAT: Final = 5_000 * BTC
+"""What the coins of a payment have in excess of it at most. chosen."""
 _FEE_RESERVE_SAT: Final = 20_000
 """What a payer leaves for the fee when it looks for coins. chosen: else a later check refuses the draft."""
 _TRIES: Final = 4
@@ -226,7 +228,8 @@ class People:
         count = draw_count(habits.input_counts, rng)
         if rng.random() < 0.02:  # noqa: PLR2004 -- chosen: savers of small coins
             count = rng.randint(len(habits.input_counts), _MAX_INPUTS)
-        total_sat = needed_sat + 500 * count + int(needed_sat * draw_lognormal(0.6, 1.2, rng))
+        extra_sat = min(_MAX_EXTRA_SAT, int(needed_sat * draw_lognormal(0.6, 1.2, rng)))
+        total_sat = needed_sat + 500 * count + extra_sat
         cuts = sorted(rng.uniform(0.02, 0.98) for _ in range(count - 1))
         shares = [b - a for a, b in zip([0.0, *cuts], [*cuts, 1.0], strict=True)]
         coins = [wallet.mint(max(DUST_SAT, int(total_sat * share)), rng) for share in shares]

@@ -45,9 +45,9 @@ def test_a_perfect_file_names_every_published_wallet_rightly(world: World) -> No
 def test_coverage_staleness_and_errors_are_shares(world: World) -> None:
     owners = owner_by_script(world)
     deposits = sum(role is Role.DEPOSIT for _, role in owners.values())
-    rows = rows_of(world, LabelQuality(coverage=0.8, staleness=0.25, errors=0.1))
+    rows = rows_of(world, LabelQuality(deposits=0.24, staleness=0.25, errors=0.1))
     rows = [r for r in rows if r["role"] == "deposit"]
-    assert len(rows) == pytest.approx(deposits * 0.8 * 0.3, rel=0.1)
+    assert len(rows) == pytest.approx(deposits * 0.24, rel=0.1)
     scripts = [(script_from_address(r["address"], Network.MAINNET), r["entity"]) for r in rows]
     current = [(raw, entity) for raw, entity in scripts if raw in owners]
     assert 1 - len(current) / len(rows) == pytest.approx(0.25, abs=0.06)
@@ -69,7 +69,7 @@ def test_the_same_seed_gives_the_same_file(world: World) -> None:
     assert rows_of(world, quality, seed=2) != rows_of(world, quality)
 
 
-@pytest.mark.parametrize("name", ["coverage", "staleness", "errors"])
+@pytest.mark.parametrize("name", ["coverage", "deposits", "staleness", "errors"])
 @pytest.mark.parametrize("value", [-0.1, 1.1])
 def test_a_share_outside_its_bounds_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):

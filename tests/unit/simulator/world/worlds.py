@@ -19,7 +19,9 @@ Truth = dict[str, Any]
 
 
 def live(
-    duration_s: float = 600.0, habits: Habits | None = None, **changes: Any  # noqa: ANN401 -- any setting
+    duration_s: float = 600.0,
+    habits: Habits | None = None,
+    **changes: Any,  # noqa: ANN401 -- any setting
 ) -> tuple[World, list[Truth]]:
     """Return a world that lived for a while, and the truth of all that happened in it."""
     lines: list[str] = []
