@@ -78,9 +78,10 @@ class Simulation:
             on_announced=self._announced,
         )
         self.is_listening = True
+        self.backend.poll(settings.started_at)  # it has been up for a while when the first client comes
         self._agenda: list[tuple[float, int, Callable[[], object]]] = []
         self._ticket = count()
-        self._next_poll_at = settings.started_at
+        self._next_poll_at = settings.started_at + self.backend.poll_interval_s
         for incident in scenario.incidents:
             self._plan_incident(settings.started_at + incident.first_s, incident, cycle(incident.amounts))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hydrophone.simulator.node.chain import Block, Chain
-from hydrophone.simulator.node.mempool import Entry, Mempool
+from hydrophone.simulator.node.mempool import Entry, Mempool, RejectedTransactionError
 from hydrophone.simulator.node.transactions import Coin, Payment, Transaction, make_coinbase
 
 _HALVING_BLOCKS = 210_000
@@ -63,6 +63,11 @@ class Node:
         Raises:
             RejectedTransactionError: the mempool does not take it.
         """
+        for coin in (spend.coin for spend in transaction.inputs):
+            txid = coin.outpoint.txid_internal[::-1].hex()
+            exists = coin.height is not None or txid in self.mempool.entries
+            if not exists or self.chain.spender(coin.outpoint) is not None:
+                raise RejectedTransactionError("bad-txns-inputs-missingorspent")
         return self.mempool.add(transaction, now)
 
     def connect(
