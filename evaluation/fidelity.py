@@ -1,18 +1,30 @@
 """Compares the simulator's backend with recordings of the real one: every field of every kind of message.
 
-Keys, their order and JSON types have to agree; values differ, because the two worlds do.
+Keys, their order and JSON types have to agree; values differ, because the two worlds do. With the path of
+a file, it writes there the excerpt of the recordings that the tests compare with.
 """
 
+import gzip
 import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from evaluation.shared_data import find
 from hydrophone.simulator.backend.backend import Style
-from tests.unit.simulator.backend.scene import Played, play
-from tests.unit.simulator.backend.shapes import deviations, shape_of
+from tests.unit.simulator.backend.scene import play
+from tests.unit.simulator.backend.shapes import (
+    Shape,
+    add_types,
+    as_json,
+    deviations,
+    is_row,
+    kind_of_frame,
+    name_of,
+    shape_of,
+)
 
 Kinds = dict[str, list[str]]
 """By kind: JSON documents."""
@@ -28,20 +40,6 @@ def recorded_frames(folder: Path) -> Kinds:
     return kinds
 
 
-def kind_of_frame(client: str, text: str) -> str:
-    """Return the client and the keys of a frame."""
-    return f"{client}: {' '.join(json.loads(text))}"
-
-
-def simulated_frames(played: Played) -> Kinds:
-    """Return the frames of the simulation by client and keys."""
-    kinds: Kinds = {}
-    for client, texts in played.scene.frames.items():
-        for text in texts:
-            kinds.setdefault(kind_of_frame(client, text), []).append(text)
-    return kinds
-
-
 def kind_of_path(path: str) -> str:
     """Return a path with its variable parts replaced."""
     path = re.sub(r"[0-9a-f]{64}", "H", path)
@@ -50,7 +48,7 @@ def kind_of_path(path: str) -> str:
 
 
 def recorded_answers(folder: Path) -> Kinds:
-    """Return the REST answers of a recording by path, status and content type; other than JSON as a string."""
+    """Return the REST answers of a recording by path, status and content type."""
     kinds: Kinds = {}
     for line in (folder / "rest.jsonl").read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
@@ -58,23 +56,6 @@ def recorded_answers(folder: Path) -> Kinds:
         kind = f"{kind_of_path(entry['path'])} {entry['status']} {content_type}"
         kinds.setdefault(kind, []).append(as_json(content_type, entry["body"]))
     return kinds
-
-
-def simulated_answers(played: Played) -> Kinds:
-    """Return the REST answers of the simulation alike."""
-    kinds: Kinds = {}
-    for path, answers in played.answers.items():
-        for found in answers:
-            kind = f"{path} {int(found.status)} {found.content_type}"
-            kinds.setdefault(kind, []).append(as_json(found.content_type, found.body.decode()))
-    return kinds
-
-
-def as_json(content_type: str, body: str) -> str:
-    """Return a body as a JSON document: itself, or its words with what varies left out."""
-    if content_type.startswith("application/json"):
-        return body
-    return json.dumps(bool(body))
 
 
 def compare(original: Mapping[str, Iterable[str]], imitation: Mapping[str, Iterable[str]]) -> int:
@@ -94,18 +75,64 @@ def compare(original: Mapping[str, Iterable[str]], imitation: Mapping[str, Itera
     return total
 
 
+def excerpt(documents: Iterable[str]) -> list[str]:
+    """Return documents of one kind, and of their arrays items, that together look like all of them."""
+    kept: list[str] = []
+    shape: Shape = {}
+    for document in documents:
+        before = {path: set(types) for path, types in shape.items()}
+        trimmed = _trim(json.loads(document), "", shape)
+        if shape != before or not kept:
+            kept.append(json.dumps(trimmed, ensure_ascii=False, separators=(",", ":")))
+    return kept
+
+
+def _trim(value: Any, path: str, shape: Shape) -> Any:  # noqa: ANN401 -- any JSON
+    """Return a value without the items of arrays that show nothing new, and add to the shape."""
+    add_types(shape, path, value)
+    if isinstance(value, dict):
+        return {key: _trim(inner, f"{path}.{name_of(key)}", shape) for key, inner in value.items()}
+    if not isinstance(value, list) or is_row(value):
+        for position, item in enumerate(value if isinstance(value, list) else ()):
+            add_types(shape, f"{path}[{position}]", item)
+        return value
+    kept: list[Any] = []
+    for item in value:
+        before = {inner: set(types) for inner, types in shape.items()}
+        trimmed = _trim(item, f"{path}[]", shape)
+        if shape != before or not kept:
+            kept.append(trimmed)
+    return kept
+
+
+def write_excerpt(folder: Path, path: Path) -> None:
+    """Write what the tests compare with, packed."""
+    lines = []
+    for style in Style:
+        recording = folder / f"mempool-{style}"
+        for kind, documents in (recorded_frames(recording) | recorded_answers(recording)).items():
+            lines += [
+                json.dumps({"style": style, "kind": kind, "raw": raw}, ensure_ascii=False)
+                for raw in excerpt(documents)
+            ]
+    path.write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
+    print(f"{len(lines)} documents, {path.stat().st_size} bytes in {path}")
+
+
 def main() -> int:
-    """Compare both styles."""
+    """Compare both styles, or write the excerpt that the tests need."""
     folder = find("recordings")
     if folder is None:
+        return 0
+    if len(sys.argv) > 1:
+        write_excerpt(folder, Path(sys.argv[1]))
         return 0
     total = 0
     for style in Style:
         recording = folder / f"mempool-{style}"
         played = play(style)
         print(f"{recording.name}\nfields deviations  kind")
-        total += compare(recorded_frames(recording), simulated_frames(played))
-        total += compare(recorded_answers(recording), simulated_answers(played))
+        total += compare(recorded_frames(recording) | recorded_answers(recording), played.documents())
     print(f"{total} deviations")
     return 0
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from typing import Final
 
 from hydrophone.simulator.backend.fees import (
@@ -22,6 +23,9 @@ _MAX_WEIGHT_WU: Final = BLOCK_WEIGHT_WU - 4_000
 """Sources: mempool.space, rust-gbt, BLOCK_RESERVED_WEIGHT."""
 _LISTED_WEIGHT_WU: Final = BLOCK_WEIGHT_WU * 12 // 10
 """The last block is listed up to 1.2 blocks. Sources: mempool.space backend, mempool-blocks.ts."""
+
+
+_by_rate = attrgetter("rate_sat_vb")
 
 
 @dataclass(slots=True)
@@ -52,6 +56,22 @@ class ProjectedBlock:
     fee_sat: int = 0
     vsize: int = 0
 
+    def add(self, record: Record, rate_sat_vb: float) -> None:
+        """Put a transaction at the end.
+
+        Args:
+            record: of it; it learns its position.
+            rate_sat_vb: effective.
+        """
+        transaction = record.transaction
+        record.position_vb = self.vsize + record.vsize / 2
+        self.vsize += record.vsize
+        self.size_bytes += transaction.size_bytes
+        self.fee_sat += transaction.fee_sat
+        self.weight_wu += transaction.weight_wu
+        self.records.append(record)
+        self.rates_sat_vb.append(rate_sat_vb)
+
     def statistics(self) -> FeeStatistics:
         """Return its fee rates; a single transaction counts as none, as in the recordings."""
         if len(self.records) == 1:
@@ -77,43 +97,32 @@ class Projection:
     @cached_property
     def blocks(self) -> list[ProjectedBlock]:
         """The next one first; none when nothing waits."""
+        records = self.records
         found: list[ProjectedBlock] = []
         block = ProjectedBlock()
-        for chunk, records in self._ranked():
-            weight_wu = sum([record.transaction.weight_wu for record in records])
+        for chunk in self._chunks():
+            weight_wu = chunk.weight_wu
             if block.weight_wu + weight_wu > _MAX_WEIGHT_WU and block.records and len(found) < BLOCKS - 1:
                 found.append(block)
                 block = ProjectedBlock()
-            for record in records:
-                transaction = record.transaction
-                record.block_number = len(found)
-                record.position_vb = block.vsize + record.vsize / 2
-                block.vsize += record.vsize
-                block.size_bytes += transaction.size_bytes
-                block.fee_sat += transaction.fee_sat
-                block.rates_sat_vb.append(chunk.rate_sat_vb)
-            block.records += records
-            block.weight_wu += weight_wu
+            for entry in chunk.entries:
+                record = records.get(entry.transaction.txid)
+                if record is not None:
+                    record.block_number = len(found)
+                    block.add(record, chunk.rate_sat_vb)
         if block.records:
             found.append(block)
         return found
 
-    def _ranked(self) -> list[tuple[Chunk, list[Record]]]:
-        """Return chunks, the best first, with those of their transactions that the backend knows."""
-        records = self.records
-        entries = self._mempool.entries
-        ranked: list[tuple[Chunk, list[Record]]] = []
-        count = 0
-        for chunk in self._mempool.chunks():
-            members = [records[e.transaction.txid] for e in chunk.entries if e.transaction.txid in records]
-            if members:
-                ranked.append((chunk, members))
-                count += len(members)
-        if count < len(records):  # some have left the node, and the backend does not know it yet
-            gone = [record for txid, record in records.items() if txid not in entries]
-            ranked += [(record.entry.chunk, [record]) for record in gone]
-            ranked.sort(key=_by_rate, reverse=True)
-        return ranked
+    def _chunks(self) -> list[Chunk]:
+        """Return the node's chunks, the best first, with what has left it unnoticed by the backend."""
+        chunks = self._mempool.chunks()
+        present = self._mempool.entries
+        gone = [record.entry for txid, record in self.records.items() if txid not in present]
+        if gone:
+            chunks += [Chunk(e.chunk.rate_sat_vb, e.transaction.weight_wu, (e,)) for e in gone]
+            chunks.sort(key=_by_rate, reverse=True)
+        return chunks
 
     @cached_property
     def statistics(self) -> list[FeeStatistics]:
@@ -201,7 +210,3 @@ class Projection:
                 break
             rows[record.transaction.txid] = _Row(round_half_up(rate * 100) / 100, self._text.flags(record))
         return rows
-
-
-def _by_rate(ranked: tuple[Chunk, list[Record]]) -> float:
-    return ranked[0].rate_sat_vb

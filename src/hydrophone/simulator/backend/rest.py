@@ -195,7 +195,7 @@ _BACKEND: Final[dict[str, _Handler]] = {
     "/blocks/:": _blocks,
     "/replacements": _plain(lambda backend: backend.replacements.listed(only_full=False)),
     "/fullrbf/replacements": _plain(lambda backend: backend.replacements.listed(only_full=True)),
-    "/init-data": _plain(lambda backend: initial_data(backend)),
+    "/init-data": _plain(initial_data),
     "/difficulty-adjustment": _plain(Backend.difficulty),
     "/chain-tips": _plain(bodies.chain_tips),
     "/tx/:/rbf": _replacements_of,

@@ -35,8 +35,8 @@ _FIRST_ANSWERS: Final = {
 """What a new wish is answered with at once, in that order."""
 _RBF_MODES: Final = ("all", "fullRbf")
 _INIT: Final = (
-    "mempoolInfo", "blocks", "mempool-blocks", "loadingIndicators", "fees", "da", "backend", "vBytesPerSecond",
-    "conversions", "transactions", "backendInfo",
+    "mempoolInfo", "blocks", "mempool-blocks", "loadingIndicators", "fees", "da", "backend",
+    "vBytesPerSecond", "conversions", "transactions", "backendInfo",
 )  # fmt: skip
 _INIT_BEFORE: Final = tuple(name for name in _INIT if name not in ("backend", "conversions", "backendInfo"))
 
@@ -180,7 +180,7 @@ def _problem_with_txids(txids: object) -> str | None:
 
 
 def initial_data(backend: Backend) -> str:
-    """Return all that a client needs to begin with: less as long as no client has asked for it by websocket."""
+    """Return all that a client needs to begin with: less until some client has asked by websocket."""
     names = _INIT if backend.has_initialised else _INIT_BEFORE
     parts = []
     for name in names:

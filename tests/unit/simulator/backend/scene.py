@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from hydrophone.domain.script import Network
 from hydrophone.simulator.backend.backend import Backend, Style
@@ -25,6 +26,7 @@ from hydrophone.simulator.node.transactions import (
     double_sha256,
     make_transaction,
 )
+from tests.unit.simulator.backend.shapes import as_json, kind_of_frame
 
 START = 1_795_337_380.0
 POLL_S = 2.0
@@ -147,7 +149,7 @@ class Scene:
             got += session.receive(message, self.now).texts
         return got
 
-    def deltas(self, name: str = "mempool") -> list[dict[str, object]]:
+    def deltas(self, name: str = "mempool") -> list[dict[str, Any]]:
         """Return the mempool deltas a client got."""
         found = (json.loads(text).get("mempool-transactions") for text in self.frames[name])
         return [delta for delta in found if delta is not None]
@@ -172,6 +174,18 @@ class Played:
     def ask(self, path: str, as_path: str) -> None:
         """Ask by REST and keep the answer."""
         self.answers.setdefault(as_path, []).append(self.scene.ask(path))
+
+    def documents(self) -> dict[str, list[str]]:
+        """Return all frames by client and keys, all answers by path, status and content type."""
+        kinds: dict[str, list[str]] = {}
+        for client, texts in self.scene.frames.items():
+            for text in texts:
+                kinds.setdefault(kind_of_frame(client, text), []).append(text)
+        for path, answers in self.answers.items():
+            for found in answers:
+                kind = f"{path} {int(found.status)} {found.content_type}"
+                kinds.setdefault(kind, []).append(as_json(found.content_type, found.body.decode()))
+        return kinds
 
     def snapshot(self, txids: Sequence[str]) -> None:
         """Ask for all there is."""

@@ -19,18 +19,33 @@ def shape_of(documents: Iterable[str]) -> Shape:
 
 
 def _add(shape: Shape, path: str, value: Any) -> None:  # noqa: ANN401 -- any JSON
+    add_types(shape, path, value)
     if isinstance(value, dict):
-        keys = [_IDENTIFIER.sub("H", key) for key in value]
-        shape.setdefault(path, set()).add("{" + " ".join(keys) + "}")
-        for key, inner in zip(keys, value.values(), strict=True):
-            _add(shape, f"{path}.{key}", inner)
+        for key, inner in value.items():
+            _add(shape, f"{path}.{name_of(key)}", inner)
     elif isinstance(value, list):
-        shape.setdefault(path, set()).add("array")
-        is_row = len({isinstance(item, str) for item in value}) > 1
+        row = is_row(value)
         for position, item in enumerate(value):
-            _add(shape, f"{path}[{position if is_row else ''}]", item)
+            _add(shape, f"{path}[{position if row else ''}]", item)
+
+
+def add_types(shape: Shape, path: str, value: Any) -> None:  # noqa: ANN401 -- any JSON
+    """Note what a value itself is, not what is in it."""
+    if isinstance(value, dict):
+        found = "{" + " ".join(map(name_of, value)) + "}"
     else:
-        shape.setdefault(path, set()).add(_type_of(value))
+        found = "array" if isinstance(value, list) else _type_of(value)
+    shape.setdefault(path, set()).add(found)
+
+
+def name_of(key: str) -> str:
+    """Return a key with the hash in it, if any, left out."""
+    return _IDENTIFIER.sub("H", key)
+
+
+def is_row(values: list[Any]) -> bool:
+    """Whether an array has a meaning for each position, and not items of one kind."""
+    return len({isinstance(item, str) for item in values}) > 1
 
 
 def _type_of(value: object) -> str:
@@ -67,3 +82,13 @@ def deviations(original: Shape, imitation: Shape) -> list[str]:
         elif missing or extra:
             found.append(f"{path or '.'}: -{' | '.join(missing)} +{' | '.join(extra)}")
     return found
+
+
+def kind_of_frame(client: str, text: str) -> str:
+    """Return the client and the keys of a frame."""
+    return f"{client}: {' '.join(json.loads(text))}"
+
+
+def as_json(content_type: str, body: str) -> str:
+    """Return a body as a JSON document: itself, or whether there is one."""
+    return body if content_type.startswith("application/json") else json.dumps(bool(body))
