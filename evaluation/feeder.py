@@ -12,13 +12,13 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from hydrophone.runtime.frame import FrameKind
-from hydrophone.simulator.playback import load_excerpt
+from tests.recorded import load_excerpt
 
 WHALE_SAT = 15_000_000_000
 
 
 def recorded_transactions() -> list[dict[str, Any]]:
-    """Return every transaction that the bundled excerpt announces, as the backend spelled it."""
+    """Return every transaction that the recorded excerpt announces, as the backend spelled it."""
     transactions = []
     for frame in load_excerpt():
         if frame.kind is FrameKind.RECEIVED:

@@ -303,12 +303,9 @@ def main() -> int:
 
 @contextlib.contextmanager
 def _backend(doc: Quickstart) -> Iterator[None]:
-    """Serve the bundled excerpt on 8999, as a backend."""
-    program = (
-        "import asyncio; from hydrophone.simulator.playback import PlaybackServer, load_excerpt; "
-        "asyncio.run(PlaybackServer(load_excerpt(), port=8999).run(lambda: None))"
-    )
-    process = subprocess.Popen([sys.executable, "-c", program], cwd=doc.folder)
+    """Serve a simulated mempool on 8999, as a backend."""
+    command = [sys.executable, "-m", "hydrophone", "simulate", "--scenario", "demo", "--port", "8999"]
+    process = subprocess.Popen(command, cwd=doc.folder, stderr=subprocess.DEVNULL)
     try:
         wait_for(_answers)
         yield

@@ -54,3 +54,15 @@ def test_files_stay_small() -> None:
         if len(path.read_text(encoding="utf-8").splitlines()) > 600
     ]
     assert long_ones == [], "split them by noun"
+
+
+def test_the_simulator_knows_scripts_and_units_and_nothing_else_of_the_domain() -> None:
+    """What it may know is listed here, what it must not in .importlinter: a new model is forbidden at once."""
+    graph = grimp.build_graph("hydrophone")
+    known = {
+        imported
+        for module in graph.find_descendants("hydrophone.simulator")
+        for imported in graph.find_modules_directly_imported_by(module)
+        if imported.startswith("hydrophone.domain.")
+    }
+    assert known <= {"hydrophone.domain.script", "hydrophone.domain.units"}

@@ -22,10 +22,11 @@ from websockets.exceptions import ConnectionClosed
 
 from hydrophone.domain.units import SATS_PER_BTC
 from hydrophone.runtime.frame import Frame, FrameKind
-from hydrophone.simulator.playback import PlaybackServer, load_excerpt
+from hydrophone.simulator.playback import PlaybackServer
 from tests.backends import HOST, Backend, await_subscriptions, running
 from tests.builders import mempool_json, transaction_json, txid_of
 from tests.e2e.program import ROOT, Entry, Finished, Program, addresses_of, finish, hydrophone, started
+from tests.recorded import load_excerpt
 from tests.replay.expected import (
     EXCERPT_FLOWS,
     EXCERPT_MESSAGES,

@@ -8,9 +8,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.protocol import State
 
-from hydrophone.simulator.playback import PlaybackServer, load_excerpt
+from hydrophone.simulator.playback import PlaybackServer
 from hydrophone.wire.mempool_space import SUBSCRIPTIONS
 from tests.backends import running
+from tests.recorded import load_excerpt
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """The committed recordings, and what they make us say."""
 
 import gzip
-from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from tests.recorded import EXCERPT, EXCERPT_LABELS
 
 Summary = tuple[str, str, str | None]
 """A message in short: its type, the beginning of its txid, the status it tells."""
@@ -28,7 +29,7 @@ EXCERPT_MESSAGES: list[Summary] = [
     ("whale_alert", "384ba5a6", None),
     ("status_update", "384ba5a6", "confirmed"),
 ]
-"""What the excerpt that comes with the package makes us say; its backend sends prevouts."""
+"""What the excerpt makes us say; its backend sends prevouts."""
 
 EXCERPT_FLOWS = {
     "5c4d106a": "unknown",
@@ -65,8 +66,7 @@ NONE_MESSAGES: list[Summary] = [
 ]
 """What the recording of a backend without an address index makes us say: it sends no prevouts."""
 
-_SIMULATOR = resources.files("hydrophone.simulator")
-LABELS = str(_SIMULATOR.joinpath("excerpt_labels.csv"))
+LABELS = str(EXCERPT_LABELS)
 
 
 def summary_of(message: dict[str, Any]) -> Summary:
@@ -76,7 +76,7 @@ def summary_of(message: dict[str, Any]) -> Summary:
 
 def unpack_excerpt(folder: Path) -> Path:
     """Write the excerpt as the recording it was."""
-    return _unpack(_SIMULATOR.joinpath("excerpt.jsonl.gz").read_bytes(), folder / "excerpt.jsonl")
+    return _unpack(EXCERPT.read_bytes(), folder / "excerpt.jsonl")
 
 
 def unpack_none(folder: Path) -> Path:

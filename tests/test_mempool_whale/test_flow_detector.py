@@ -10,8 +10,8 @@ import pytest
 
 from hydrophone.detector import WhaleFlowDetector as OurDetector
 from hydrophone.runtime.frame import FrameKind
-from hydrophone.simulator.playback import load_excerpt
 from scripts.whale_flow_detector import WhaleFlowDetector
+from tests.recorded import load_excerpt
 from tests.replay.expected import EXCERPT_FLOWS, LABELS
 
 SCRIPTS = str(Path(__file__).parents[2] / "scripts")

@@ -5,9 +5,7 @@ a listener hears one endless chain and every whale is a new one.
 """
 
 import asyncio
-import gzip
 import hashlib
-import importlib.resources
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -23,9 +21,7 @@ from websockets.http11 import Request, Response
 from hydrophone.errors import ConfigError
 from hydrophone.runtime.frame import Frame, FrameKind
 from hydrophone.wire.mempool_space import SIMULATED_HEADER, Landmarks, parse_landmarks
-from hydrophone.wire.recording import parse_recorded_frame
 
-_SOURCE: Final = "mempool.space"
 _MAX_CLIENT_MESSAGE_BYTES: Final = 50_000
 """Sources: observed, the real backend closes with 1009 above it."""
 _ROUND_PAUSE_S: Final = 2.0
@@ -37,12 +33,6 @@ _SEQUENCE: Final = re.compile(r'("mempool-transactions": ?\{"sequence": ?)(\d+)'
 """Sources: observed, the backend puts a space after the keys of a frame and none deeper."""
 _NO_PRICE: Final = b'{"time":0,"USD":-1}'
 """What the backend answers while it knows no price."""
-
-
-def load_excerpt() -> list[Frame]:
-    """Return the excerpt of a real recording that comes with the package."""
-    packed = importlib.resources.files("hydrophone.simulator").joinpath("excerpt.jsonl.gz").read_bytes()
-    return [parse_recorded_frame(line, _SOURCE).frame for line in gzip.decompress(packed).splitlines()]
 
 
 class Rounds:

@@ -8,7 +8,6 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from hydrophone.config import TABLE, Settings
 from hydrophone.store.schema import load_migrations
 from hydrophone.web.status import StatusServer
 from tests.backends import HOST, Backend, blunt_server, free_port, running
+from tests.recorded import EXCERPT
 
 BINANCE = "12VuUfQHTGqWDvBzm8TBad1mZBm4hjGEzN"
 NOBODY = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
@@ -70,10 +70,9 @@ def _as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.fixture
 def excerpt(tmp_path: Path) -> Path:
-    """Return the bundled excerpt as the recording it was."""
-    packed = resources.files("hydrophone.simulator").joinpath("excerpt.jsonl.gz").read_bytes()
+    """Return the excerpt as the recording it was."""
     path = tmp_path / "excerpt.jsonl"
-    path.write_bytes(gzip.decompress(packed))
+    path.write_bytes(gzip.decompress(EXCERPT.read_bytes()))
     return path
 
 

@@ -16,11 +16,12 @@ from hydrophone.domain.events import BlockConnected, Event, GapFound, Transactio
 from hydrophone.domain.units import SATS_PER_BTC, Sats
 from hydrophone.errors import ConfigError
 from hydrophone.runtime.frame import Frame, FrameKind
-from hydrophone.simulator.playback import PlaybackServer, Rounds, load_excerpt
+from hydrophone.simulator.playback import PlaybackServer, Rounds
 from hydrophone.wire.mempool_space import SIMULATED_HEADER, MempoolSpaceDecoder
 from hydrophone.wire.quarantine import Quarantine
 from hydrophone.wire.recording import parse_recorded_frame
 from tests.backends import HOST, Pauses, running
+from tests.recorded import load_excerpt
 
 SUBSCRIPTION = '{"track-mempool":true}'
 TX, BLOCK, PARENT = "aa" * 32, "bb" * 32, "cc" * 32

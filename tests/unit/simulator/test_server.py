@@ -127,12 +127,12 @@ async def test_a_restart_breaks_the_socket_and_closes_the_port_for_a_while() -> 
                 await frames(client, 1_000)
             assert broken.value.rcvd is None  # no close frame: the process is gone
         refused = 0
-        while True:
+        again: list[dict[str, Any]] = []
+        while not again:
             try:
                 async with listening(server) as client:
                     await client.send('{"track-mempool":true}')
                     again = [f for f in await frames(client, 6) if "mempool-transactions" in f]
-                break
             except OSError:
                 refused += 1
                 await asyncio.sleep(0.005)
