@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.shared_data import find
+from hydrophone.domain.script import Network
 from hydrophone.simulator.backend.backend import Style
+from hydrophone.simulator.backend.spelling import Spelling
+from hydrophone.simulator.backend.transactions import TransactionText
+from tests.unit.simulator.backend.rebuilt import rebuild
 from tests.unit.simulator.backend.scene import play
 from tests.unit.simulator.backend.shapes import (
     Shape,
@@ -75,6 +79,24 @@ def compare(original: Mapping[str, Iterable[str]], imitation: Mapping[str, Itera
     return total
 
 
+def count_rewritten(recording: Path, style: Style) -> tuple[int, int]:
+    """Return how many recorded transactions are the same bytes when written again, and of how many.
+
+    Left out are those with relatives, whose rate depends on what is not theirs.
+    """
+    text = TransactionText(Spelling(style, Network.REGTEST))
+    same = total = 0
+    for line in (recording / "ws.jsonl").read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        if entry["dir"] != "in" or entry["conn"] != "all":
+            continue
+        for transaction in json.loads(entry["raw"]).get("mempool-transactions", {}).get("added", []):
+            if not transaction["ancestors"]:
+                total += 1
+                same += text.announced(rebuild(transaction)) in entry["raw"]
+    return same, total
+
+
 def excerpt(documents: Iterable[str]) -> list[str]:
     """Return documents of one kind, and of their arrays items, that together look like all of them."""
     kept: list[str] = []
@@ -132,6 +154,9 @@ def main() -> int:
         recording = folder / f"mempool-{style}"
         played = play(style)
         print(f"{recording.name}\nfields deviations  kind")
+        same, count = count_rewritten(recording, style)
+        print(f"{same} of {count} transactions written again are the same bytes")
+        total += count - same
         total += compare(recorded_frames(recording) | recorded_answers(recording), played.documents())
     print(f"{total} deviations")
     return 0

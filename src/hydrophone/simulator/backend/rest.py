@@ -159,8 +159,9 @@ def _block_summary(backend: Backend, block_hash: str) -> RestAnswer:
 
 
 def _blocks(backend: Backend, height: str) -> RestAnswer:
-    first = int(height) if height.isdecimal() else bodies.tip_height(backend)
-    return _json(bodies.blocks_below(backend, first, _BLOCKS_PAGE))
+    first = bodies.parse_number(height)
+    from_height = bodies.tip_height(backend) if first is None else first
+    return _json(bodies.blocks_below(backend, from_height, _BLOCKS_PAGE))
 
 
 def _replacements_of(backend: Backend, txid: str) -> RestAnswer:
@@ -228,10 +229,10 @@ def _outspends(backend: Backend, txid: str) -> RestAnswer:
 
 
 def _block_hash(backend: Backend, height: str) -> RestAnswer:
-    block = backend.node.chain.at(int(height)) if height.isdecimal() else None
-    if block is None:
+    block_hash = bodies.hash_at(backend, height)
+    if block_hash is None:
         return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "Failed to get block at height")
-    return _text(block.block_hash, content_type=HTML)
+    return _text(block_hash, content_type=HTML)
 
 
 def _block_txids(backend: Backend, block_hash: str) -> RestAnswer:
@@ -302,11 +303,6 @@ def _indexed_page(backend: Backend, place: str) -> str | None:
     return bodies.block_transactions(backend, block_hash, start, _INDEX_TRANSACTIONS_PAGE)
 
 
-def _indexed_hash(backend: Backend, height: str) -> str | None:
-    block = backend.node.chain.at(int(height)) if height.isdecimal() else None
-    return None if block is None else block.block_hash
-
-
 def _index_plain(write: Callable[[Backend], str]) -> _Handler:
     return lambda backend, _: _json(write(backend), content_type=INDEX_JSON)
 
@@ -317,7 +313,7 @@ _INDEX: Final[dict[str, _Handler]] = {
     "/mempool/txids": _index_plain(bodies.mempool_txids),
     "/blocks/tip/height": _tip_height(INDEX_TEXT),
     "/blocks/tip/hash": _tip_hash(INDEX_TEXT),
-    "/block-height/:": _of_block(_indexed_hash, INDEX_TEXT),
+    "/block-height/:": _of_block(bodies.hash_at, INDEX_TEXT),
     "/block/:/txs": _of_block(_indexed_page),
     "/block/:/txs/:": _of_block(_indexed_page),
     "/block/:/txids": _of_block(bodies.block_txids),

@@ -13,6 +13,15 @@ TransactionWriter = Callable[[Backend, str], str | None]
 """Returns something about a transaction; None when it is not known."""
 
 
+_MAX_DIGITS = 9
+"""More are no height."""
+
+
+def parse_number(text: str) -> int | None:
+    """Return a whole number of a path; None when it is none."""
+    return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else None
+
+
 def tip_height(backend: Backend) -> int:
     """Return the height that the backend heard of last."""
     tip = backend.tip
@@ -37,6 +46,13 @@ def blocks_below(backend: Backend, height: int, count: int) -> str:
         if known is not None:
             texts.append(known.text)
     return f"[{','.join(texts[:count])}]"
+
+
+def hash_at(backend: Backend, height: str) -> str | None:
+    """Return the hash of the block of a height; None when it is not known."""
+    number = parse_number(height)
+    block = None if number is None else backend.node.chain.at(number)
+    return None if block is None else block.block_hash
 
 
 def summary(backend: Backend, block: Block) -> str:
@@ -78,7 +94,7 @@ def block_transactions(backend: Backend, block_hash: str, start: str, count: int
     block = backend.node.chain.by_hash.get(block_hash)
     if block is None:
         return None
-    first = int(start) if start.isdecimal() else 0
+    first = parse_number(start) or 0
     write = backend.text.bare if backend.style is Style.ESPLORA else backend.text.in_block
     page = block.transactions[first : first + count]
     return f"[{','.join([write(transaction, block) for transaction in page])}]"

@@ -83,7 +83,7 @@ class Session:
         if len(self._heard_at) > MAX_MESSAGES:
             return _CLOSE
         try:
-            wish = json.loads(message)
+            wish = json.loads(message, parse_constant=_refuse)
         except (ValueError, RecursionError):
             return _CLOSE
         if wish is None:
@@ -126,7 +126,7 @@ class Session:
 
     def _want(self, data: object) -> list[tuple[str, str]]:
         """Replace what is wanted; return what is new in it."""
-        if not isinstance(data, list | str):
+        if not isinstance(data, list):
             return []
         new = tuple(name for name in _WANTS if name in data)
         fresh = [name for name in _FIRST_ANSWERS if name in new and name not in self._wants]
@@ -166,6 +166,15 @@ class Session:
     def _current(self, names: tuple[str, ...]) -> list[tuple[str, str]]:
         found = [(name.partition(":")[0], self._backend.current(name)) for name in names]
         return [(name, text) for name, text in found if text is not None]
+
+
+def _refuse(constant: str) -> None:
+    """Refuse what Python takes for JSON and JavaScript does not.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(f"expected JSON, found {constant}")
 
 
 def _problem_with_txids(txids: object) -> str | None:

@@ -1,7 +1,7 @@
 """Transactions as the backend knows and writes them.
 
-A record is what the backend remembers of a transaction that waits; its JSON has a part that never changes,
-which is made once, and a part that is made anew each time. Order of keys and types are those of the
+A record is what the backend remembers of a transaction that waits. Its JSON is not kept: it is needed once or
+twice, and a hundred thousand of them would fill the memory. Order of keys and types are those of the
 recordings.
 """
 
@@ -42,8 +42,6 @@ class Record:
         mined_in: the block that confirmed it.
         mined_rate_sat_vb: as the backend computes it for that block.
         static_flags: made on first use; -1 until then.
-        start: JSON that never changes, made on first use.
-        row: the same of its row in a projected block.
     """
 
     entry: Entry
@@ -57,8 +55,6 @@ class Record:
     mined_in: Block | None = None
     mined_rate_sat_vb: float | None = None
     static_flags: int = -1
-    start: str = ""
-    row: str = ""
 
     @property
     def rate_sat_vb(self) -> float:
@@ -125,15 +121,13 @@ class TransactionText:
 
     def announced(self, record: Record) -> str:
         """Return a transaction as `added` and `replaced` have it."""
-        if not record.start:
-            transaction = record.transaction
-            status = status_text(record.mined_in)
-            body = self.body(transaction, status, with_prevouts=self._has_index)
-            record.start = f"{body},{self._measures(transaction, with_prevouts=self._has_index)}"
+        transaction = record.transaction
+        body = self.body(transaction, status_text(record.mined_in), with_prevouts=self._has_index)
+        start = f"{body},{self._measures(transaction, with_prevouts=self._has_index)}"
         ending = ',"replacement":true}' if record.is_replacement else "}"
         if record.first_seen_s is None:
             rate = number(record.rate_sat_vb)
-            return f'{record.start},"effectiveFeePerVsize":{rate},"flags":{self.flags(record)}{ending}'
+            return f'{start},"effectiveFeePerVsize":{rate},"flags":{self.flags(record)}{ending}'
         entry = record.entry
         if len(entry.chunk.entries) == 1:
             dirty = '"cpfpDirty":false,"ancestors":[],"descendants":[],"bestDescendant":null'
@@ -144,7 +138,7 @@ class TransactionText:
                 '"bestDescendant":null,"cpfpChecked":true'
             )
         return (
-            f'{record.start},"effectiveFeePerVsize":{number(entry.chunk.rate_sat_vb)},'
+            f'{start},"effectiveFeePerVsize":{number(entry.chunk.rate_sat_vb)},'
             f'"firstSeen":{record.first_seen_s},"uid":{record.uid},{dirty},'
             f'"position":{{"block":{record.block_number},"vsize":{number(record.position_vb)}}},'
             f'"flags":{self.flags(record)}{ending}'
@@ -211,10 +205,8 @@ class TransactionText:
 
     def row(self, record: Record) -> str:
         """Return the row of a projected block up to the rate, which changes."""
-        if not record.row:
-            t = record.transaction
-            record.row = f'["{t.txid}",{t.fee_sat},{number(t.vsize)},{t.value_sat},'
-        return record.row
+        t = record.transaction
+        return f'["{t.txid}",{t.fee_sat},{number(t.vsize)},{t.value_sat},'
 
     def body(self, transaction: Transaction, status: str, *, with_prevouts: bool) -> str:
         """Return what every source has of a transaction, without the closing brace.
