@@ -22,7 +22,7 @@ $(READY): requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY)  ## hear whales now: the whole service on a recorded, simulated mempool
+demo: $(READY)  ## hear whales now: the whole service on a simulated mempool
 	$(BIN)/hydrophone demo
 
 run: $(READY)  ## the service, on the mempool.space backend at localhost:8999
@@ -42,10 +42,13 @@ check: $(READY)  ## all that CI runs: format, lint, types, architecture, docs, t
 bench: $(READY)  ## ratios against named baselines, measured in one run
 	$(BIN)/python -m evaluation.benchmarks
 
-evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills; needs ../shared for some
+evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, simulator; needs ../shared for some
 	$(BIN)/python -m evaluation.recordings
 	$(BIN)/python -m evaluation.quickstart
 	$(BIN)/python -m evaluation.kills
+	$(BIN)/python -m evaluation.fidelity
+	$(BIN)/python -m evaluation.realism
+	$(BIN)/python -m evaluation.scenarios
 
 fmt: $(READY)  ## format and mend what a tool can mend
 	$(BIN)/ruff format .
