@@ -107,7 +107,8 @@ def _what(arguments: argparse.Namespace, network: Network, *, has_server: bool) 
     """Return what is simulated: the scenario, with what the flags change."""
     now = time.time() if has_server else _EPOCH_S
     try:
-        habits = with_habits(mean_habits() if arguments.mean else Habits(), dict(arguments.habit))
+        changes = dict(arguments.habit)
+        with_habits(Habits(), changes)
     except ValueError as error:
         raise ConfigError(f"--habit: {error}") from error
     return SimulationSettings(
@@ -116,7 +117,8 @@ def _what(arguments: argparse.Namespace, network: Network, *, has_server: bool) 
         started_at=now if arguments.start is None else arguments.start,
         style=Style(arguments.backend),
         network=network,
-        habits=habits,
+        habits=mean_habits() if arguments.mean else Habits(),
+        habit_changes=changes,
         label_quality=LabelQuality(
             coverage=arguments.label_coverage,
             deposits=arguments.label_deposits,

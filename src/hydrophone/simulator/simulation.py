@@ -1,7 +1,7 @@
 """A world, the backend that tells of it, and what goes wrong between them: all in virtual time."""
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, cycle
 from typing import Final, NamedTuple
@@ -42,6 +42,7 @@ class SimulationSettings:
         style: of the backend.
         network: decides how scripts are spelled.
         habits: how everybody behaves, before the scenario's changes.
+        habit_changes: figures of `Habits` that differ even from the scenario's.
         label_quality: of the label file.
     """
 
@@ -51,6 +52,7 @@ class SimulationSettings:
     style: Style = Style.ESPLORA
     network: Network = Network.MAINNET
     habits: Habits = field(default_factory=Habits)
+    habit_changes: Mapping[str, float] = field(default_factory=dict)
     label_quality: LabelQuality = field(default_factory=LabelQuality)
 
 
@@ -67,7 +69,7 @@ class Simulation:
     ) -> None:
         self.settings = settings
         scenario = settings.scenario
-        habits = with_habits(settings.habits, dict(scenario.habits))
+        habits = with_habits(settings.habits, {**scenario.habits, **settings.habit_changes})
         habits = replace(habits, ordinary_mix={**habits.ordinary_mix, **scenario.ordinary_mix})
         self.world = World(_world_settings(settings), habits, write_truth)
         self.backend = Backend(

@@ -31,6 +31,7 @@ LABELS = f"exchange_name,address,type\nSome Exchange,{NOBODY},deposit\n"
 COMMANDS = (
     ("run",),
     ("demo",),
+    ("simulate",),
     ("record",),
     ("replay",),
     ("status",),
