@@ -28,6 +28,8 @@ RUNS: dict[str, tuple[float, float]] = {
     "consolidation-season": (10, 700), "flood": (1, 60), "silence": (20, 1_400),
 }  # fmt: skip
 """Speed and virtual seconds: each takes one to two minutes and sees its incidents at least once."""
+WHALES = 200
+"""In each scenario but those whose point is their number."""
 
 
 @dataclass
@@ -67,6 +69,7 @@ async def run(name: str, backend: str, folder: Path) -> bool:
         *("-m", "hydrophone", "simulate", "--scenario", name, "--seed", "1", "--port", str(port)),
         *("--speed", str(speed), "--duration", str(duration_s), "--truth", str(truth), "--json"),
         *("--backend", backend, "--network", "regtest"),
+        *(() if name in {"flood", "silence"} else ("--whales-per-hour", str(WHALES * 3_600 / duration_s))),
         stdout=PIPE,
         stderr=PIPE,
     )
