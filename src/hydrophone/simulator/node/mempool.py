@@ -215,9 +215,20 @@ class Mempool:
             if self.min_rate_sat_vb < 2 * MIN_RELAY_RATE_SAT_VB:
                 self.min_rate_sat_vb = MIN_RELAY_RATE_SAT_VB
 
+    def relinearize(self) -> None:
+        """Bring `Entry.chunk` up to date where clusters changed; costs nothing where they did not."""
+        while self._stale:
+            entry, _ = self._stale.popitem()
+            cluster = self._reach([entry], _neighbours)
+            for chunk in linearize(cluster):
+                for member in chunk.entries:
+                    member.chunk = chunk
+            for member in cluster:
+                self._stale.pop(member, None)
+
     def chunks(self) -> list[Chunk]:
         """Return all chunks, the best first; of one cluster always in a possible order."""
-        self._relinearize()
+        self.relinearize()
         found = {id(entry.chunk): entry.chunk for entry in self.entries.values()}
         return _ranked(found.values())
 
@@ -229,7 +240,7 @@ class Mempool:
                 a parent that came back from a block may be younger than its children.
             max_weight_wu: room.
         """
-        self._relinearize()
+        self.relinearize()
         chunks: list[Chunk] = []
         done: dict[Entry, None] = {}
         for entry in self.entries.values():
@@ -316,17 +327,6 @@ class Mempool:
                     found[entry] = None
                     queue.append(entry)
         return found
-
-    def _relinearize(self) -> None:
-        """Make the chunks of changed clusters anew."""
-        while self._stale:
-            entry, _ = self._stale.popitem()
-            cluster = self._reach([entry], _neighbours)
-            for chunk in linearize(cluster):
-                for member in chunk.entries:
-                    member.chunk = chunk
-            for member in cluster:
-                self._stale.pop(member, None)
 
 
 def _children(entry: Entry) -> Iterable[Entry]:
