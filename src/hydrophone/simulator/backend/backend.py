@@ -138,7 +138,7 @@ class Backend:
         self._is_down = False
         self._indicators = "{}"
         self._info = self._measure()
-        self._latest: list[tuple[Record, float]] = []
+        self._latest: list[Record] = []
         self._arrivals: deque[tuple[float, int]] = deque()
         self._arrived_vsize = 0
         self._vbytes_per_second = 0
@@ -260,7 +260,7 @@ class Backend:
         return difficulty_adjustment(self.node.chain, self.polled_at)
 
     def latest_transactions(self) -> str:
-        """Return the last six that came."""
+        """Return the last six that came; their rates are their own, without relatives, as recorded."""
         return dump(
             [
                 {
@@ -268,17 +268,17 @@ class Backend:
                     "fee": record.transaction.fee_sat,
                     "vsize": whole(record.transaction.vsize),
                     "value": record.transaction.value_sat,
-                    "rate": whole(rate),
+                    "rate": whole(record.transaction.fee_rate_sat_vb),
                     "time": record.first_seen_s,
                 }
-                for record, rate in self._latest
+                for record in self._latest
             ]
         )
 
     @property
     def latest(self) -> list[Transaction]:
         """The last six that came."""
-        return [record.transaction for record, _ in self._latest]
+        return [record.transaction for record in self._latest]
 
     def prices(self) -> str:
         """Return the prices; -1 where there is none."""
@@ -357,8 +357,9 @@ class Backend:
         before = self._add_point(now)
         known = KnownBlock(block, self.spelling, self.pools)
         previous = self.projection
-        if previous.blocks:
-            known.similarity = similarity(previous.blocks[0], block)
+        projected = Projection(previous.records, self.node.mempool, self.text).blocks
+        if projected:  # computed anew, so that it does not depend on who listened
+            known.similarity = similarity(projected[0], block)
         replaced = self._confirm(known, now)
         self._append(known)
         projection = self.projection = Projection(self.mempool.records.copy(), self.node.mempool, self.text)
@@ -433,8 +434,7 @@ class Backend:
                 direct = victims.get(record.transaction.txid)
                 if direct is not None:
                     replaced += [(txid, record) for txid in self.replacements.add(direct, record, now)]
-        self._latest = [(record, record.rate_sat_vb) for record in islice(added, _LATEST)] + self._latest
-        del self._latest[_LATEST:]
+        self._latest = [*islice(added, _LATEST), *self._latest][:_LATEST]
         self.sequence += 1
         if added:
             self._on_announced([record.transaction.txid for record in added], now)

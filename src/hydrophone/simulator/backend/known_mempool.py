@@ -105,8 +105,7 @@ class KnownMempool:
                 break
             else:
                 record.entry = entry  # it was mined and disconnected in between
-        if any(entry.parents for entry in found):
-            mempool.chunks()  # brings the chunks of the entries up to date
+        mempool.relinearize()  # always, so that what is said does not depend on who listens
         found.sort(key=_rank)
         return found
 

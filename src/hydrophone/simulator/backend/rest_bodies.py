@@ -159,6 +159,7 @@ def transaction(backend: Backend, txid: str) -> str | None:
         return backend.text.bare(*found)
     if known is None or found[1] is not None:
         return backend.text.looked_up(*found)
+    _ = backend.projection.blocks  # decides the position
     return backend.text.remembered(known, with_prevouts=True)
 
 

@@ -212,8 +212,13 @@ class Played:
                 self.ask(f"{root}/cpfp/{txid}", f"{root}/cpfp/H")
 
 
-def play(style: Style) -> Played:
-    """Do what was done to the node of the recordings, in short."""
+def play(style: Style, clients: Sequence[str] = ()) -> Played:
+    """Do what was done to the node of the recordings, in short.
+
+    Args:
+        style: of the backend.
+        clients: who listens; without any those of the recording.
+    """
     scene = Scene(style)
     played = Played(scene)
     for _ in range(9):
@@ -223,7 +228,7 @@ def play(style: Style) -> Played:
     if style is Style.ESPLORA:  # its backend had run for a while
         scene.send(fee_sat=1_000)
         scene.poll()
-    for name in CLIENTS[style]:
+    for name in clients or CLIENTS[style]:
         scene.join(name, *SUBSCRIPTIONS[name])
     scene.mine_all()
     scene.poll()

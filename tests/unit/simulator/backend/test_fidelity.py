@@ -82,5 +82,11 @@ def test_recorded_transactions_come_out_as_the_same_bytes_when_they_are_written_
 
 
 @pytest.mark.parametrize("style", Style)
+def test_what_a_client_hears_does_not_depend_on_the_others(style: Style) -> None:
+    alone = play(style, ("blocks",)).scene.frames["blocks"]
+    assert alone == play(style).scene.frames["blocks"]
+
+
+@pytest.mark.parametrize("style", Style)
 def test_the_same_script_gives_the_same_bytes(style: Style) -> None:
     assert play(style).documents() == play(style).documents()
