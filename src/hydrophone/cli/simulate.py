@@ -1,6 +1,7 @@
 """simulate: a mempool.space backend over a simulated economy whose truth is known."""
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -29,6 +30,9 @@ bytes. chosen."""
 _MAX_RATE_PER_S: Final = 20_000.0
 """chosen: ten floods; more than the machine can follow."""
 _MAX_PORT: Final = 65_535
+_GC_THRESHOLDS: Final = (100_000, 50, 100)
+"""What waits lives long: with Python's own thresholds a fifth of a flood goes into looking for garbage that
+is not there. Sources: measured, 38 s against 33 s for a minute of it."""
 
 
 def add_commands(commands: Commands) -> None:
@@ -75,6 +79,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _simulate(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
+    gc.set_threshold(*_GC_THRESHOLDS)
     settings = loaded.settings
     port = settings.simulator.port if arguments.port is None else arguments.port
     request = SimulationRequest(
