@@ -57,7 +57,7 @@ def test_files_stay_small() -> None:
 
 
 def test_the_simulator_knows_scripts_and_units_and_nothing_else_of_the_domain() -> None:
-    """What it may know is listed here, what it must not in .importlinter: a new model is forbidden at once."""
+    """What it may know is listed here: whatever is new in the domain is forbidden at once."""
     graph = grimp.build_graph("hydrophone")
     known = {
         imported

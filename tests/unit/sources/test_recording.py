@@ -1,6 +1,5 @@
 import gzip
 import json
-from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from hydrophone.errors import SourceRejected, SourceUnavailable
 from hydrophone.runtime.frame import Frame, FrameKind
 from hydrophone.sources.recording import RecordingLink
+from tests.recorded import EXCERPT
 
 SUBSCRIPTION = '{"track-mempool":true}'
 
@@ -147,7 +147,7 @@ def test_naming_a_connection_that_is_not_in_it_is_an_error_whatever_else_is(
 
 def test_a_packed_recording_is_read_as_it_is(tmp_path: Path) -> None:
     plain, packed = tmp_path / "r.jsonl", tmp_path / "r.jsonl.gz"
-    excerpt = resources.files("hydrophone.simulator").joinpath("excerpt.jsonl.gz").read_bytes()
+    excerpt = EXCERPT.read_bytes()
     packed.write_bytes(excerpt)
     plain.write_bytes(gzip.decompress(excerpt))
     assert list(RecordingLink(packed, source="m").frames()) == list(RecordingLink(plain, source="m").frames())

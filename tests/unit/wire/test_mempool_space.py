@@ -8,7 +8,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import hydrophone.simulator
 from hydrophone.domain.events import (
     BlockConnected,
     Event,
@@ -43,10 +42,10 @@ from tests.builders import (
     txid_of,
     wpkh,
 )
+from tests.recorded import EXCERPT
 
 THRESHOLD_SAT = Sats(100 * 100_000_000)
 WHALE_SAT = THRESHOLD_SAT + 1
-ESPLORA = Path(hydrophone.simulator.__file__).parent / "excerpt.jsonl.gz"
 NO_PREVOUTS = Path(__file__).parents[2] / "recordings" / "mempool-none.jsonl.gz"
 
 
@@ -666,7 +665,7 @@ def decode_recording(path: Path, ears: Ears) -> list[Event]:
         return ears.hear(*(parse_recorded_frame(line, SOURCE).frame for line in lines))
 
 
-@pytest.mark.parametrize("path", [ESPLORA, NO_PREVOUTS], ids=["esplora", "none"])
+@pytest.mark.parametrize("path", [EXCERPT, NO_PREVOUTS], ids=["esplora", "none"])
 def test_a_recording_of_a_real_backend_is_read_without_loss(ears: Ears, path: Path) -> None:
     events = decode_recording(path, ears)
     assert ears.quarantine.count == 0
@@ -678,7 +677,7 @@ def test_a_recording_of_a_real_backend_is_read_without_loss(ears: Ears, path: Pa
 
 
 @pytest.mark.parametrize(
-    ("path", "is_known"), [(ESPLORA, True), (NO_PREVOUTS, False)], ids=["esplora", "none"]
+    ("path", "is_known"), [(EXCERPT, True), (NO_PREVOUTS, False)], ids=["esplora", "none"]
 )
 def test_prevouts_come_with_one_backend_and_not_with_the_other(
     ears: Ears, path: Path, *, is_known: bool
