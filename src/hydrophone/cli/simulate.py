@@ -65,6 +65,7 @@ def add_commands(commands: Commands) -> None:
         "--speed", type=_number(0.01, 10_000), default=1.0, metavar="X", help="virtual by real time"
     )
     how.add_argument("--duration", type=_number(0.1), metavar="S", help="virtual seconds; default: for ever")
+    how.add_argument("--price", type=_number(0), metavar="USD", help="of a bitcoin; default: none is known")
     how.add_argument("--start", type=_number(0), metavar="UNIX", help="when it begins; default: now")
     files = parser.add_argument_group("files")
     files.add_argument("--truth", type=Path, metavar="FILE", help="what really happened, a JSON line each")
@@ -121,6 +122,7 @@ def _what(arguments: argparse.Namespace, network: Network, *, has_server: bool) 
         seed=arguments.seed,
         started_at=now if arguments.start is None else arguments.start,
         style=Style(arguments.backend),
+        price_usd=arguments.price,
         network=network,
         habits=mean_habits() if arguments.mean else Habits(),
         habit_changes=changes,

@@ -44,6 +44,7 @@ class SimulationSettings:
         habits: how everybody behaves, before the scenario's changes.
         habit_changes: figures of `Habits` that differ even from the scenario's.
         label_quality: of the label file.
+        price_usd: of a bitcoin, as the backend tells it; None: it knows none.
     """
 
     scenario: Scenario
@@ -54,6 +55,7 @@ class SimulationSettings:
     habits: Habits = field(default_factory=Habits)
     habit_changes: Mapping[str, float] = field(default_factory=dict)
     label_quality: LabelQuality = field(default_factory=LabelQuality)
+    price_usd: float | None = None
 
 
 class Simulation:
@@ -80,6 +82,8 @@ class Simulation:
             on_announced=self._announced,
         )
         self.is_listening = True
+        if settings.price_usd is not None:
+            self.backend.set_price(settings.price_usd, settings.started_at)
         self.backend.poll(settings.started_at)  # it has been up for a while when the first client comes
         self._agenda: list[tuple[float, int, Callable[[], object]]] = []
         self._ticket = count()

@@ -2,6 +2,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -152,6 +153,14 @@ def test_pressure_and_demand_come_and_go() -> None:
     high = {name: sum(rate >= 8 for rate in some) / len(some) for name, some in rates.items()}
     assert high["during"] > 2 * high["before"]
     assert high["during"] > 2 * high["after"]
+
+
+def test_the_price_is_that_which_was_set() -> None:
+    prices = [
+        json.loads(Simulation(replace(settings_of("silence"), price_usd=price)).backend.prices())["USD"]
+        for price in (None, 0.0, 65_000.5)
+    ]
+    assert prices == [-1, 0, 65_000.5]
 
 
 def test_labels_are_of_the_simulated_exchanges() -> None:
