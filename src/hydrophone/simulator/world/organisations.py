@@ -196,12 +196,13 @@ class Organisations:
         """Let an exchange make one coin of many, or some person when no exchange has that many."""
         rng = self._stage.rng
         least, most = _CONSOLIDATED
-        ready = [e for e in self.exchanges if len(e.change.coins) >= least]
+        wallets = dict.fromkeys(wallet for e in self.exchanges for wallet in (e.hot, e.change))
+        ready = [wallet for wallet in wallets if len(wallet.coins) >= least]
         if not ready or rng.random() < 0.5:  # noqa: PLR2004 -- chosen
             return self._people.consolidation()
-        exchange = rng.choice(ready)
-        coins = sorted(exchange.change.coins, key=lambda coin: coin.value_sat)[: rng.randint(least, most)]
-        return self._gather(coins, exchange.change, "consolidation")
+        wallet = rng.choice(ready)
+        coins = sorted(wallet.coins, key=lambda coin: coin.value_sat)[: rng.randint(least, most)]
+        return self._gather(coins, wallet, "consolidation")
 
     def whale_consolidation(self) -> Life | None:
         """Let an exchange make one large coin of many."""
