@@ -10,20 +10,22 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from http import HTTPStatus
-from http.client import responses
 from typing import Final
 
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
-from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from hydrophone.errors import ConfigError
 from hydrophone.runtime.frame import Frame, FrameKind
-from hydrophone.wire.mempool_space import SIMULATED_HEADER, Landmarks, parse_landmarks
+from hydrophone.simulator.handshake import (
+    MAX_CLIENT_MESSAGE_BYTES,
+    mark_simulated,
+    path_of,
+    plain_response,
+)
+from hydrophone.wire.mempool_space import Landmarks, parse_landmarks
 
-_MAX_CLIENT_MESSAGE_BYTES: Final = 50_000
-"""Sources: observed, the real backend closes with 1009 above it."""
 _ROUND_PAUSE_S: Final = 2.0
 """Between two rounds. Sources: the backend polls its node every 2 s."""
 _ID: Final = re.compile(r'(?<=")[0-9a-f]{64}(?=")')
@@ -31,6 +33,7 @@ _ID_IN_PATH: Final = re.compile(r"(?<=/)[0-9a-f]{64}(?![^/])")
 _HEIGHT: Final = re.compile(r'("(?:height|block_height)": ?)(\d+)')
 _SEQUENCE: Final = re.compile(r'("mempool-transactions": ?\{"sequence": ?)(\d+)')
 """Sources: observed, the backend puts a space after the keys of a frame and none deeper."""
+_JSON: Final = "application/json"
 _NO_PRICE: Final = b'{"time":0,"USD":-1}'
 """What the backend answers while it knows no price."""
 
@@ -156,8 +159,8 @@ class PlaybackServer:
                 self._host,
                 self._wanted_port,
                 process_request=self._answer,
-                process_response=_mark_simulated,
-                max_size=_MAX_CLIENT_MESSAGE_BYTES,
+                process_response=mark_simulated,
+                max_size=MAX_CLIENT_MESSAGE_BYTES,
                 compression=None,
             )
         except OSError as error:
@@ -207,22 +210,10 @@ class PlaybackServer:
             self._wanted.set()
 
     def _answer(self, _connection: ServerConnection, request: Request) -> Response | None:
-        if "Upgrade" in request.headers:
+        path = path_of(request)
+        if path is None:
             return None
-        path = request.path.partition("?")[0]
         if path == "/api/v1/prices" and path not in self._answers:
-            return _response(HTTPStatus.OK, _NO_PRICE)
+            return plain_response(HTTPStatus.OK, _JSON, _NO_PRICE)
         status, body = self._answers.get(path, (HTTPStatus.NOT_FOUND, b"Cannot GET " + path.encode()))
-        return _response(status, body)
-
-
-def _mark_simulated(_connection: ServerConnection, _request: Request, response: Response) -> Response:
-    response.headers[SIMULATED_HEADER] = "1"
-    return response
-
-
-def _response(status: int, body: bytes) -> Response:
-    headers = Headers(
-        {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
-    )
-    return Response(status, responses.get(status, ""), headers, body)
+        return plain_response(status, _JSON, body)

@@ -3,12 +3,9 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
-from http.client import responses
 from typing import Final
 
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
-from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
@@ -16,11 +13,14 @@ from hydrophone.runtime.telemetry import get_logger
 from hydrophone.simulator.backend.rest import answer
 from hydrophone.simulator.backend.session import Session
 from hydrophone.simulator.backend.updates import Update
+from hydrophone.simulator.handshake import (
+    MAX_CLIENT_MESSAGE_BYTES,
+    mark_simulated,
+    path_of,
+    plain_response,
+)
 from hydrophone.simulator.simulation import Simulation
-from hydrophone.wire.mempool_space import SIMULATED_HEADER
 
-_MAX_CLIENT_MESSAGE_BYTES: Final = 50_000
-"""Sources: observed, the real backend closes with 1009 above it."""
 _MAX_UNREAD_BYTES: Final = 10_000_000
 """Sources: mempool.space backend, a client that does not read is terminated."""
 _SLICE_S: Final = 0.05
@@ -141,8 +141,8 @@ class SimulatorServer:
                 self._converse,
                 sock=listener,
                 process_request=self._answer,
-                process_response=_mark_simulated,
-                max_size=_MAX_CLIENT_MESSAGE_BYTES,
+                process_response=mark_simulated,
+                max_size=MAX_CLIENT_MESSAGE_BYTES,
                 compression=None,
             )
             self._servers.append(server)
@@ -193,16 +193,8 @@ class SimulatorServer:
             self._sessions.pop(connection, None)
 
     def _answer(self, _connection: ServerConnection, request: Request) -> Response | None:
-        if "Upgrade" in request.headers:
+        path = path_of(request)
+        if path is None:
             return None
-        found = answer(self._simulation.backend, request.path.partition("?")[0])
-        headers = Headers({"Content-Length": str(len(found.body)), "Connection": "close"})
-        if found.content_type:
-            headers["Content-Type"] = found.content_type
-        reason = responses.get(found.status, HTTPStatus.OK.phrase)
-        return Response(found.status, reason, headers, found.body)
-
-
-def _mark_simulated(_connection: ServerConnection, _request: Request, response: Response) -> Response:
-    response.headers[SIMULATED_HEADER] = "1"
-    return response
+        found = answer(self._simulation.backend, path)
+        return plain_response(found.status, found.content_type, found.body)

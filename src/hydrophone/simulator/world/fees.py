@@ -13,6 +13,8 @@ _TARGETS: Final = (1, 1, 2, 3, 6, 144)
 """Blocks that a payer is willing to wait. chosen."""
 _SERVICE_TARGETS: Final = (1, 2, 3)
 """Exchanges do not let customers wait. chosen."""
+_SERVICE_MARGIN: Final = 1.2
+"""chosen: what waits is a complaint, what was paid too much is not."""
 _MAX_OVERPAY: Final = 80.0
 """chosen: an absurd bid, but one that is seen."""
 
@@ -55,7 +57,8 @@ class FeeMarket:
 
     def service_bid(self, now: float, rng: Random) -> float:
         """Return what an exchange bids, in sat/vB."""
-        return self._follow(rng.choice(_SERVICE_TARGETS), now, rng) * 1.2
+        rate = self._follow(rng.choice(_SERVICE_TARGETS), now, rng) * _SERVICE_MARGIN
+        return max(rate, self._habits.service_floor_sat_vb)
 
     def _follow(self, blocks: int, now: float, rng: Random) -> float:
         rate = self.estimate(blocks, now) * draw_lognormal(1.1, self._habits.fee_sigma, rng) * self.pressure

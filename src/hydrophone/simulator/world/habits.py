@@ -120,6 +120,8 @@ class Habits:
     """Pareto exponent of that multiple. chosen."""
     fee_sigma: float = 0.25
     """Of the logarithm of a bid around its estimate. chosen."""
+    service_floor_sat_vb: float = 1.0
+    """An exchange never bids less. chosen: the relay minimum of the years in which its software was made."""
     estimate_interval_s: float = 30.0
     """How old the estimate of a wallet is at most. chosen."""
 
