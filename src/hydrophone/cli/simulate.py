@@ -30,6 +30,7 @@ bytes. chosen."""
 _MAX_RATE_PER_S: Final = 20_000.0
 """chosen: ten floods; more than the machine can follow."""
 _MAX_PORT: Final = 65_535
+_DEFAULT_SEED: Final = 1
 _GC_THRESHOLDS: Final = (100_000, 50, 100)
 """What waits lives long: with Python's own thresholds a fifth of a flood goes into looking for garbage that
 is not there. Sources: measured, 38 s against 33 s for a minute of it."""
@@ -46,7 +47,9 @@ def add_commands(commands: Commands) -> None:
     what.add_argument(
         "--scenario", choices=SCENARIOS, default=DEFAULT_SCENARIO, metavar="NAME", help="see below"
     )
-    what.add_argument("--seed", type=_whole(0), default=1, metavar="N", help="decides everything (default 1)")
+    what.add_argument(
+        "--seed", type=_whole(0), metavar="N", help="decides everything; default: a new one for each server"
+    )
     what.add_argument("--rate", type=_number(0, _MAX_RATE_PER_S), metavar="TPS", help="transactions a second")
     what.add_argument("--blocks-every", type=_number(1), metavar="S", help="mean seconds between blocks")
     what.add_argument("--whales-per-hour", type=_number(0), metavar="N", help="large movements of bitcoin")
@@ -103,8 +106,12 @@ def _simulate(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
         _report(summary, as_json=arguments.json)
         return ExitCode.STOPPED
 
+    def greet(url: str) -> None:
+        seed = request.settings.seed
+        print(f"SIMULATED mempool at {url}, seed {seed} (Ctrl-C stops it)", file=sys.stderr, flush=True)
+
     async def work(supervisor: Supervisor) -> None:
-        _report(await run_simulation(request, supervisor, _greet), as_json=arguments.json)
+        _report(await run_simulation(request, supervisor, greet), as_json=arguments.json)
 
     return until_stopped(settings, work)
 
@@ -119,7 +126,7 @@ def _what(arguments: argparse.Namespace, network: Network, *, has_server: bool) 
         raise ConfigError(f"--habit: {error}") from error
     return SimulationSettings(
         scenario=_scenario(arguments),
-        seed=arguments.seed,
+        seed=_seed(arguments.seed, now, has_server=has_server),
         started_at=now if arguments.start is None else arguments.start,
         style=Style(arguments.backend),
         price_usd=arguments.price,
@@ -147,8 +154,11 @@ def _scenario(arguments: argparse.Namespace) -> Scenario:
     return replace(SCENARIOS[arguments.scenario], **changes)
 
 
-def _greet(url: str) -> None:
-    print(f"SIMULATED mempool at {url} (Ctrl-C stops it)", file=sys.stderr, flush=True)
+def _seed(given: int | None, now: float, *, has_server: bool) -> int:
+    """Return the seed: a database may know the transactions of the server before."""
+    if given is not None:
+        return given
+    return int(now) if has_server else _DEFAULT_SEED
 
 
 def _report(summary: SimulationSummary, *, as_json: bool) -> None:

@@ -78,7 +78,7 @@ def test_a_served_simulation_ends_with_its_duration_and_writes_its_truth(capsys:
     served = ("--speed", "100", "--duration", "60", "--truth", "deep/truth.jsonl")
     assert main(["simulate", "--port", port, "--scenario", "demo", *served]) == 0
     captured = capsys.readouterr()
-    assert f"SIMULATED mempool at ws://localhost:{port}/api/v1/ws" in captured.err
+    assert f"SIMULATED mempool at ws://localhost:{port}/api/v1/ws, seed " in captured.err
     assert "transactions" in captured.out
     assert len(Path("deep/truth.jsonl").read_bytes().splitlines()) > 100
 
