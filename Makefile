@@ -48,6 +48,7 @@ evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, simula
 	$(BIN)/python -m evaluation.kills
 	$(BIN)/python -m evaluation.fidelity
 	$(BIN)/python -m evaluation.realism
+	$(BIN)/python -m evaluation.simulator_speed
 	$(BIN)/python -m evaluation.scenarios
 
 fmt: $(READY)  ## format and mend what a tool can mend
