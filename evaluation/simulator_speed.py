@@ -1,6 +1,6 @@
 """How fast the simulator is, and whether the same seed gives the same bytes.
 
-An hour of 7 transactions a second has to take less than a minute, and a minute of the flood less than a minute
+An hour of 7 transactions a second must take less than a minute, and a minute of the flood less than a minute
 with every frame written for a client that wants everything: else the simulator would be the bottleneck.
 """
 
