@@ -183,6 +183,7 @@ def classify_flow(tx: Transaction, book: LabelBook, *, theta: float = THETA) -> 
     received_sat = sum_received(net_sat, receivers)
     values = split_values(net_sat, sender.shares, receivers)
     total_sat = values.total_sat
+    half_sat = math.fsum(net_sat) / 2  # not rounded: of less than a satoshi anything would be more than half
     probabilities = _probabilities(values)
     flow_type = _answer(probabilities, theta)
     return FlowAssessment(
@@ -195,9 +196,7 @@ def classify_flow(tx: Transaction, book: LabelBook, *, theta: float = THETA) -> 
         entities=split_entities(total_sat, sender.shares, received_sat, labels.names),
         exchange_scripts=tuple(claims),
         sender=None if known_sender is None else labels.names[known_sender],
-        receiver=next(
-            (labels.names[key] for key, value in received_sat.items() if value > total_sat / 2), None
-        ),
+        receiver=next((labels.names[key] for key, value in received_sat.items() if value > half_sat), None),
         reason=_reason(probabilities, theta, labels, sender) if flow_type is FlowType.UNKNOWN else None,
     )
 

@@ -496,6 +496,12 @@ def test_labels_that_nobody_believes_are_no_labels(tx: Transaction, labels: list
     assert flow.sender is flow.receiver is None
 
 
+def test_of_less_than_a_satoshi_nobody_receives_more_than_half() -> None:
+    tx = transaction([pay(A_HOT, 0)], [pay(A_HOT, 1)])
+    flow = classify_flow(tx, LabelBook([label(A_HOT, "Alpha", 0.01)]))
+    assert flow.sender is flow.receiver is None
+
+
 @given(transactions)
 def test_without_labels_nothing_is_ever_named(tx: Transaction) -> None:
     flow = classify_flow(tx, LabelBook())
