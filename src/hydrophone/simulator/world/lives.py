@@ -13,6 +13,8 @@ from hydrophone.simulator.world.habits import BTC
 from hydrophone.simulator.world.wallets import Owner, wallet_of
 
 _WHALE_SAT: Final = 100 * BTC
+_SETTLED_DEPTH: Final = 8
+"""Blocks above one that counts for good. chosen: reorganisations here reach 3."""
 
 
 class End(StrEnum):
@@ -166,11 +168,11 @@ def _flow_type(values: dict[str, int]) -> str:
 class TruthBook:
     """Keeps the lives that may still change and writes those that no longer do.
 
-    A life is settled once its end is older than any reorganisation can reach; closing settles the rest.
+    A life is settled once it left the mempool without being mined, for nothing brings it back, or once its
+    block is deeper than any reorganisation reaches; closing settles the rest.
 
     Args:
         write: gets a line for each settled life; None: nobody wants to know.
-        settled_after_s: how old an end must be.
 
     Attributes:
         lives: that may still change, by txid.
@@ -178,25 +180,23 @@ class TruthBook:
         whale_count: how many of them were above 100 BTC.
     """
 
-    def __init__(self, write: Callable[[str], object] | None, *, settled_after_s: float) -> None:
+    def __init__(self, write: Callable[[str], object] | None) -> None:
         self.lives: dict[str, Life] = {}
         self.ends: Counter[End] = Counter()
         self.whale_count = 0
         self._write = write
-        self._settled_after_s = settled_after_s
 
     def begin(self, life: Life) -> None:
         """Take up a life."""
         self.lives[life.transaction.txid] = life
 
-    def settle(self, now: float) -> None:
-        """Write and forget what ended long enough ago."""
-        done = [
-            life
-            for life in self.lives.values()
-            if life.end_at is not None and now - life.end_at > self._settled_after_s
-        ]
-        for life in done:
+    def settle(self, height: int) -> None:
+        """Write and forget what has ended for good.
+
+        Args:
+            height: of the tip.
+        """
+        for life in [life for life in self.lives.values() if _is_settled(life, height)]:
             self._finish(life)
 
     def close(self) -> None:
@@ -210,3 +210,9 @@ class TruthBook:
         self.whale_count += life.transaction.value_sat > _WHALE_SAT
         if self._write is not None:
             self._write(json.dumps(truth_of(life), separators=(",", ":")) + "\n")
+
+
+def _is_settled(life: Life, height: int) -> bool:
+    if life.block is not None:
+        return height - life.block.height >= _SETTLED_DEPTH
+    return life.end is not End.PENDING

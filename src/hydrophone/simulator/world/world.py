@@ -28,8 +28,6 @@ _HISTORY_BLOCKS: Final = 32
 """Blocks there are when it begins: as many as a backend lists at most."""
 _KEPT_BLOCKS: Final = 200
 """Blocks that keep their transactions. chosen: more than a day."""
-_SETTLED_AFTER_BLOCKS: Final = 8
-"""An end is final when it is as old as so many mean intervals. chosen: reorganisations here reach 3."""
 _REAL_INTERVAL_S: Final = 600.0
 _DAY_S: Final = 86_400
 _HOUR_S: Final = 3_600
@@ -95,8 +93,7 @@ class World:
         base_hash = rng.randbytes(28).hex().rjust(64, "0")
         chain = Chain(base_height=BASE_HEIGHT, base_hash=base_hash, kept_blocks=_KEPT_BLOCKS)
         self.node = Node(mempool, chain)
-        settled_after_s = _SETTLED_AFTER_BLOCKS * settings.block_interval_s
-        self.book = TruthBook(write_truth, settled_after_s=settled_after_s)
+        self.book = TruthBook(write_truth)
         self._stage = Stage(self.node, habits, rng, self.book, settings.started_at)
         self._people = People(self._stage)
         self.organisations = Organisations(self._stage, self._people)
@@ -248,7 +245,7 @@ class World:
         for entry in mempool.evict():
             self._stage.end(entry, End.DROPPED, "evicted")
         mempool.relax()
-        self.book.settle(self.now)
+        self.book.settle(self.node.chain.height)
         self.at(self.now + _HOUR_S / 60, self._tidy)
 
     # --- transactions -------------------------------------------------------------------------------

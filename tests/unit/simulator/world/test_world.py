@@ -130,6 +130,24 @@ def test_reorganisations_leave_their_mark(restless: tuple[World, list[Truth]]) -
     assert world.node.chain.stale
 
 
+def test_what_a_reorganisation_may_still_reach_is_not_written() -> None:
+    world = World(replace(LIVELY, block_interval_s=30.0), Habits())
+    for minute in range(1, 31):
+        world.advance(START + 60 * minute)
+        for block in world.node.chain.last(8):
+            if block.height > world.first_height:  # however long ago it was found
+                assert all(t.txid in world.book.lives for t in block.transactions[1:])
+
+
+def test_what_left_without_being_mined_is_written_within_a_minute() -> None:
+    lines: list[str] = []
+    world = World(replace(LIVELY, block_interval_s=1e9), RESTLESS, lines.append)
+    for minute in range(1, 11):
+        world.advance(START + 60 * minute)
+        assert {life.end for life in world.book.lives.values()} == {End.PENDING}
+    assert {json.loads(line)["end"] for line in lines} == {"replaced", "dropped"}
+
+
 def test_amounts_of_the_truth_add_up(restless: tuple[World, list[Truth]]) -> None:
     for line in restless[1]:
         values = line["values"]
