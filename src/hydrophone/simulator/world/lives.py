@@ -32,7 +32,7 @@ class Life:
 
     Attributes:
         transaction: it.
-        kind: what its maker wanted: a key of the mixes in `habits`.
+        kind: what its maker wanted: a key of the mixes in `habits`, or cancellation, double_spend or cpfp.
         change: indices of outputs that return to the sender.
         born_at: when it reached the node.
         replaces: what it was made to replace.

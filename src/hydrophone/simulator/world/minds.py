@@ -1,6 +1,7 @@
 """Second thoughts: senders who replace what waits, and people who pay for a parent that waits."""
 
 from math import ceil
+from typing import Final
 
 from hydrophone.simulator.node.scripts import Form
 from hydrophone.simulator.node.transactions import Coin, Payment, make_transaction
@@ -18,6 +19,9 @@ from hydrophone.simulator.world.wallets import (
     wallet_of,
 )
 
+_NEW_KINDS: Final = {"cancelled": "cancellation", "other_payee": "double_spend"}
+"""What a replacement is for when it is no longer for what the first version was."""
+
 
 class Minds:
     """Changes what waits.
@@ -32,8 +36,13 @@ class Minds:
         self._people = people
 
     def replace(self, life: Life) -> Life | None:
-        """Replace a transaction, if it still waits: for a higher fee, or for something else altogether."""
+        """Replace a transaction, if it still waits and one owner signed it alone.
+
+        For a higher fee, or for something else altogether.
+        """
         if life.end is not End.PENDING or life.transaction.txid not in self._stage.node.mempool.entries:
+            return None
+        if not _has_one_sender(life):
             return None
         rng, habits = self._stage.rng, self._stage.habits
         wish = rng.random()
@@ -45,7 +54,7 @@ class Minds:
             made, reason = self._pay_less(life), "other_amount"
         else:
             made, reason = self._pay_fee(life), "fee_bump"
-        kind = "cancellation" if reason == "cancelled" else life.kind
+        kind = _NEW_KINDS.get(reason, life.kind)
         replacement = self._stage.send(made, kind, replaces=(life.transaction.txid,), reason=reason)
         if replacement is not None:
             replacement.bumps = life.bumps + 1
@@ -75,8 +84,11 @@ class Minds:
         return None
 
     def double_spend(self, life: Life) -> Draft | None:
-        """Return another payment of the same coins to somebody else, for a miner's hands only."""
-        return self._pay_another(life)
+        """Return another payment of the same coins to somebody else, for a miner's hands only.
+
+        None where several owners would have to sign it.
+        """
+        return self._pay_another(life) if _has_one_sender(life) else None
 
     def _rate(self, life: Life) -> float:
         """Return a rate that replaces: clearly above the old one."""
@@ -141,3 +153,9 @@ class Minds:
         wallet = sender if sender.has_fixed_scripts else Wallet(sender.owner, sender.role, sender.form)
         home = [Payment(wallet.new_script(rng), 0)]
         return draft(self._coins(life), home, None, self._terms(life), rng)
+
+
+def _has_one_sender(life: Life) -> bool:
+    """Whether one owner signed it alone: what several signed, as a coinjoin, none of them can change."""
+    wallets = (wallet_of(spend.coin.script) for spend in life.transaction.inputs)
+    return len({None if wallet is None else wallet.owner for wallet in wallets}) == 1

@@ -122,6 +122,31 @@ def test_what_replaces_spends_the_same_coins(restless: tuple[World, list[Truth]]
         assert all(by_txid[old]["end"] in {"replaced", "dropped"} for old in line["replaces"])
 
 
+@pytest.mark.parametrize("kind", ["payjoin", "coinjoin"])
+def test_what_several_signed_none_of_them_changes(kind: str) -> None:
+    habits = replace(RESTLESS, ordinary_mix={kind: 1.0}, whale_mix={"whale_coinjoin": 1.0}, bump=1.0)
+    _, truth = live(300.0, habits, rate_per_s=1.0)
+    shared = [line for line in truth if len(line["senders"]) > 1]
+    assert len(shared) > 100
+    assert {line["kind"] for line in shared} == {kind, "whale_coinjoin"}
+    assert "replaced" not in {line["end"] for line in shared}
+
+
+@pytest.mark.parametrize(
+    ("kind", "flow_type"), [("deposit", "inflow"), ("withdrawal", "outflow"), ("consolidation", "unknown")]
+)
+def test_what_pays_somebody_else_now_is_called_so(kind: str, flow_type: str) -> None:
+    habits = Habits(ordinary_mix={kind: 1.0}, bump=1.0, bump_after_s=5.0, bump_other_payee=1.0)
+    _, truth = live(300.0, habits, whales_per_hour=0.0)
+    assert {line["flow_type"] for line in truth if line["kind"] == kind} == {flow_type}
+    by_txid = {line["txid"]: line for line in truth}
+    victims = [line for line in truth if line["kind"] == kind and line["reason"] == "other_payee"]
+    assert len(victims) > 50
+    for line in victims:
+        replacement = by_txid[line["replaced_by"]]
+        assert (replacement["kind"], replacement["flow_subtype"]) == ("double_spend", None)
+
+
 def test_reorganisations_leave_their_mark(restless: tuple[World, list[Truth]]) -> None:
     world, truth = restless
     again = [line for line in truth if line["reorged"]]
