@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from random import Random
+from typing import Final
 
 from hydrophone.simulator.node.chain import Block
 from hydrophone.simulator.node.mempool import Entry, RejectedTransactionError
@@ -11,6 +12,10 @@ from hydrophone.simulator.world.fees import FeeMarket
 from hydrophone.simulator.world.habits import Habits
 from hydrophone.simulator.world.lives import End, Life, TruthBook
 from hydrophone.simulator.world.wallets import Draft, Terms, wallet_of
+
+_COINBASE_DEPTH: Final = 108
+"""Blocks above a coinbase before its coins are spent. Sources: Bitcoin Core, consensus.h, COINBASE_MATURITY,
+100; eight more, so that no reorganisation takes a spent one back below it."""
 
 
 class Stage:
@@ -80,12 +85,13 @@ class Stage:
         self._return_to_wallets(spend.coin for spend in entry.transaction.inputs)
 
     def confirmed(self, block: Block) -> None:
-        """Note that a block was connected: its coins can be spent."""
+        """Note that a block was connected: its coins can be spent, and those of a coinbase now mature."""
+        ripe = self.node.chain.at(block.height - _COINBASE_DEPTH)
+        if ripe is not None:
+            self._return_to_wallets(ripe.transactions[0].outputs)
         for transaction in block.transactions:
-            for coin in transaction.outputs:
-                wallet = wallet_of(coin.script)
-                if wallet is not None and self.node.mempool.spender(coin.outpoint) is None:
-                    wallet.coins[coin] = None
+            if not transaction.is_coinbase:
+                self._return_to_wallets(transaction.outputs)
             for spend in transaction.inputs:
                 self._take_from_wallet(spend.coin)
             life = self.book.lives.get(transaction.txid)

@@ -77,6 +77,22 @@ def test_coins_are_made_once_and_spent_once(restless: tuple[World, list[Truth]])
             spent.add(spend.coin.outpoint)
 
 
+def test_pools_spend_what_they_found_once_it_has_matured() -> None:
+    habits = Habits(ordinary_mix={"miner_payout": 1.0}, natural_fork=0.05)
+    world, _ = live(1_200.0, habits, rate_per_s=1.0, whales_per_hour=0.0, block_interval_s=5.0)
+    blocks = world.node.chain.last(1_000)
+    found_at = {block.transactions[0].txid_internal: block.height for block in blocks}
+    ages = [
+        block.height - found_at[spend.coin.outpoint.txid_internal]
+        for block in blocks
+        for transaction in block.transactions
+        for spend in transaction.inputs
+        if spend.coin.outpoint.txid_internal in found_at
+    ]
+    assert ages
+    assert min(ages) >= 100  # consensus
+
+
 def test_wallets_hold_confirmed_coins_that_nothing_spends(restless: tuple[World, list[Truth]]) -> None:
     world, _ = restless
     wallets: dict[Wallet, None] = {}
