@@ -214,6 +214,14 @@ def mean_habits() -> Habits:
     )
 
 
+_ABOVE_ZERO: Final = frozenset({
+    "payment_median_btc", "whale_floor_btc", "whale_cap_btc", "whale_tail", "overpay_tail", "batch_tail",
+    "batch_cap", "bump_after_s", "rescue_after_s", "burst_every_s", "burst_length_s",
+    "customers_per_exchange",
+})  # fmt: skip
+"""Means, medians, tails and numbers that something is divided by or chosen from."""
+
+
 def with_habits(habits: Habits, changes: dict[str, float]) -> Habits:
     """Return habits with some figures changed.
 
@@ -229,4 +237,7 @@ def with_habits(habits: Habits, changes: dict[str, float]) -> Habits:
         if value < 0:
             raise ValueError(f"expected {name} of 0 or more, found {value:g}")
     typed: dict[str, Any] = {name: type(numbers[name])(value) for name, value in changes.items()}
+    for name in _ABOVE_ZERO & typed.keys():
+        if not typed[name]:
+            raise ValueError(f"expected {name} above 0, found {changes[name]:g}")
     return replace(habits, **typed)

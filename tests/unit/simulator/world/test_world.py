@@ -3,7 +3,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -305,6 +305,18 @@ def test_an_empty_world_only_has_blocks() -> None:
 def test_a_habit_that_does_not_exist_is_refused(changes: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected"):
         with_habits(Habits(), changes)
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(Habits)])
+def test_no_habit_is_a_figure_that_the_world_stumbles_over(field: str) -> None:
+    if not isinstance(getattr(Habits(), field), int | float):
+        return
+    try:
+        habits = with_habits(Habits(), {field: 0.0})
+    except ValueError as error:
+        assert str(error) == f"expected {field} above 0, found 0"  # noqa: PT017 -- either is right
+        return
+    live(60.0, habits, rate_per_s=20.0, block_interval_s=10.0)
 
 
 def test_habits_keep_their_types() -> None:
