@@ -83,12 +83,12 @@ async def run_simulation(
     return _summary(simulation)
 
 
-def simulate_truth(request: SimulationRequest, on_progress: Callable[[float], None]) -> SimulationSummary:
+def simulate_truth(request: SimulationRequest, on_progress: Callable[[float], bool]) -> SimulationSummary:
     """Simulate without a server, as fast as it goes.
 
     Args:
         request: what to simulate; it has a duration.
-        on_progress: told how many virtual seconds passed.
+        on_progress: told how many virtual seconds passed; returns whether to go on.
 
     Raises:
         ConfigError: a file cannot be written.
@@ -99,7 +99,8 @@ def simulate_truth(request: SimulationRequest, on_progress: Callable[[float], No
         before = request.settings.started_at
         while simulation.next_at <= end:
             at = simulation.step().at
-            on_progress(at - before)
+            if not on_progress(at - before):
+                break
             before = at
     return _summary(simulation)
 

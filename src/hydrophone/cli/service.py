@@ -2,9 +2,10 @@
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,3 +93,22 @@ def until_stopped(settings: Settings, work: Callable[[Supervisor], Coroutine[Any
 
     asyncio.run(run())
     return ExitCode.STOPPED
+
+
+@contextlib.contextmanager
+def noting_signals() -> Iterator[Callable[[], bool]]:
+    """Yield what tells whether a signal asked for an orderly end; a second signal kills."""
+    has_come = False
+
+    def note(_number: int, _frame: object) -> None:
+        nonlocal has_come
+        has_come = True
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, note) for number in _STOP_SIGNALS}
+    try:
+        yield lambda: has_come
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

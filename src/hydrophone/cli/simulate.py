@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from hydrophone.bootstrap import SimulationRequest, SimulationSummary, run_simulation, simulate_truth
 from hydrophone.cli.flags import Commands, add_command, add_json, is_terminal
-from hydrophone.cli.service import until_stopped
+from hydrophone.cli.service import noting_signals, until_stopped
 from hydrophone.config import LoadedSettings
 from hydrophone.domain.script import Network
 from hydrophone.errors import ConfigError, ExitCode
@@ -29,6 +29,8 @@ _EPOCH_S: Final = 1_798_761_600.0
 bytes. chosen."""
 _MAX_RATE_PER_S: Final = 20_000.0
 """chosen: ten floods; more than the machine can follow."""
+_MAX_START: Final = 4_000_000_000.0
+"""chosen: in 2096; ten years later the header of a block has no room for the time."""
 _MAX_PORT: Final = 65_535
 _DEFAULT_SEED: Final = 1
 _GC_THRESHOLDS: Final = (100_000, 50, 100)
@@ -69,7 +71,9 @@ def add_commands(commands: Commands) -> None:
     )
     how.add_argument("--duration", type=_number(0.1), metavar="S", help="virtual seconds; default: for ever")
     how.add_argument("--price", type=_number(0), metavar="USD", help="of a bitcoin; default: none is known")
-    how.add_argument("--start", type=_number(0), metavar="UNIX", help="when it begins; default: now")
+    how.add_argument(
+        "--start", type=_number(0, _MAX_START), metavar="UNIX", help="when it begins; default: now"
+    )
     files = parser.add_argument_group("files")
     files.add_argument("--truth", type=Path, metavar="FILE", help="what really happened, a JSON line each")
     files.add_argument(
@@ -97,10 +101,12 @@ def _simulate(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
     if port == 0:
         if request.duration_s is None:
             raise ConfigError("expected --duration with --port 0: without a server nobody could stop it")
-        with tqdm(total=request.duration_s, unit="s", disable=not is_terminal(), leave=False) as bar:
+        bar = tqdm(total=request.duration_s, unit="s", disable=not is_terminal(), leave=False)
+        with bar, noting_signals() as is_asked_to_stop:
 
-            def advance(passed_s: float) -> None:
+            def advance(passed_s: float) -> bool:
                 bar.update(passed_s)
+                return not is_asked_to_stop()
 
             summary = simulate_truth(request, advance)
         _report(summary, as_json=arguments.json)

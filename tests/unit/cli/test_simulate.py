@@ -1,9 +1,12 @@
 import json
+import os
+import signal
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tqdm import tqdm
 
 from hydrophone.cli import main
 from hydrophone.domain.script import Network
@@ -64,6 +67,26 @@ def test_labels_are_written_as_good_as_asked_for() -> None:
     assert load_label_file(Path("test.csv"), Network.TESTNET4).rejected == ()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_good_order(
+    number: signal.Signals, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(number)
+
+    def send_signal(bar: tqdm[Any], _passed_s: float) -> None:
+        bar.n += 1
+        if bar.n == 20:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(tqdm, "update", send_signal)
+    truth, summary = truth_of(capsys, "--duration", "1e8")
+    lines = [json.loads(line) for line in truth.splitlines()]
+    assert truth.endswith(b"\n")
+    assert summary["transactions"] == len(lines) > 0
+    assert summary["ends"]["pending"] == sum(line["end"] == "pending" for line in lines) > 0
+    assert signal.getsignal(number) == before
+
+
 def test_people_get_a_sentence(capsys: Capture) -> None:
     assert main([*TRUTH_ONLY, "--duration", "30"]) == 0
     line = capsys.readouterr().out
@@ -98,6 +121,7 @@ def test_a_served_simulation_ends_with_its_duration_and_writes_its_truth(capsys:
         (("--seed", "x"), "argument --seed"),
         (("--scenario", "doom"), "argument --scenario: invalid choice: 'doom'"),
         (("--backend", "electrum"), "argument --backend"),
+        (("--start", "5e9"), "expected a number, 0 to 4e+09, found '5e9'"),
         (("--habit", "bump"), "expected NAME=VALUE, found 'bump'"),
         (("--label-coverage", "2"), "expected a number, 0 to 1, found '2'"),
     ],
@@ -116,6 +140,7 @@ def test_a_bad_flag_is_exit_2_and_says_what_is_expected(
     [
         (("--port", "0"), "expected --duration with --port 0"),
         (("--port", "0", "--duration", "1", "--habit", "bumb=1"), "expected a habit such as"),
+        (("--port", "0", "--duration", "1", "--habit", "bump_after_s=0"), "expected bump_after_s above 0"),
         (("--port", "0", "--duration", "1", "--truth", "/proc/none/truth"), "cannot write /proc/none/truth"),
         (("--port", "0", "--duration", "99", "--truth", "/dev/full"), "cannot write /dev/full"),
         (("--port", "0", "--duration", "1", "--labels-out", "."), "cannot write ."),
