@@ -73,7 +73,7 @@ def test_a_signal_ends_it_in_good_order(
 ) -> None:
     before = signal.getsignal(number)
 
-    def send_signal(bar: tqdm[Any], _passed_s: float) -> None:
+    def send_signal(bar: "tqdm[Any]", _passed_s: float) -> None:
         bar.n += 1
         if bar.n == 20:
             os.kill(os.getpid(), number)
