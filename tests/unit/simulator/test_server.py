@@ -140,6 +140,24 @@ async def test_a_restart_breaks_the_socket_and_closes_the_port_for_a_while() -> 
         assert again[0]["mempool-transactions"]["sequence"] < before[-1]["mempool-transactions"]["sequence"]
 
 
+async def test_who_never_finishes_its_handshake_does_not_hold_a_restart_up() -> None:
+    async with serving("restart", block_interval_s=60.0, rate_per_s=3.0) as (server, _):
+        _, silent = await asyncio.open_connection("localhost", server.port)
+        async with listening(server) as client:
+            await client.wait_closed()  # killed
+
+        async def come_back() -> None:
+            while True:
+                try:
+                    async with listening(server):
+                        return
+                except OSError:
+                    await asyncio.sleep(0.005)
+
+        await asyncio.wait_for(come_back(), 5)
+        silent.close()
+
+
 async def test_it_ends_when_its_time_is_over() -> None:
     async with serving(duration_s=20.0) as (server, task):
         async with listening(server) as client:
