@@ -24,7 +24,7 @@ from evaluation.service_process import ServiceProcess, free_port
 THRESHOLD_SAT = 100 * 100_000_000
 RUNS: dict[str, tuple[float, float]] = {
     "calm": (10, 700), "congested": (10, 700), "fee-spike": (10, 700), "reorg": (8, 560),
-    "outage": (10, 1_000), "restart": (1, 130), "replacement-storm": (5, 350),
+    "outage": (10, 1_000), "restart": (1, 170), "replacement-storm": (5, 350),
     "consolidation-season": (10, 700), "flood": (1, 60), "silence": (20, 1_400),
 }  # fmt: skip
 """Speed and virtual seconds: each takes one to two minutes and sees its incidents at least once."""
