@@ -204,9 +204,11 @@ class ApiSettings:
 
 @dataclass(frozen=True, slots=True)
 class SimulatorSettings:
-    """The backend of `hydrophone demo`."""
+    """The backend of `hydrophone demo` and `hydrophone simulate`."""
 
-    port: int = _setting(8999, _whole(0, _MAX_PORT), "Port; a busy one is replaced by a free one, and said.")
+    port: int = _setting(
+        8999, _whole(0, _MAX_PORT), "Port; if it is busy, the demo takes a free one and says so."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ MAX_REPLACED: Final = 100
 """Sources: Bitcoin Core, policy/rbf.h, MAX_REPLACEMENT_CANDIDATES."""
 MIN_RELAY_RATE_SAT_VB: Final = 0.1
 """Also what a replacement must pay more by. Sources: Bitcoin Core 29.1, DEFAULT_MIN_RELAY_TX_FEE."""
+MIN_RATE_HALF_LIFE_S: Final = 12 * 3_600.0
+"""Sources: Bitcoin Core, txmempool.h, ROLLING_FEE_HALFLIFE."""
 MAX_BLOCK_WEIGHT_WU: Final = 3_992_000
 """What is left beside header and coinbase. Sources: Bitcoin Core, policy.h, DEFAULT_BLOCK_MAX_WEIGHT."""
 USAGE_BYTES_PER_ENTRY: Final = 1_000
@@ -208,12 +210,22 @@ class Mempool:
             evicted += victims
         return evicted
 
-    def relax(self) -> None:
-        """Halve the rate that eviction asks for, as the node does with time once there is room again."""
-        if self.usage_bytes < self.max_usage_bytes // 2:
-            self.min_rate_sat_vb = max(MIN_RELAY_RATE_SAT_VB, self.min_rate_sat_vb / 2)
-            if self.min_rate_sat_vb < 2 * MIN_RELAY_RATE_SAT_VB:
-                self.min_rate_sat_vb = MIN_RELAY_RATE_SAT_VB
+    def relax(self, passed_s: float) -> None:
+        """Lower the rate that eviction asked for, the faster the more room there is.
+
+        **Sources**: Bitcoin Core, txmempool.cpp, GetMinFee; it also waits for the first block.
+
+        Args:
+            passed_s: since the last time.
+        """
+        half_life_s = MIN_RATE_HALF_LIFE_S
+        if self.usage_bytes < self.max_usage_bytes // 4:
+            half_life_s /= 4
+        elif self.usage_bytes < self.max_usage_bytes // 2:
+            half_life_s /= 2
+        lower = self.min_rate_sat_vb * 0.5 ** (passed_s / half_life_s)
+        is_over = lower < 1.5 * MIN_RELAY_RATE_SAT_VB  # half the increment above the least
+        self.min_rate_sat_vb = MIN_RELAY_RATE_SAT_VB if is_over else lower
 
     def relinearize(self) -> None:
         """Bring `Entry.chunk` up to date where clusters changed; costs nothing where they did not."""

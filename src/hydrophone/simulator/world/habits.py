@@ -156,7 +156,8 @@ class Habits:
     batch_cap: int = 250
     """chosen."""
     shared_custody: float = 0.0
-    """Share of an exchange's cold moves that go through a custodian's scripts."""
+    """Share of an exchange's moves to cold storage that go to a script never seen before: somebody else keeps
+    the coins for it."""
     customers_per_exchange: int = 400
     """With a deposit address each. chosen."""
 

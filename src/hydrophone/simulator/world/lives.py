@@ -65,12 +65,14 @@ def truth_of(life: Life) -> dict[str, Any]:
     """Return what is true of a transaction, ready for JSON.
 
     The flow is told relative to exchanges and by ownership alone: an output belongs to whoever can spend it.
-    Change is left out; what a sender pays to another wallet of its own is `internal` for an exchange and
-    `self_transfer` for anybody else.
+    Change is left out. What a sender pays to another wallet of its own is `internal` for an exchange and
+    `self_transfer` for anybody else; but where several sign, who gets more than it put in was paid by the
+    others.
     """
     transaction = life.transaction
     senders = _senders(transaction)
     values = dict.fromkeys(("inflow", "outflow", "internal", "interexchange", "unknown", "self_transfer"), 0)
+    earnings = _earnings(transaction)
     entities: dict[str, dict[str, int]] = {}
     paid: list[dict[str, Any]] = []
     from_exchange = any(owner.is_exchange for owner in senders)
@@ -85,7 +87,12 @@ def truth_of(life: Life) -> dict[str, Any]:
             wallet = wallet_of(coin.script)
             role = wallet.role.value if wallet is not None else "unknown"
             paid.append({"vout": vout, "entity": owner.name, "role": role, "value_sat": coin.value_sat})
-        values[_flow(owner, senders, from_exchange=from_exchange)] += coin.value_sat
+        earned_sat = min(coin.value_sat, earnings.get(owner, 0)) if owner in senders else 0
+        if owner is not None and earned_sat:  # more than it put in: the others pay for that
+            earnings[owner] -= earned_sat
+            others = [sender for sender in senders if sender is not owner]
+            values[_flow(owner, others, from_exchange=any(o.is_exchange for o in others))] += earned_sat
+        values[_flow(owner, senders, from_exchange=from_exchange)] += coin.value_sat - earned_sat
     moved_sat = sum(values.values()) - values["internal"] - values["self_transfer"]
     return {
         "txid": transaction.txid,
@@ -138,6 +145,20 @@ def _owner(script: object) -> Owner | None:
 def _senders(transaction: Transaction) -> list[Owner]:
     owners = (_owner(spend.coin.script) for spend in transaction.inputs)
     return list(dict.fromkeys(owner for owner in owners if owner is not None))
+
+
+def _earnings(transaction: Transaction) -> dict[Owner, int]:
+    """Return who gets more than it puts in, and by how much: in a payjoin the payee signs, too."""
+    balances: dict[Owner, int] = {}
+    for coin in transaction.outputs:
+        owner = _owner(coin.script)
+        if owner is not None:
+            balances[owner] = balances.get(owner, 0) + coin.value_sat
+    for spend in transaction.inputs:
+        owner = _owner(spend.coin.script)
+        if owner is not None:
+            balances[owner] = balances.get(owner, 0) - spend.coin.value_sat
+    return {owner: balance_sat for owner, balance_sat in balances.items() if balance_sat > 0}
 
 
 def _count(entities: dict[str, dict[str, int]], owner: Owner | None, side: str, value_sat: int) -> None:

@@ -18,6 +18,13 @@ _DENOMINATIONS_SAT: Final = tuple(
 )
 """Amounts that many share. chosen: doublings, as coordinators since 2022 split amounts into few sizes."""
 _DUST_SAT: Final = 5_000
+_FEE_SHARE_SAT: Final = 5_000
+"""What each brings for the fee and the coordinator. chosen."""
+_INPUT_VB: Final = 75
+_OUTPUT_VB: Final = 40
+"""About what an input and an output take, so that the fee can be paid out of the shares."""
+_SPLITTERS: Final = (25, 150)
+"""chosen: rounds of large coordinators have had from a few dozen to several hundred inputs."""
 
 
 class Mixing:
@@ -40,11 +47,11 @@ class Mixing:
         if kind == "market":
             count = self._stage.rng.randint(3, 12)
             return self._equal(count, max(100_000, self._people.amount_sat()), has_change=True)
-        return self._split(self._stage.rng.randint(50, 120), 1.0, "coinjoin")
+        return self._split(self._stage.rng.randint(*_SPLITTERS), 1.0, "coinjoin")
 
     def whale_coinjoin(self) -> Life | None:
         """Mix so much that the whole is large, though nobody in it need be."""
-        participants = self._stage.rng.randint(60, 150)
+        participants = self._stage.rng.randint(*_SPLITTERS)
         share_btc = self._people.whale_amount_sat() / participants / BTC
         factor = share_btc / self._stage.habits.payment_median_btc
         return self._split(participants, factor, "whale_coinjoin")
@@ -56,11 +63,11 @@ class Mixing:
         payments: list[Payment] = []
         for _ in range(participants):
             wallet = self._people.new_wallet(Form.P2WPKH)
-            extra_sat = int(value_sat * rng.uniform(0.05, 1.5)) if has_change else 2_000
+            extra_sat = int(value_sat * rng.uniform(0.1, 1.5)) if has_change else _FEE_SHARE_SAT
             coins.append(wallet.mint(value_sat + extra_sat, rng))
             payments.append(Payment(wallet.new_script(rng), value_sat))
             if has_change:
-                payments.append(Payment(wallet.new_script(rng), extra_sat - 2_000))
+                payments.append(Payment(wallet.new_script(rng), extra_sat - _FEE_SHARE_SAT))
         return self._join(coins, payments, "coinjoin")
 
     def _split(self, participants: int, factor: float, kind: str) -> Life | None:
@@ -72,7 +79,7 @@ class Mixing:
             wallet = self._people.new_wallet(rng.choice((Form.P2TR, Form.P2WPKH)))
             value_sat = max(50_000, int(self._people.amount_sat() * factor))
             coins.append(wallet.mint(value_sat, rng))
-            payments += self._pieces(wallet, value_sat - 5_000)
+            payments += self._pieces(wallet, value_sat - _FEE_SHARE_SAT)
         return self._join(coins, payments, kind)
 
     def _pieces(self, wallet: Wallet, value_sat: int) -> list[Payment]:
@@ -92,7 +99,7 @@ class Mixing:
         rng.shuffle(mixed_payments)
         spare_sat = sum(c.value_sat for c in coins) - sum(p.value_sat for p in payments)
         estimate = self._stage.fees.estimate(2, self._stage.now) * 1.1
-        needed_vb = 75 * len(coins) + 40 * len(payments)
+        needed_vb = _INPUT_VB * len(coins) + _OUTPUT_VB * len(payments)
         rate = min(estimate, spare_sat / needed_vb)
         coordinator = self._people.new_wallet(Form.P2TR)
         fee_taker = coordinator.new_script(rng)

@@ -42,7 +42,9 @@ _LOOKED_AT: Final = 200
 _WITHDRAWAL_FACTOR: Final = 2.0
 """A withdrawal is twice an ordinary payment. chosen."""
 _SWEEP_MOST: Final = 120
-_CONSOLIDATED: Final = (20, 80)
+_CONSOLIDATED: Final = (8, 90)
+_SWEPT: Final = (2, 60)
+"""Deposits gathered at once. chosen: from two customers to dozens, so that no rule of thumb has it easy."""
 _PAYOUT_OUTPUTS: Final = (4, 60)
 _WHALE_BATCH_OUTPUTS: Final = (12, 90)
 
@@ -181,7 +183,7 @@ class Organisations:
         rng = self._stage.rng
         exchange = self._popular.draw(rng)
         total_sat = self._people.whale_amount_sat()
-        count = rng.randint(5, 40)
+        count = rng.randint(*_SWEPT)
         for _ in range(count):
             script = rng.choice(exchange.deposits.scripts)
             value_sat = max(10_000, int(total_sat / count * draw_lognormal(0.8, 0.6, rng)))

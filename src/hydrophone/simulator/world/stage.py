@@ -1,5 +1,6 @@
 """Where the actors meet: the clock, the dice, the node, and the way to send a transaction."""
 
+from collections import deque
 from collections.abc import Iterable
 from random import Random
 from typing import Final
@@ -36,6 +37,7 @@ class Stage:
         self.book = book
         self.fees = FeeMarket(node, habits)
         self.now = now
+        self._unripe: deque[tuple[Coin, ...]] = deque()
 
     def terms(self, fee_rate_sat_vb: float) -> Terms:
         """Return what the next transaction bids, dressed by habit."""
@@ -86,9 +88,9 @@ class Stage:
 
     def confirmed(self, block: Block) -> None:
         """Note that a block was connected: its coins can be spent, and those of a coinbase now mature."""
-        ripe = self.node.chain.at(block.height - _COINBASE_DEPTH)
-        if ripe is not None:
-            self._return_to_wallets(ripe.transactions[0].outputs)
+        self._unripe.append(block.transactions[0].outputs)
+        if len(self._unripe) > _COINBASE_DEPTH:
+            self._return_to_wallets(self._unripe.popleft())
         for transaction in block.transactions:
             if not transaction.is_coinbase:
                 self._return_to_wallets(transaction.outputs)
@@ -101,6 +103,7 @@ class Stage:
 
     def disconnected(self, block: Block) -> None:
         """Note that a block was disconnected: its coins are gone until its transactions are mined again."""
+        self._unripe.pop()
         for transaction in block.transactions:
             for coin in transaction.outputs:
                 self._take_from_wallet(coin)

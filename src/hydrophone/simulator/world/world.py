@@ -26,8 +26,8 @@ BASE_HEIGHT: Final = 975_000
 """Of the chain before the simulation. chosen: about that of November 2026."""
 _HISTORY_BLOCKS: Final = 32
 """Blocks there are when it begins: as many as a backend lists at most."""
-_KEPT_BLOCKS: Final = 200
-"""Blocks that keep their transactions. chosen: more than a day."""
+_TIDY_S: Final = 60.0
+"""chosen: Bitcoin Core trims with each transaction; once a minute costs less and shows the same."""
 _REAL_INTERVAL_S: Final = 600.0
 _DAY_S: Final = 86_400
 _HOUR_S: Final = 3_600
@@ -53,6 +53,8 @@ class WorldSettings:
         prefill: transactions that wait when it begins.
         max_usage_bytes: of the mempool.
         expiry_s: what waits longer is dropped.
+        kept_blocks: so many keep their transactions; what is older, nobody can look up. A block of ten
+            minutes takes about 13 MB.
         first_whale_s: a whale comes then for certain; None: when chance has it.
         first_block_s: a block comes then for certain; None: when chance has it.
     """
@@ -65,6 +67,7 @@ class WorldSettings:
     prefill: int = 0
     max_usage_bytes: int = 300_000_000
     expiry_s: float = 14 * _DAY_S
+    kept_blocks: int = 40
     first_whale_s: float | None = None
     first_block_s: float | None = None
 
@@ -91,7 +94,7 @@ class World:
         rng = Random(settings.seed)  # noqa: S311 -- chance, not secrets
         mempool = Mempool(max_usage_bytes=settings.max_usage_bytes, expiry_s=settings.expiry_s)
         base_hash = rng.randbytes(28).hex().rjust(64, "0")
-        chain = Chain(base_height=BASE_HEIGHT, base_hash=base_hash, kept_blocks=_KEPT_BLOCKS)
+        chain = Chain(base_height=BASE_HEIGHT, base_hash=base_hash, kept_blocks=settings.kept_blocks)
         self.node = Node(mempool, chain)
         self.book = TruthBook(write_truth)
         self._stage = Stage(self.node, habits, rng, self.book, settings.started_at)
@@ -195,7 +198,7 @@ class World:
         if block_s is None:
             block_s = rng.expovariate(1 / settings.block_interval_s)
         self.at(start + block_s, self._block_found)
-        self.at(start + _HOUR_S / 60, self._tidy)
+        self.at(start + _TIDY_S, self._tidy)
         burst_every_s = self._stage.habits.burst_every_s
         self.at(start + rng.expovariate(1 / burst_every_s), self._burst_begins)
 
@@ -244,9 +247,9 @@ class World:
             self._stage.end(entry, End.DROPPED, "expired" if is_old else "parent_expired")
         for entry in mempool.evict():
             self._stage.end(entry, End.DROPPED, "evicted")
-        mempool.relax()
+        mempool.relax(_TIDY_S)
         self.book.settle(self.node.chain.height)
-        self.at(self.now + _HOUR_S / 60, self._tidy)
+        self.at(self.now + _TIDY_S, self._tidy)
 
     # --- transactions -------------------------------------------------------------------------------
 

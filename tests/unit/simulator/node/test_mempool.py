@@ -308,19 +308,17 @@ def test_a_rich_child_keeps_its_parent_in() -> None:
     assert [entry.transaction for entry in mempool.evict()] == [middling]
 
 
-def test_the_price_halves_once_there_is_room_down_to_the_least() -> None:
+@pytest.mark.parametrize(("fill", "hours"), [(0.9, 12), (0.4, 6), (0.1, 3)])
+def test_the_price_halves_with_time_and_faster_the_more_room_there_is(fill: float, hours: float) -> None:
     mempool = roomy_mempool()
     mempool.min_rate_sat_vb = 1.0
     add_all(mempool, pay([make_coin("a")]))
-    mempool.max_usage_bytes = 2 * mempool.usage_bytes
-    mempool.relax()
-    assert mempool.min_rate_sat_vb == 1.0
-    mempool.max_usage_bytes = 10**9
-    found = []
-    for _ in range(5):
-        mempool.relax()
-        found.append(mempool.min_rate_sat_vb)
-    assert found == [0.5, 0.25, MIN_RELAY_RATE_SAT_VB, MIN_RELAY_RATE_SAT_VB, MIN_RELAY_RATE_SAT_VB]
+    mempool.max_usage_bytes = int(mempool.usage_bytes / fill)
+    for _ in range(60):
+        mempool.relax(hours * 60)
+    assert mempool.min_rate_sat_vb == pytest.approx(0.5)
+    mempool.relax(10 * hours * 3_600)
+    assert mempool.min_rate_sat_vb == MIN_RELAY_RATE_SAT_VB
 
 
 def test_removal_by_hand_takes_descendants_only() -> None:
