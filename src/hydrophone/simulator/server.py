@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from hydrophone.runtime.telemetry import get_logger
-from hydrophone.simulator.backend.rest import answer
+from hydrophone.simulator.backend.rest import answer, cannot
 from hydrophone.simulator.backend.session import Session
 from hydrophone.simulator.backend.updates import Update
 from hydrophone.simulator.handshake import (
@@ -202,5 +202,11 @@ class SimulatorServer:
         path = path_of(request)
         if path is None:
             return None
-        found = answer(self._simulation.backend, path)
-        return plain_response(found.status, found.content_type, found.body)
+        if request.method not in {"GET", "HEAD"}:
+            found = cannot(request.method, path)
+        else:
+            found = answer(self._simulation.backend, path)
+        response = plain_response(found.status, found.content_type, found.body)
+        if request.method == "HEAD":
+            response.body = b""
+        return response

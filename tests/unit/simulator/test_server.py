@@ -51,10 +51,12 @@ async def frames(client: ClientConnection, count: int) -> list[dict[str, Any]]:
     return [json.loads(await asyncio.wait_for(client.recv(), 10)) for _ in range(count)]
 
 
-async def get(server: SimulatorServer, path: str) -> tuple[int, dict[str, str], bytes]:
+async def get(server: SimulatorServer, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    request = urllib.request.Request(f"http://localhost:{server.port}{path}", method=method)
+
     def fetch() -> tuple[int, dict[str, str], bytes]:
         try:
-            with urllib.request.urlopen(f"http://localhost:{server.port}{path}") as answer:
+            with urllib.request.urlopen(request) as answer:
                 return answer.status, dict(answer.headers), answer.read()
         except HTTPError as error:
             with error:
@@ -116,6 +118,15 @@ async def test_rest_answers_beside_the_websocket() -> None:
         assert (await get(server, "/api/v1/nonexistent"))[0] == 404
         status, _, height = await get(server, "/api/v1/blocks/tip/height")
         assert int(height) >= 975_000
+
+
+async def test_only_reading_is_answered() -> None:
+    async with serving() as (server, _):
+        status, headers, body = await get(server, "/api/v1/blocks/tip/height", "HEAD")
+        assert (status, headers["Content-Length"], body) == (200, "6", b"")
+        status, _, body = await get(server, "/api/v1/blocks/tip/height", "POST")
+        assert status == 404
+        assert b"Cannot POST /api/v1/blocks/tip/height" in body
 
 
 async def test_a_restart_breaks_the_socket_and_closes_the_port_for_a_while() -> None:

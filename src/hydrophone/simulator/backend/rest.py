@@ -62,13 +62,13 @@ def answer(backend: Backend, path: str) -> RestAnswer:
         found = _find(_BACKEND, path.removeprefix("/api/v1"))
         if found is None and backend.style is Style.NONE:
             found = _find(_WITHOUT_INDEX, path.removeprefix("/api/v1"))
-        return _cannot_get(path) if found is None else found[0](backend, found[1])
+        return cannot("GET", path) if found is None else found[0](backend, found[1])
     if not path.startswith("/api/"):
-        return _cannot_get(path)
+        return cannot("GET", path)
     rest = path.removeprefix("/api")
     if backend.style is Style.NONE:
         found = _find(_WITHOUT_INDEX, rest) or _find(_BACKEND, rest)
-        return _cannot_get(f"/api/v1{rest}") if found is None else found[0](backend, found[1])
+        return cannot("GET", f"/api/v1{rest}") if found is None else found[0](backend, found[1])
     found = _find(_INDEX, rest)
     if found is None:
         return _text(f"'{rest}'", status=HTTPStatus.NOT_FOUND, content_type=INDEX_TEXT)
@@ -102,12 +102,12 @@ def _error(status: int, message: str) -> RestAnswer:
     return _json(dump({"error": message}), status=status)
 
 
-def _cannot_get(path: str) -> RestAnswer:
-    """Return what Express says of a path that it does not know."""
+def cannot(method: str, path: str) -> RestAnswer:
+    """Return what Express says of a path that it does not know, or not by that method."""
     escaped = path.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
     body = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Error</title>\n</head>\n'
-        f"<body>\n<pre>Cannot GET {escaped}</pre>\n</body>\n</html>\n"
+        f"<body>\n<pre>Cannot {method} {escaped}</pre>\n</body>\n</html>\n"
     )
     return RestAnswer(HTTPStatus.NOT_FOUND, HTML, body.encode())
 
