@@ -59,7 +59,7 @@ class Scenario:
     """
 
     text: str
-    rate_per_s: float = 3.5
+    rate_per_s: float = 3.0
     block_interval_s: float = 600.0
     whales_per_hour: float | None = None
     prefill: int = 0
