@@ -69,11 +69,6 @@ class SimulatorServer:
         self._servers: list[Server] = []
         self._is_late = False
 
-    @property
-    def session_count(self) -> int:
-        """Clients that are connected."""
-        return len(self._sessions)
-
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until cancelled, or until the duration is over.
 

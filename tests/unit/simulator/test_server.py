@@ -185,7 +185,7 @@ async def test_a_client_that_does_not_read_is_terminated() -> None:
         client.transport.pause_reading()
         async with listening(server) as other:
             await other.send('{"track-mempool":true}')
-            while server.session_count > 1:
+            while len(server._sessions) > 1:
                 await other.recv()
         client.transport.abort()
 

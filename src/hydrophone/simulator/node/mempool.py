@@ -8,7 +8,7 @@ is filled with chunks by their fee rate. Most clusters are one transaction, and 
 the policy limits are those of its policy/policy.h.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -433,18 +433,3 @@ def _fill(chunks: Iterable[Chunk], max_weight_wu: int) -> list[Entry]:
         if failures > _FITTING_TRIES:
             break
     return list(taken)
-
-
-def iterate_blocks(chunks: Iterable[Chunk], *, max_weight_wu: int, count: int) -> Iterator[list[Entry]]:
-    """Yield what the next blocks would contain if nothing came any more; the last one has all the rest."""
-    block: list[Entry] = []
-    weight_wu = 0
-    number = 1
-    for chunk in chunks:
-        if weight_wu + chunk.weight_wu > max_weight_wu and block and number < count:
-            yield block
-            block, weight_wu, number = [], 0, number + 1
-        block += chunk.entries
-        weight_wu += chunk.weight_wu
-    if block:
-        yield block

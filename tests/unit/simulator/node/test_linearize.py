@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hydrophone.simulator.node.mempool import Chunk, Entry, iterate_blocks, linearize
+from hydrophone.simulator.node.mempool import Chunk, Entry, linearize
 from hydrophone.simulator.node.transactions import Transaction
 
 Point = tuple[int, int]
@@ -180,17 +180,3 @@ def test_siblings_that_pay_together_may_be_found_too_late() -> None:
     expect_possible(cluster, chunks)
     assert best_diagram(cluster)[1] == (3, 13)
     assert diagram(chunk.entries for chunk in chunks)[1] == (4, 17)
-
-
-@given(st.lists(clusters(), max_size=4), st.integers(1, 30), st.integers(1, 4))
-def test_projected_blocks_hold_everything_once_and_only_the_last_is_too_full(
-    several: list[list[Entry]], max_weight_wu: int, count: int
-) -> None:
-    chunks = [chunk for cluster in several for chunk in linearize(cluster)]
-    blocks = list(iterate_blocks(chunks, max_weight_wu=max_weight_wu, count=count))
-    assert [entry for block in blocks for entry in block] == [e for chunk in chunks for e in chunk.entries]
-    assert len(blocks) <= count
-    assert all(blocks)
-    for block in blocks[:-1]:
-        is_one_chunk = any(block == list(chunk.entries) for chunk in chunks)
-        assert sums(block)[0] <= max_weight_wu or is_one_chunk
