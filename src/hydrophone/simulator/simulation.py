@@ -1,12 +1,12 @@
 """A world, the backend that tells of it, and what goes wrong between them: all in virtual time."""
 
-import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count, cycle
+from itertools import cycle
 from typing import Final, NamedTuple
 
 from hydrophone.domain.script import Network
+from hydrophone.simulator.agenda import Agenda
 from hydrophone.simulator.backend.backend import Backend, Style
 from hydrophone.simulator.backend.updates import Update
 from hydrophone.simulator.scenarios import WHALES_PER_TRANSACTION, Incident, IncidentKind, Scenario
@@ -85,8 +85,7 @@ class Simulation:
         if settings.price_usd is not None:
             self.backend.set_price(settings.price_usd, settings.started_at)
         self.backend.poll(settings.started_at)  # it has been up for a while when the first client comes
-        self._agenda: list[tuple[float, int, Callable[[], object]]] = []
-        self._ticket = count()
+        self._agenda = Agenda()
         self._next_poll_at = settings.started_at + self.backend.poll_interval_s
         for incident in scenario.incidents:
             self._plan_incident(settings.started_at + incident.first_s, incident, cycle(incident.amounts))
@@ -94,7 +93,7 @@ class Simulation:
     @property
     def next_at(self) -> float:
         """When something happens next that listeners may notice; seconds since the epoch, virtual."""
-        return min(self._next_poll_at, self._agenda[0][0]) if self._agenda else self._next_poll_at
+        return min(self._next_poll_at, self._agenda.next_at)
 
     def labels(self) -> str:
         """Return a label file about the simulated organisations."""
@@ -111,8 +110,8 @@ class Simulation:
         """Go on to `next_at` and return what listeners notice there."""
         at = self.next_at
         self.world.advance(at)
-        if self._agenda and self._agenda[0][0] <= at:
-            heapq.heappop(self._agenda)[2]()
+        if self._agenda.next_at <= at:
+            self._agenda.take()()
             return Happening(at, (), self.is_listening)
         updates = self.backend.poll(at) if self.is_listening else []
         self._next_poll_at = at + self.backend.poll_interval_s
@@ -131,11 +130,8 @@ class Simulation:
 
     # --- what goes wrong ----------------------------------------------------------------------------
 
-    def _plan(self, at: float, act: Callable[[], object]) -> None:
-        heapq.heappush(self._agenda, (at, next(self._ticket), act))
-
     def _plan_incident(self, at: float, incident: Incident, amounts: Iterator[float]) -> None:
-        self._plan(at, lambda: self._strike(incident, amounts))
+        self._agenda.plan(at, lambda: self._strike(incident, amounts))
 
     def _strike(self, incident: Incident, amounts: Iterator[float]) -> None:
         now, amount = self.world.now, next(amounts)
@@ -158,7 +154,7 @@ class Simulation:
             case IncidentKind.INDEXING:
                 self.backend.start_indexing(now, incident.length_s)
         if end is not None:
-            self._plan(now + incident.length_s, end)
+            self._agenda.plan(now + incident.length_s, end)
         self._plan_incident(now + incident.every_s, incident, amounts)
 
     def _set_node(self, *, is_up: bool) -> None:

@@ -1,13 +1,12 @@
 """The world: who acts when, which blocks are found, and what goes wrong."""
 
-import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from math import cos, pi
 from random import Random
 from typing import Final
 
+from hydrophone.simulator.agenda import Agenda
 from hydrophone.simulator.node.chain import Chain
 from hydrophone.simulator.node.mempool import MAX_BLOCK_WEIGHT_WU, Entry, Mempool
 from hydrophone.simulator.node.node import Node, subsidy_sat
@@ -105,8 +104,7 @@ class World:
         self._activities = self._all_activities()
         self._ordinary = Choice(habits.ordinary_mix)
         self._whales = Choice(habits.whale_mix)
-        self._agenda: list[tuple[float, int, Callable[[], object]]] = []
-        self._ticket = count()
+        self._agenda = Agenda()
         self._extra_demand = 1.0
         self._burst = 1.0
         self._begin()
@@ -120,15 +118,10 @@ class World:
     def advance(self, until: float) -> None:
         """Let everything happen up to an instant."""
         agenda, stage = self._agenda, self._stage
-        while agenda and agenda[0][0] <= until:
-            instant, _, act = heapq.heappop(agenda)
-            stage.now = max(stage.now, instant)  # what was put off before the beginning happens at once
-            act()
+        while agenda.next_at <= until:
+            stage.now = max(stage.now, agenda.next_at)  # what was put off before the beginning comes at once
+            agenda.take()()
         stage.now = max(stage.now, until)
-
-    def at(self, instant: float, act: Callable[[], object]) -> None:
-        """Put something on the agenda."""
-        heapq.heappush(self._agenda, (instant, next(self._ticket), act))
 
     def close(self) -> None:
         """Write the truth of all that is not settled."""
@@ -189,27 +182,27 @@ class World:
             self._act(self._ordinary.draw(rng))
         self._stage.now = start
         if settings.rate_per_s > 0:
-            self.at(start + rng.expovariate(settings.rate_per_s), self._ordinary_arrives)
+            self._agenda.plan(start + rng.expovariate(settings.rate_per_s), self._ordinary_arrives)
         if settings.whales_per_hour > 0:
-            self.at(start + self._next_whale_s(), self._whale_arrives)
+            self._agenda.plan(start + self._next_whale_s(), self._whale_arrives)
         if settings.first_whale_s is not None:
-            self.at(start + settings.first_whale_s, self._whale_for_certain)
+            self._agenda.plan(start + settings.first_whale_s, self._whale_for_certain)
         block_s = settings.first_block_s
         if block_s is None:
             block_s = rng.expovariate(1 / settings.block_interval_s)
-        self.at(start + block_s, self._block_found)
-        self.at(start + _TIDY_S, self._tidy)
+        self._agenda.plan(start + block_s, self._block_found)
+        self._agenda.plan(start + _TIDY_S, self._tidy)
         burst_every_s = self._stage.habits.burst_every_s
-        self.at(start + rng.expovariate(1 / burst_every_s), self._burst_begins)
+        self._agenda.plan(start + rng.expovariate(1 / burst_every_s), self._burst_begins)
 
     def _ordinary_arrives(self) -> None:
         self._act(self._ordinary.draw(self._stage.rng))
         rate = self.settings.rate_per_s * self._demand()
-        self.at(self.now + self._stage.rng.expovariate(rate), self._ordinary_arrives)
+        self._agenda.plan(self.now + self._stage.rng.expovariate(rate), self._ordinary_arrives)
 
     def _whale_arrives(self) -> None:
         self._act(self._whales.draw(self._stage.rng))
-        self.at(self.now + self._next_whale_s(), self._whale_arrives)
+        self._agenda.plan(self.now + self._next_whale_s(), self._whale_arrives)
 
     def _whale_for_certain(self) -> None:
         """Let large amounts move until one is above 100 BTC."""
@@ -232,12 +225,12 @@ class World:
     def _burst_begins(self) -> None:
         habits, rng = self._stage.habits, self._stage.rng
         self._burst = habits.burst_factor
-        self.at(self.now + rng.expovariate(1 / habits.burst_length_s), self._burst_ends)
+        self._agenda.plan(self.now + rng.expovariate(1 / habits.burst_length_s), self._burst_ends)
 
     def _burst_ends(self) -> None:
         self._burst = 1.0
         every_s = self._stage.habits.burst_every_s
-        self.at(self.now + self._stage.rng.expovariate(1 / every_s), self._burst_begins)
+        self._agenda.plan(self.now + self._stage.rng.expovariate(1 / every_s), self._burst_begins)
 
     def _tidy(self) -> None:
         """Let the mempool drop what is too old or too cheap, and write what is settled."""
@@ -249,7 +242,7 @@ class World:
             self._stage.end(entry, End.DROPPED, "evicted")
         mempool.relax(_TIDY_S)
         self.book.settle(self.node.chain.height)
-        self.at(self.now + _TIDY_S, self._tidy)
+        self._agenda.plan(self.now + _TIDY_S, self._tidy)
 
     # --- transactions -------------------------------------------------------------------------------
 
@@ -298,10 +291,10 @@ class World:
         chance = habits.bump if life.bumps == 0 else habits.bump_again
         if rng.random() < chance:
             after_s = rng.expovariate(1 / habits.bump_after_s)
-            self.at(self.now + after_s, lambda: self._replace(life))
+            self._agenda.plan(self.now + after_s, lambda: self._replace(life))
         elif rng.random() < habits.rescue:
             after_s = rng.expovariate(1 / habits.rescue_after_s)
-            self.at(self.now + after_s, lambda: self._minds.rescue(life))
+            self._agenda.plan(self.now + after_s, lambda: self._minds.rescue(life))
 
     def _replace(self, life: Life) -> None:
         replacement = self._minds.replace(life)
@@ -316,7 +309,7 @@ class World:
             self.reorganise(1)
         else:
             self._mine()
-        self.at(self.now + rng.expovariate(1 / self.settings.block_interval_s), self._block_found)
+        self._agenda.plan(self.now + rng.expovariate(1 / self.settings.block_interval_s), self._block_found)
 
     def _mine(self) -> None:
         stage = self._stage
