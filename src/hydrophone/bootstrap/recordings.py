@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from hydrophone.bootstrap.files import saying_what_failed
 from hydrophone.bootstrap.listening import Ears
 from hydrophone.bootstrap.parts import load_labels, make_decoder, make_encoder, make_tracker, report_rejected
 from hydrophone.config import Settings
 from hydrophone.domain.events import FetchPrevouts, RaiseSignal
-from hydrophone.errors import ConfigError
 from hydrophone.pipeline.broadcast import Composer, log_whale
 from hydrophone.pipeline.detection import detect
 from hydrophone.pipeline.ports import Publication
@@ -83,21 +83,11 @@ def _writable(path: Path) -> Iterator[Callable[[bytes], None]]:
     """
 
     def write(line: bytes) -> None:
-        with _translated(path):
+        with saying_what_failed(path, "the recording "):
             file.write(line)
 
-    with _translated(path):
+    with saying_what_failed(path, "the recording "):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("xb", buffering=0)  # a recording cannot be made again: never overwritten
     with file:
         yield write
-
-
-@contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write the recording {path}: {error.strerror}; make room, or name another file"
-        ) from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hydrophone.bootstrap.files import saying_what_failed
 from hydrophone.errors import ConfigError
 from hydrophone.runtime.supervisor import Service, Supervisor
 from hydrophone.simulator.server import SimulatorServer
@@ -145,27 +146,17 @@ def _writer(path: Path) -> Iterator[Callable[[str], None]]:
     """
 
     def write(text: str) -> None:
-        with _translated(path):
+        with saying_what_failed(path):
             file.write(text)
 
-    with _translated(path):
+    with saying_what_failed(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w", encoding="utf-8")
     try:
         yield write
     finally:
-        with _translated(path):
+        with saying_what_failed(path):
             file.close()
-
-
-@contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write {path}: {error.strerror}; make room, or name another file"
-        ) from error
 
 
 def _summary(simulation: Simulation) -> SimulationSummary:
