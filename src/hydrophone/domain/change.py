@@ -10,40 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from hydrophone.domain.flow_parameters import DEFAULT, FlowParameters
 from hydrophone.domain.script import ScriptType, classify_script
+from hydrophone.domain.shapes import Looks, Shape
 from hydrophone.domain.transaction import Output
 
-RETURNED: Final = 0.995
-"""Probability that an output to the sender's own script is change.
-
-# chosen: near certain; the rest are payments inside a transaction of several owners.
-"""
 LIKELY: Final = 0.5
 """A claim above it is more likely true than false: from here on a sender counts as known."""
-
-# chosen: guesses of how often a transaction has no change, by its number of spendable outputs.
-_NO_CHANGE_TWO_OUTPUTS: Final = 0.10
-_NO_CHANGE_MORE_OUTPUTS: Final = 0.15
-# chosen: an exchange returns change to scripts we know, so an unknown output is rarely its change.
-_NO_CHANGE_KNOWN_SENDER: Final = 0.85
-
-# chosen: votes overlap; counting each in full would make two that say the same near certain.
-_VOTE_DISCOUNT: Final = 0.7
-
-_ROUND_WEIGHTS: Final = (
-    (10_000_000, 5.36),
-    (1_000_000, 3.75),
-    (100_000, 3.99),
-    (10_000, 4.30),
-    (1_000, 4.22),
-    (100, 3.68),
-)
-"""Round unit in satoshis, largest first, and the weight of its vote. Sources: as the module."""
-_OPTIMAL_CHANGE_WEIGHT: Final = 2.45
-_SCRIPT_TYPE_WEIGHT: Final = 2.05
-
-_NOBODYS: Final = (ScriptType.OP_RETURN, ScriptType.ANCHOR)
-"""Nobody can spend the one, anybody the other: neither takes change."""
 
 
 class ChangeVote(StrEnum):
@@ -81,11 +54,13 @@ class ChangeEstimate:
 
     Attributes:
         probabilities: that output j is change, for each output.
+        no_change: prior probability that there is none.
         votes: those that fired.
         returned: indices of the outputs that pay a script of the sender: they outdo every vote.
     """
 
     probabilities: tuple[float, ...]
+    no_change: float
     votes: tuple[FiredVote, ...]
     returned: tuple[int, ...]
 
@@ -93,29 +68,31 @@ class ChangeEstimate:
 def estimate_change(
     prevouts: Sequence[Output],
     outputs: Sequence[Output],
+    looks: Looks,
     *,
     sender: str | None,
     receivers: Sequence[Mapping[str, float]],
+    parameters: FlowParameters = DEFAULT,
 ) -> ChangeEstimate:
     """Return the probability of each output to be change.
 
     Coins that visibly go back settle the matter: each output that pays the script of an input, or a script
-    labelled to the known sender, is change with `RETURNED` (there may be several), and little room is left
-    for change elsewhere. If nobody else is paid, the outputs to the sender's other scripts are no change but
-    an internal transfer. Else the votes decide, against the prior probability that there is no change.
+    labelled to the known sender, is change with `parameters.returned` (there may be several), and little room
+    is left for change elsewhere. If nobody else is paid, the outputs to the sender's other scripts are no
+    change but an internal transfer. Else the votes decide, against the prior probability that there is no
+    change.
 
     Args:
         prevouts: what the inputs spend, all of it.
         outputs: of the transaction.
+        looks: of the transaction.
         sender: key of the exchange that sends, when it is `LIKELY`; None otherwise.
         receivers: for each output the probability, by entity key, that it belongs to that exchange.
+        parameters: the figures of the model.
     """
-    types = [classify_script(output.script) for output in outputs]
-    candidates = [
-        index for index, output in enumerate(outputs) if output.value_sat > 0 and types[index] not in _NOBODYS
-    ]
-    votes = tuple(_fired_votes(prevouts, outputs, types, candidates, is_sender_known=sender is not None))
-    no_change = _prior_no_change(len(candidates), is_sender_known=sender is not None)
+    candidates = looks.candidates
+    votes = tuple(_fired_votes(prevouts, outputs, looks, parameters, is_sender_known=sender is not None))
+    no_change = _prior_no_change(looks, parameters, is_sender_known=sender is not None)
 
     support = dict.fromkeys(candidates, 0.0)
     for fired in votes:
@@ -123,7 +100,7 @@ def estimate_change(
     weights = {
         index: (1 - no_change)
         / len(candidates)
-        * math.exp(_VOTE_DISCOUNT * support[index])
+        * math.exp(parameters.vote_discount * support[index])
         * (1 - _highest_claim(receivers[index], besides=sender))
         for index in candidates
     }
@@ -138,22 +115,27 @@ def estimate_change(
     # Change is what a payment leaves over. Where nobody else is paid, coins that go to another script of the
     # sender are the purpose: cold to hot, hot to cold.
     is_transfer = len(returned) == len(candidates) and not to_inputs.issuperset(returned)
-    elsewhere = 1 - RETURNED if returned else 1.0
+    elsewhere = 1 - parameters.returned if returned else 1.0
     probabilities = [0.0] * len(outputs)
     for index, weight in weights.items():
         probabilities[index] = weight / total * elsewhere
     for index in returned:
-        probabilities[index] = 0.0 if is_transfer and index not in to_inputs else RETURNED
-    return ChangeEstimate(tuple(probabilities), votes, returned)
+        is_purpose = is_transfer and index not in to_inputs
+        probabilities[index] = 0.0 if is_purpose else parameters.returned
+    return ChangeEstimate(tuple(probabilities), no_change, votes, returned)
 
 
-def _prior_no_change(candidate_count: int, *, is_sender_known: bool) -> float:
+def _prior_no_change(looks: Looks, parameters: FlowParameters, *, is_sender_known: bool) -> float:
     """Return the probability that nothing is change, before any vote."""
-    if candidate_count <= 1:
+    if len(looks.candidates) <= 1:
         return 1.0
     if is_sender_known:
-        return _NO_CHANGE_KNOWN_SENDER
-    return _NO_CHANGE_TWO_OUTPUTS if candidate_count == 2 else _NO_CHANGE_MORE_OUTPUTS  # noqa: PLR2004 - named
+        return parameters.no_change_known_sender
+    if looks.shape is Shape.CONSOLIDATION:
+        return parameters.no_change_gathering
+    if len(looks.candidates) == 2:  # noqa: PLR2004 - named
+        return parameters.no_change_two_outputs
+    return parameters.no_change_more_outputs
 
 
 def _highest_claim(claims: Mapping[str, float], *, besides: str | None) -> float:
@@ -164,15 +146,16 @@ def _highest_claim(claims: Mapping[str, float], *, besides: str | None) -> float
 def _fired_votes(
     prevouts: Sequence[Output],
     outputs: Sequence[Output],
-    types: Sequence[ScriptType],
-    candidates: Sequence[int],
+    looks: Looks,
+    parameters: FlowParameters,
     *,
     is_sender_known: bool,
 ) -> Iterator[FiredVote]:
     """Yield each vote that exactly one output qualifies for; with one output there is nothing to vote on."""
+    candidates = looks.candidates
     if len(candidates) <= 1:
         return
-    for unit_sat, weight in _ROUND_WEIGHTS:
+    for unit_sat, weight in parameters.round_weights:
         # Only an output whose fellows are all round qualifies; with two odd amounts none does.
         odd = _only([index for index in candidates if outputs[index].value_sat % unit_sat])
         if odd is not None:
@@ -182,12 +165,12 @@ def _fired_votes(
         smallest_sat = min(prevout.value_sat for prevout in prevouts)
         small = _only([index for index in candidates if outputs[index].value_sat < smallest_sat])
         if small is not None:
-            yield FiredVote(ChangeVote.OPTIMAL_CHANGE, small, _OPTIMAL_CHANGE_WEIGHT)
+            yield FiredVote(ChangeVote.OPTIMAL_CHANGE, small, parameters.optimal_change_weight)
     input_types = {classify_script(script) for script in {prevout.script for prevout in prevouts}}
     if len(input_types) == 1 and ScriptType.UNKNOWN not in input_types:  # unknown is no common type
-        alike = _only([index for index in candidates if types[index] in input_types])
+        alike = _only([index for index in candidates if looks.output_types[index] in input_types])
         if alike is not None:
-            yield FiredVote(ChangeVote.SCRIPT_TYPE, alike, _SCRIPT_TYPE_WEIGHT)
+            yield FiredVote(ChangeVote.SCRIPT_TYPE, alike, parameters.script_type_weight)
 
 
 def _only(indices: Sequence[int]) -> int | None:

@@ -1,0 +1,80 @@
+"""Labels that nobody published: what transactions themselves show about scripts."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from hydrophone.domain.labels import Label, LabelBook
+from hydrophone.domain.units import Txid, UnixMicros
+
+LEARNED_LIMIT: Final = 50_000
+"""# chosen: 25 MB; the oldest gives way, as most scripts are used once and never again."""
+
+
+class LearnedBy(StrEnum):
+    """What showed whose a script is."""
+
+    SWEEP = "sweep"
+    """Its coins were gathered into a wallet of the exchange: it is a deposit script."""
+    CO_SPEND = "co_spend"
+    """Its coins were spent together with coins of the exchange. Sources: S. Meiklejohn et al., A Fistful of
+    Bitcoins, IMC 2013, heuristic 1."""
+    OWN_WALLET = "own_wallet"
+    """It is paid by the exchange, and pays into the wallets of the exchange: so do no customers."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedLabel(Label):
+    """A claim of our own. Its `source` is that of the claim it follows from, which it must not corroborate.
+
+    Attributes:
+        learned_by: what kind of evidence there is.
+        evidence: the transaction that settled it.
+        learned_at: when that was seen.
+    """
+
+    learned_by: LearnedBy = field(kw_only=True)
+    evidence: Txid = field(kw_only=True)
+    learned_at: UnixMicros = field(kw_only=True)
+
+
+class KnownLabels:
+    """A label book and what was learned beside it: where the book says anything, it alone is heard.
+
+    Args:
+        book: published claims.
+        learned: oldest first.
+    """
+
+    def __init__(self, book: LabelBook, learned: Iterable[LearnedLabel] = ()) -> None:
+        self._book = book
+        self._learned: dict[bytes, LearnedLabel] = {}
+        for label in learned:
+            self.add(label)
+
+    def __iter__(self) -> Iterator[LearnedLabel]:
+        """What was learned, oldest first."""
+        return iter(self._learned.values())
+
+    @property
+    def version(self) -> str:
+        """Of the label book."""
+        return self._book.version
+
+    def lookup(self, script: bytes) -> tuple[Label, ...]:
+        """Return the claims on a script; empty when there are none."""
+        claims = self._book.lookup(script)
+        if not claims and script in self._learned:
+            return (self._learned[script],)
+        return claims
+
+    def is_disputed(self, script: bytes) -> bool:
+        """Whether the claims on a script contradict each other."""
+        return self._book.is_disputed(script)
+
+    def add(self, label: LearnedLabel) -> None:
+        """Take up a claim; beyond a limit the oldest is forgotten."""
+        self._learned.setdefault(label.script, label)
+        if len(self._learned) > LEARNED_LIMIT:
+            del self._learned[next(iter(self._learned))]

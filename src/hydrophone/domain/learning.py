@@ -1,0 +1,179 @@
+"""What a transaction shows about scripts that nobody has labelled.
+
+Three rules, and each needs an exchange that is known already:
+
+- **Sweep**: what gathers coins into a wallet of an exchange spends deposit scripts of that exchange. It takes
+  three scripts at once, or a second sweep, to believe it.
+- **Co-spend**: who spends coins together owns them together. Not in coinjoins, and not where an input was not
+  needed, as in payjoins.
+- **Own wallet**: customers are paid by hot wallets and pay to deposit scripts. That a script is paid by the
+  cold storage or out of the deposit scripts of an exchange, or pays into its wallets, is a sign; two signs of
+  different transactions make it the exchange's.
+
+A claim that was learned carries the source of the claim it follows from, and is a little less sure: chains of
+them fade.
+"""
+
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from hydrophone.domain.flow import FlowAssessment, FlowEvidence
+from hydrophone.domain.flow_parameters import DEFAULT, FlowParameters
+from hydrophone.domain.labels import Role
+from hydrophone.domain.learned_labels import KnownLabels, LearnedBy, LearnedLabel
+from hydrophone.domain.transaction import Transaction
+from hydrophone.domain.units import Txid, UnixMicros
+
+_SWEEP_AT_ONCE: Final = 3
+"""Scripts. # chosen: the design's."""
+_FEW_PAYEES: Final = 3
+"""# chosen: a payment, another and change; who pays more at once pays customers."""
+_TIES_LIMIT: Final = 20_000
+"""Scripts with signs that do not suffice yet. # chosen: 10 MB; the oldest gives way."""
+_INNER: Final = frozenset({Role.COLD, Role.DEPOSIT})
+"""What customers are never paid from."""
+
+
+class Tie(IntEnum):
+    """A sign that a script belongs to an exchange."""
+
+    SWEPT = 1
+    """Its coins were gathered, with fewer than three scripts at once."""
+    PAID_FROM_WITHIN = 2
+    """Cold storage or deposit scripts of the exchange pay it."""
+    PAYS_STORAGE = 3
+    """It pays into cold storage of the exchange."""
+    PAYS_WALLET = 4
+    """It pays into another wallet of the exchange."""
+    PAID = 5
+    """The exchange pays it, as it pays customers."""
+
+
+_WITHIN: Final = frozenset({Tie.PAID_FROM_WITHIN, Tie.PAYS_STORAGE})
+
+
+class Learner:
+    """Looks at one transaction after another.
+
+    Args:
+        labels: what is known; what is learned is added to it.
+        parameters: the figures of the model.
+    """
+
+    def __init__(self, labels: KnownLabels, *, parameters: FlowParameters = DEFAULT) -> None:
+        self._labels = labels
+        self._parameters = parameters
+        self._ties: dict[bytes, dict[str, dict[Txid, Tie]]] = {}
+
+    def observe(self, tx: Transaction, flow: FlowAssessment, at: UnixMicros) -> tuple[LearnedLabel, ...]:
+        """Return what a transaction shows that was not known, and know it from now on.
+
+        Args:
+            tx: it.
+            flow: what is said about it.
+            at: when it was seen.
+        """
+        evidence = flow.evidence
+        if evidence is None or evidence.sender.conflict:
+            return ()
+        if evidence.looks.shape is not None and evidence.looks.shape.is_coinjoin:
+            return ()
+        spent = tuple(dict.fromkeys([i.prevout.script for i in tx.inputs if i.prevout is not None]))
+        learned = tuple(self._conclude(_Scene(tx, evidence, at, spent)))
+        for label in learned:
+            self._labels.add(label)
+        return learned
+
+    def _conclude(self, scene: "_Scene") -> Iterator[LearnedLabel]:
+        evidence = scene.evidence
+        unclaimed = [script for script in scene.spent if not self._labels.lookup(script)]
+        if evidence.swept_by is not None:
+            for script in unclaimed:
+                if len(scene.spent) >= _SWEEP_AT_ONCE or self._tie(
+                    script, evidence.swept_by, Tie.SWEPT, scene
+                ):
+                    yield self._label(script, evidence.swept_by, Role.DEPOSIT, LearnedBy.SWEEP, scene)
+        elif evidence.sender.known is not None:
+            yield from self._learn_from_sender(evidence.sender.known, unclaimed, scene)
+        elif not evidence.sender.shares and (payee := scene.wallet_paid()) is not None:
+            tie = Tie.PAYS_STORAGE if evidence.roles.receiver is Role.COLD else Tie.PAYS_WALLET
+            yield from self._owned(unclaimed, payee, tie, scene)
+
+    def _learn_from_sender(
+        self, sender: str, unclaimed: Iterable[bytes], scene: "_Scene"
+    ) -> Iterator[LearnedLabel]:
+        role = scene.evidence.roles.sender
+        if not scene.evidence.looks.has_spare_input:
+            for script in unclaimed:
+                yield self._label(script, sender, role, LearnedBy.CO_SPEND, scene)
+        payees = scene.payees()
+        if len(payees) <= _FEW_PAYEES:
+            tie = Tie.PAID_FROM_WITHIN if role in _INNER else Tie.PAID
+            free = [script for script in payees if not self._labels.lookup(script)]
+            yield from self._owned(free, sender, tie, scene)
+
+    def _owned(self, scripts: Iterable[bytes], key: str, tie: Tie, scene: "_Scene") -> Iterator[LearnedLabel]:
+        for script in scripts:
+            if self._tie(script, key, tie, scene):
+                yield self._label(script, key, Role.UNKNOWN, LearnedBy.OWN_WALLET, scene)
+
+    def _tie(self, script: bytes, key: str, tie: Tie, scene: "_Scene") -> bool:
+        """Note a sign, one for each transaction, and return whether the signs suffice now."""
+        ties = self._ties.pop(script, {})
+        self._ties[script] = ties  # the newest last
+        if len(self._ties) > _TIES_LIMIT:
+            del self._ties[next(iter(self._ties))]
+        ties.setdefault(key, {}).setdefault(scene.tx.txid, tie)
+        return _suffices(list(ties[key].values()))
+
+    def _label(
+        self, script: bytes, key: str, role: Role, learned_by: LearnedBy, scene: "_Scene"
+    ) -> LearnedLabel:
+        claims = scene.evidence.reading.claims.values()
+        known = [label for claim in claims if claim.key == key for label in claim.labels]
+        published = [label for label in known if not isinstance(label, LearnedLabel)]
+        origin = max(published or known, key=lambda label: (label.confidence, label.source))
+        faded = 1.0 if published else origin.confidence
+        return LearnedLabel(
+            script=script,
+            entity=origin.entity,
+            role=role,
+            source=origin.source,
+            confidence=self._parameters.learned_confidence * faded,
+            citation=f"learned here: {learned_by} {scene.tx.txid}",
+            learned_by=learned_by,
+            evidence=scene.tx.txid,
+            learned_at=scene.at,
+        )
+
+
+class _Scene(NamedTuple):
+    """A transaction, what is said about it, when it was seen, and the scripts it spends, each once."""
+
+    tx: Transaction
+    evidence: FlowEvidence
+    at: UnixMicros
+    spent: tuple[bytes, ...]
+
+    def payees(self) -> list[bytes]:
+        """Return the scripts that are paid, those of the inputs apart."""
+        scripts = [self.tx.outputs[index].script for index in self.evidence.looks.candidates]
+        return [script for script in dict.fromkeys(scripts) if script not in self.spent]
+
+    def wallet_paid(self) -> str | None:
+        """Return the key of the one exchange whose wallets are paid; None where a deposit script is, too."""
+        claims = self.evidence.reading.claims
+        paid = [claims[script] for script in self.payees() if script in claims]
+        keys = {claim.key for claim in paid}
+        is_deposit = any(claim.role is Role.DEPOSIT for claim in paid)
+        return next(iter(keys)) if len(keys) == 1 and not is_deposit else None
+
+
+def _suffices(ties: list[Tie]) -> bool:
+    """Return whether the signs on one script and one exchange, each of another transaction, suffice."""
+    if ties.count(Tie.SWEPT) > 1:
+        return True
+    within = sum(tie in _WITHIN for tie in ties)
+    pays, paid = Tie.PAYS_WALLET in ties, Tie.PAID in ties
+    return within > 1 or (within > 0 and (pays or paid)) or (pays and paid)
