@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 HOMES = {
     "aiohttp": {"sources"},
+    "backports": {"store"},
     "duckdb": {"store"},
     "msgspec": {"wire"},
     "psutil": {"runtime"},

@@ -1,8 +1,8 @@
 """How often what labels say turned out right, by what it rests on.
 
 Labels know one side of a payment or both. An unlabelled other side may still belong to an exchange: to the
-same one (cold storage nobody published) or to another (a deposit script). How often it does not was counted in
-simulated worlds for each kind of evidence; what labels say is discounted by it.
+same one (cold storage nobody published) or to another (a deposit script). How often it does not was counted
+in simulated worlds for each kind of evidence; what labels say is discounted by it.
 """
 
 import math

@@ -373,6 +373,32 @@ def parse_esplora_transaction(raw: bytes) -> Transaction:
         raise MalformedMessage(f"expected a transaction in Esplora's JSON: {error}") from error
 
 
+def encode_esplora_transaction(tx: Transaction) -> bytes:
+    """Return a transaction as Esplora JSON, with all that `Transaction` holds and nothing else."""
+    inputs = [
+        {
+            **({} if i.outpoint is None else {"txid": i.outpoint.txid, "vout": i.outpoint.vout}),
+            "is_coinbase": i.outpoint is None,
+            "sequence": i.sequence,
+            "prevout": None if i.prevout is None else _output_json(i.prevout),
+        }
+        for i in tx.inputs
+    ]
+    document = {
+        "txid": tx.txid,
+        "vin": inputs,
+        "vout": [_output_json(output) for output in tx.outputs],
+        "weight": tx.weight_wu,
+        "fee": tx.fee_sat,
+        "effectiveFeePerVsize": tx.effective_fee_rate,
+    }
+    return msgspec.json.encode({key: value for key, value in document.items() if value is not None})
+
+
+def _output_json(output: Output) -> dict[str, object]:
+    return {"scriptpubkey": output.script.hex(), "value": output.value_sat}
+
+
 def _transaction(gated: _GatedTransaction) -> Transaction:
     """Stage two."""
     if not _TXID.fullmatch(gated.txid):
