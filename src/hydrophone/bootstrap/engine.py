@@ -61,7 +61,7 @@ class Engine:
         self._store = store
         self._clock = steady_clock()
         self._started_at = self._clock()
-        ears.tracker.restore(state.tracked, state.ended)
+        ears.tracker.restore(state.tracked, state.ended, signals=state.signals, learned=state.learned)
         ears.decoder.resume(state.heard_at)
         self._alerts = AlertServer(
             settings.alerts.host,
@@ -153,6 +153,7 @@ class Engine:
                 "set": self._book.version,
                 "claims": len(self._book),
                 "scripts": self._book.script_count,
+                "learned": ears.tracker.labels.learned_count,
             },
             "store": str(self._settings.store.path),
         }
