@@ -43,7 +43,7 @@ _SPELLINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "sigmapool": ("sigmapoolcom",),
     "bitclub": ("bitclubnetwork",),
 }
-"""By key: other keys for the same entity. Sources: 44 alias conflicts among 311 addresses with several names."""
+"""By key: other keys for the same entity. Sources: what 311 addresses with several names are called."""
 
 _ALIASES: Final = {alias: key for key, aliases in _SPELLINGS.items() for alias in aliases}
 _REMEMBERED: Final = 4096

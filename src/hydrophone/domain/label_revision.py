@@ -37,8 +37,8 @@ class Revision:
 def revise(before: Iterable[Label], now: Iterable[Label], *, on: date) -> Revision:
     """Return a label set after its source was read again.
 
-    A claim is the same as one before when its source names the same entity on the same script; whatever else is
-    said of it may change. One that is made no more gets an end, `on`, and is kept: what was believed stays
+    A claim is the same as one before when its source names the same entity on the same script; whatever else
+    is said of it may change. One that is made no more gets an end, `on`, and is kept: what was believed stays
     known. One that comes back has none any more.
 
     Args:

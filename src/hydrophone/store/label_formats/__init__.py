@@ -16,6 +16,7 @@ from hydrophone.store.label_formats.headed_csv import (
     is_quickstart,
     read_own,
     read_quickstart,
+    read_trusted,
     write_own,
 )
 from hydrophone.store.label_formats.htx_snapshot import is_htx, read_htx
@@ -51,6 +52,7 @@ __all__ = [
     "Terms",
     "UnknownFormError",
     "parse_labels",
+    "read_trusted",
     "write_own",
 ]
 

@@ -1,7 +1,8 @@
 """HTX's snapshot of its reserves.
 
-Sources: huobiapi/Tool-Node.js-VerifyAddress, snapshot/huobi_por.csv: rows of coin, address, height, amount,
-message and signature, with or without a header. The signatures are not verified here.
+Sources: huobiapi/Tool-Node.js-VerifyAddress, snapshot/huobi_por.csv: a table of totals, then a header and
+rows of coin, address, height, amount, message and signature; others begin with the rows. Wrapped bitcoin on
+another chain (BTC-TRC20) is another coin. The signatures are not verified here.
 """
 
 from collections.abc import Iterator
@@ -19,23 +20,23 @@ _CONFIDENCE: Final = "0.97"
 
 
 def is_htx(text: str) -> bool:
-    """Whether the first row is the header, or a coin with an address at a height."""
+    """Whether there is the header of the list, or the first row is a coin with an address at a height."""
     _, row = next(rows_of(text), (1, ""))
-    return _is_header(row) or _is_data(row)
+    return _is_data(row) or any(_is_header(row) for _, row in rows_of(text))
 
 
 def read_htx(text: str) -> Iterator[RawRow]:
     """Yield the bitcoin addresses.
 
     Raises:
-        UnknownFormError: the first row is another.
+        UnknownFormError: neither the header nor a row of the list is there.
     """
     if not is_htx(text):
         _, row = next(rows_of(text), (1, ""))
         raise UnknownFormError(f"expected rows of {','.join(_COLUMNS)}, found {row[:KEPT_TEXT_LENGTH]!r}")
-    for number, (line, row) in enumerate(rows_of(text)):
-        if number == 0 and _is_header(row):
-            continue
+    rows = list(rows_of(text))
+    header = next((place for place, (_, row) in enumerate(rows) if _is_header(row)), -1)
+    for line, row in rows[header + 1 :]:
         try:
             coin, address, _height, _amount, _message, *_ = parse_fields(row)
         except ValueError:
@@ -55,7 +56,7 @@ def read_htx(text: str) -> Iterator[RawRow]:
 
 
 def _is_header(row: str) -> bool:
-    return [name.casefold() for name in row.split(",")[:2]] == ["coin", "address"]
+    return [name.strip().casefold() for name in row.split(",")[:2]] == ["coin", "address"]
 
 
 def _is_data(row: str) -> bool:

@@ -1,7 +1,7 @@
 """What all label formats share: a row of text fields, and the claim it makes.
 
 A format only knows where its rows are and what they call things. Whatever it is, its rows come as text under
-the names of `FIELDS`, and one place says what a claim needs: so no format can let through what another refuses.
+the names of `FIELDS`, and one place says what a claim needs: no format lets through what another refuses.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -94,8 +94,6 @@ class Terms:
         as_of: date of a claim that has none.
         source_url: of a claim that has none.
         licence: of a claim that has none.
-        trusts_scripts: whether the file is one that we wrote and nobody changed since: its scripts are then
-            taken as they are, which is six times faster than to work them out of their addresses.
     """
 
     network: Network
@@ -104,7 +102,6 @@ class Terms:
     as_of: date | None = None
     source_url: str = ""
     licence: str = ""
-    trusts_scripts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +183,6 @@ class _ClaimMaker:
             script = bytes.fromhex(stated)
         except ValueError:
             raise ValueError(f"expected a script in hex, found {stated[:KEPT_TEXT_LENGTH]!r}") from None
-        if script and self._terms.trusts_scripts:
-            return script
         spelled = script_from_address(address, self._terms.network)
         if script and script != spelled:
             raise ValueError(f"expected the script of {address}, which is {spelled.hex()}, found {stated}")
@@ -197,7 +192,9 @@ class _ClaimMaker:
         """Return a claim on no script yet."""
         for name, text in texts.items():
             if len(text) > _MAX_FIELD_LENGTH:
-                raise ValueError(f"expected at most {_MAX_FIELD_LENGTH} characters, found {len(text)}: {name}")
+                raise ValueError(
+                    f"expected at most {_MAX_FIELD_LENGTH} characters, found {len(text)}: {name}"
+                )
         terms = self._terms
         entity = Entity(texts["entity"], _parse_kind(texts["kind"]))
         if not (entity.key and entity.name.isprintable()):

@@ -2,8 +2,8 @@
 
 Sources: graphsense/graphsense-tagpacks, and tagpack-tool 25.8.1 for fields, concepts and confidence ids.
 
-The file is read event by event: every scalar stays a text, no tag of YAML makes an object, an alias is refused,
-and each tag knows its line. `is_cluster_definer` is not honoured: a label says something of one script only.
+The file is read event by event: every scalar stays a text, no tag of YAML makes an object, an alias is
+refused, and each tag knows its line. `is_cluster_definer` is not honoured: a label is about one script only.
 """
 
 import json
@@ -108,8 +108,8 @@ def read_tagpack(text: str) -> Iterator[RawRow]:
         raise UnknownFormError(f"expected YAML: {line}{error.problem}") from error
     except yaml.YAMLError as error:
         raise UnknownFormError(f"expected YAML: {error}") from error
-    for line, tag in tags:
-        yield _row(line, {**header, **tag} if isinstance(tag, dict) else tag)
+    for number, tag in tags:
+        yield _row(number, {**header, **tag} if isinstance(tag, dict) else tag)
 
 
 def _row(line: int, tag: object) -> RawRow:
@@ -119,7 +119,9 @@ def _row(line: int, tag: object) -> RawRow:
     skipped = _why_skipped(tag)
     if skipped:
         return RawRow(line, text, skipped=skipped)
-    strange = [name for name in ("address", "label", "actor", "source") if not isinstance(_text(tag, name), str)]
+    strange = [
+        name for name in ("address", "label", "actor", "source") if not isinstance(_text(tag, name), str)
+    ]
     if strange:
         return RawRow(line, text, problem=f"expected a text, found something else: {strange[0]}")
     ours = _own_context(tag)
@@ -239,7 +241,9 @@ def _read_pack(events: Iterator[Any]) -> tuple[dict[str, Any], list[tuple[int, o
 def _read(event: Any, events: Iterator[Any], depth: int = 0) -> Any:  # noqa: ANN401 -- YAML of a stranger
     """Return the value that begins with an event: texts, lists and dicts of them."""
     if depth > _MAX_DEPTH:
-        raise UnknownFormError(f"expected at most {_MAX_DEPTH} levels, found more: line {event.start_mark.line + 1}")
+        raise UnknownFormError(
+            f"expected at most {_MAX_DEPTH} levels, found more: line {event.start_mark.line + 1}"
+        )
     if isinstance(event, yaml.ScalarEvent):
         return "" if event.value in ("null", "~") and event.implicit[0] else event.value
     if isinstance(event, yaml.SequenceStartEvent):
@@ -263,14 +267,20 @@ def _read(event: Any, events: Iterator[Any], depth: int = 0) -> Any:  # noqa: AN
 def write_tagpack(labels: Iterable[Label], network: Network) -> Iterator[str]:
     """Yield the lines of a TagPack with a tag for each claim on a script that has an address.
 
-    A TagPack has ids for confidence and no licence, role of a deposit or end: the exact claim is in `context`.
+    A TagPack has ids for confidence, and no licence, deposits or end: the exact claim is in `context`. It is
+    made to be given away, so the operator's own wallet is left out.
     """
-    header = {"title": "Hydrophone labels", "creator": "hydrophone", "currency": _BITCOIN, "network": _BITCOIN}
+    header = {
+        "title": "Hydrophone labels",
+        "creator": "hydrophone",
+        "currency": _BITCOIN,
+        "network": _BITCOIN,
+    }
     yield yaml.safe_dump(header, sort_keys=False)
     empty = True
     for label in labels:
         address = address_from_script(label.script, network)
-        if address is None:
+        if address is None or label.entity.kind is EntityKind.PRIVATE:
             continue
         yield "tags:\n" if empty else ""
         empty = False
