@@ -46,7 +46,7 @@ def _row(line: int, row: str, record: object) -> RawRow:
     if not isinstance(record, dict):
         return RawRow(line, row, problem=f"expected a JSON object, found {type(record).__name__}")
     kind, reference, label = record.get("type"), record.get("ref"), record.get("label") or ""
-    if kind in _OTHER_TYPES:
+    if isinstance(kind, str) and kind in _OTHER_TYPES:
         return RawRow(line, row, skipped=f"a label of type {kind}: only addresses are looked up")
     if kind != "addr" or not isinstance(reference, str) or not isinstance(label, str):
         return RawRow(line, row, problem="expected a type of BIP 329, and a text as ref and label")

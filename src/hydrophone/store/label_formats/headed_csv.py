@@ -59,7 +59,7 @@ def read_quickstart(text: str) -> Iterator[RawRow]:
 def read_trusted(lines: Iterable[str]) -> Iterator[Label]:
     """Yield the claims of a file that `write_own` wrote and nobody has changed since.
 
-    Nothing is looked at twice: 100,000 labels are read in half a second, where their addresses alone take two.
+    Nothing is looked at twice: 100,000 labels take half a second, where their addresses alone take two.
     """
     rows = csv.reader(lines)
     next(rows)

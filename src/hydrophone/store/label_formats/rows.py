@@ -207,15 +207,22 @@ class _ClaimMaker:
             script=b"",
             entity=entity,
             role=_parse_role(texts["role"]),
-            source=texts["source"] or terms.source,
+            source=_plain(texts["source"]) or terms.source,
             confidence=stated if terms.confidence is None else terms.confidence,
             as_of=_parse_date(texts["as_of"]) or terms.as_of,
-            citation=texts["citation"],
-            source_url=texts["source_url"] or terms.source_url,
-            licence=texts["licence"] or terms.licence,
+            citation=_plain(texts["citation"]),
+            source_url=_plain(texts["source_url"]) or terms.source_url,
+            licence=_plain(texts["licence"]) or terms.licence,
             valid_from=valid_from,
             valid_to=valid_to,
         )
+
+
+def _plain(text: str) -> str:
+    """Return a text in one line, without what a terminal or a line of CSV would take as something else."""
+    if text.isprintable() and "  " not in text:
+        return text.strip()
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _parse_kind(text: str) -> EntityKind:
