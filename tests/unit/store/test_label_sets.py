@@ -110,7 +110,7 @@ def test_who_does_not_agree_leaves_the_set_as_it_was(sets: LabelSets) -> None:
         assert before == 2
         raise ConfigError("no")
 
-    with pytest.raises(ConfigError, match="^no$"):
+    with pytest.raises(ConfigError, match=r"^no$"):
         sets.revise(INFO, (LABEL,), on=TODAY, agree=refuse)
     assert labels_of(sets) == [LABEL, OTHER]
 
@@ -126,7 +126,7 @@ def test_a_write_that_fails_leaves_the_set_as_it_was(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ConfigError, match="cannot be written: No space left on device: make room"):
+    with pytest.raises(ConfigError, match=r"cannot be written: No space left on device: make room"):
         sets.revise(INFO, (LABEL,), on=TODAY)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -135,7 +135,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     sets = LabelSets(tmp_path / "file" / "labels", Network.MAINNET)
     with pytest.raises(
-        ConfigError, match="labels.folder .* cannot be written: (Not a directory|File exists)"
+        ConfigError, match=r"labels\.folder .* cannot be written: (Not a directory|File exists)"
     ):
         sets.revise(INFO, (LABEL,), on=TODAY)
     with pytest.raises(ConfigError, match="expected a folder that can be read: Not a directory"):
