@@ -286,7 +286,10 @@ def export_labels(
 
     content = "".join(WRITERS[form](counted(), network)).encode()
     try:
-        write_whole(path, content)
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            path.write_bytes(content)  # /dev/stdout, a pipe: to be written, not replaced
+        else:
+            write_whole(path, content)
     except OSError as error:
         raise ConfigError(
             f"cannot write {path}: {error.strerror}; make room, or name another file"

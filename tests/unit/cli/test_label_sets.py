@@ -172,6 +172,17 @@ def test_an_export_that_cannot_be_written_is_exit_2(capsys: Capture) -> None:
     assert "cannot write missing/x: No such file or directory" in capsys.readouterr().err
 
 
+def test_an_export_into_what_is_no_file_does_not_replace_it(capsys: Capture) -> None:
+    Path("link").symlink_to("target")
+    assert main(["labels", "export", "--format", "csv", "--out", "link"]) == 0
+    assert Path("link").is_symlink()
+    assert Path("target").read_text(encoding="utf-8").startswith("address,entity,")
+    assert main(["labels", "export", "--format", "csv", "--out", "/dev/null"]) == 0
+    assert Path("/dev/null").is_char_device()
+    assert main(["labels", "export", "--format", "csv", "--out", "."]) == 2
+    assert "cannot write .: Is a directory" in capsys.readouterr().err
+
+
 # sync
 
 
