@@ -12,15 +12,27 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 import duckdb
 
+from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.record import GENESIS, chain_hash
-from hydrophone.domain.units import micros_from_datetime
+from hydrophone.domain.units import UnixMicros, micros_from_datetime
 from hydrophone.errors import StoreClosed, StoreError
 from hydrophone.pipeline.ports import Entry, Publication, SavedState, StoreStatus
+from hydrophone.store.label_history import (
+    current_version,
+    in_pages,
+    next_instant,
+    read_believed_ids,
+    read_label_set,
+    write_ended,
+    write_new,
+    write_set,
+)
 from hydrophone.store.rows import (
     CLAIM_COLUMNS,
     AddressOf,
@@ -135,6 +147,42 @@ class DuckDbStore:
         """Return counts, read beside the writer."""
         return await self._run(self._reader, lambda: self._database.read(status_of))
 
+    async def record_labels(self, book: LabelBook, at: UnixMicros) -> None:
+        """Record the label set that is used, as far as it differs from the one before.
+
+        Many small transactions, between which signals are committed. When it is broken off, the claims it
+        recorded are taken up by the next call, and no label set names them before all are there.
+
+        Args:
+            book: the label set.
+            at: from when it is used.
+
+        Raises:
+            StoreFull: transient; try again when there is room.
+            StoreError: the database cannot be written.
+        """
+        database = self._database
+        if await self._run(self._reader, lambda: database.read(current_version)) == book.version:
+            return
+        left = await self._run(self._reader, lambda: database.read(read_believed_ids))
+        begun_at = await self._run(self._reader, lambda: database.read(lambda c: next_instant(c, at)))
+        labels = iter(book)
+
+        async def write(change: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+            return await self._run(self._writer, lambda: database.write(change))
+
+        while await write(lambda connection: write_new(connection, labels, left, begun_at)):
+            pass
+        for page in in_pages(left):
+            await write(partial(write_ended, claim_ids=page, at=begun_at))
+        await write(lambda connection: write_set(connection, book, begun_at))
+
+    async def load_label_set(self, version: str) -> LabelBook | None:
+        """Return a label set as it was used, read beside the writer; None when it was never recorded."""
+        return await self._run(
+            self._reader, lambda: self._database.read(lambda c: read_label_set(c, version))
+        )
+
     async def _run(self, thread: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
         if thread is None:
             raise StoreClosed(
@@ -195,6 +243,28 @@ class _Database:
             finally:
                 with suppress(duckdb.Error):  # a statement that failed may have ended it
                     self._cursor.rollback()
+
+    def write(self, change: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Make a change that is no entry, in a transaction of its own."""
+        if self._connection is None:
+            self.open()
+        assert self._connection is not None
+        connection = self._connection
+        with translated_errors(self._path):
+            try:
+                with _optimised(connection):
+                    connection.begin()
+                    try:
+                        result = change(connection)
+                        connection.commit()
+                    except BaseException:
+                        with suppress(duckdb.Error):  # a COMMIT that failed has ended the transaction already
+                            connection.rollback()
+                        raise
+            except duckdb.FatalException:
+                self._reopen()
+                raise
+        return result
 
     def commit(self, entries: Sequence[Entry]) -> None:
         if self._connection is None:
