@@ -62,7 +62,7 @@ def load_state(connection: duckdb.DuckDBPyConnection) -> SavedState:
     ).fetchall()
     heard = None if heard_at is None else micros_from_datetime(heard_at)
     if newest_at is None:
-        return SavedState(heard_at=heard)
+        return SavedState(heard_at=heard, learned=load_learned(connection))
     tracked = fetch_rows(
         connection.execute(
             """
@@ -144,7 +144,7 @@ def tracked_of_row(row: Mapping[str, Any]) -> TrackedPrediction:
     """
     detected_at = micros_from_datetime(row["detection_timestamp"])
     received_at, height = row["received_at"], row["confirmation_height"]
-    with _expected_content(row["prediction_id"]):
+    with _expected_content(f"prediction {row['prediction_id']}"):
         return TrackedPrediction(
             prediction_id=row["prediction_id"],
             txid=Txid(row["transaction_id"]),
@@ -164,7 +164,7 @@ def signal_of_row(row: Mapping[str, Any]) -> Signal:
     Raises:
         StoreMismatch: the row holds what this program does not write.
     """
-    with _expected_content(row["prediction_id"]):
+    with _expected_content(f"prediction {row['prediction_id']}"):
         return Signal(
             prediction_id=row["prediction_id"],
             txid=Txid(row["transaction_id"]),
@@ -218,7 +218,7 @@ def _flow_of(row: Mapping[str, Any]) -> FlowAssessment:
 
 
 def _learned_of_row(row: Mapping[str, Any]) -> LearnedLabel:
-    with _expected_content(row["evidence"]):
+    with _expected_content(f"the script learned from {row['evidence']}"):
         return learned_label(
             row["script"],
             Entity(row["entity"], EntityKind.EXCHANGE),
@@ -255,18 +255,18 @@ def txids_of_row(row: Mapping[str, Any]) -> list[Txid]:
     Raises:
         StoreMismatch: the row holds what this program does not write.
     """
-    with _expected_content(row["prediction_id"]):
+    with _expected_content(f"prediction {row['prediction_id']}"):
         earlier = [Txid(version["txid"]) for version in json.loads(row["history"] or "[]")]
     return [*earlier, Txid(row["transaction_id"])]
 
 
 @contextmanager
-def _expected_content(prediction_id: str) -> Iterator[None]:
+def _expected_content(what: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, MalformedMessage) as error:
         raise StoreMismatch(
-            f"expected the row of {prediction_id} as this program writes it, found {error!r} in its columns: "
+            f"expected {what} as this program writes it, found {error!r} in its columns: "
             "mend or delete that row"
         ) from error
 
