@@ -194,13 +194,13 @@ def _print_amounts(rows: Sequence[Row]) -> None:
     for truth in FLOW_TYPES:
         moving = [row for row in rows if row.truth == truth and row.true_moved_sat]
         errors = [(row.moved_sat - row.true_moved_sat) / row.true_moved_sat for row in moving]
-        found = "".join(f"{quantile(errors, share):>9.3f}" for share in QUANTILES)
+        found = "".join(f"{quantile(errors, share):>9.3g}" for share in QUANTILES)
         within = "".join(
             f"{_share(sum(abs(e) <= most for e in errors), len(errors)):>8.1%}" for most in (0.01, 0.1)
         )
         print(f"    {truth:<10}n={len(errors):<6}{found}{within}")
     still = [row.moved_sat / row.gross_sat for row in rows if not row.true_moved_sat]
-    found = "".join(f"{quantile(still, share):>9.3f}" for share in QUANTILES)
+    found = "".join(f"{quantile(still, share):>9.3g}" for share in QUANTILES)
     print(f"    nothing   n={len(still):<6}{found}   of gross: all of it is error")
 
 

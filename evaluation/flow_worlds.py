@@ -317,6 +317,9 @@ def describe(world: FlowWorld) -> str:
 
 def main() -> int:
     """Make the worlds of the fit and of the test, and say what they have."""
+    # Of the module by its name: what a script pickles of itself, nobody else can read.
+    from evaluation.flow_worlds import WorldSpec, load_world  # noqa: PLC0415
+
     for seed in (*FIT_SEEDS, *TEST_SEEDS):
         for is_mean in (False, True):
             print(describe(load_world(WorldSpec(seed, is_mean=is_mean))), flush=True)
