@@ -201,7 +201,9 @@ GROUPINGS: Final[dict[str, Callable[[Sample], tuple[object, ...]]]] = {
     "answer, roles, input scripts": lambda s: (
         s.answer, s.sender_role, s.payee_role, count_of(s.input_script_count),
     ),
-    "answer, roles, coins return": lambda s: (s.answer, s.sender_role, s.payee_role, s.returned, s.change_role),
+    "answer, roles, coins return": lambda s: (
+        s.answer, s.sender_role, s.payee_role, s.returned, s.change_role,
+    ),
     "answer, subtype": lambda s: (s.answer, s.subtype),
 }  # fmt: skip
 
