@@ -99,9 +99,10 @@ def samples(seeds: Iterable[int], books: Sequence[tuple[float, float]] = BOOKS) 
     for seed in seeds:
         for is_mean in (False, True):
             world = load_world(WorldSpec(seed, is_mean=is_mean))
-            for coverage, errors in books:
+            for number, (coverage, errors) in enumerate(books, 1):
                 quality = LabelQuality(coverage=coverage, deposits=coverage * DEPOSIT_RATIO, errors=errors)
-                yield from samples_of(world, label_book(world.spec, quality), quality)
+                book = label_book(world.spec, quality, label_seed=100 * seed + number)
+                yield from samples_of(world, book, quality)
 
 
 def samples_of(world: FlowWorld, book: LabelBook, quality: LabelQuality) -> Iterator[Sample]:

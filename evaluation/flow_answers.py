@@ -35,7 +35,8 @@ class Row(NamedTuple):
 
     Attributes:
         txid: of the whale.
-        cluster: world and hour: its neighbours.
+        book: world and label seed: who was labelled is the same for all that share it.
+        cluster: those and the hour: its neighbours.
         kind: what it really was for.
         truth: its real direction.
         answer: the direction that was published; unknown: none.
@@ -50,7 +51,8 @@ class Row(NamedTuple):
     """
 
     txid: Txid
-    cluster: tuple[int, int]
+    book: tuple[int, int]
+    cluster: tuple[int, int, int]
     kind: str
     truth: str
     answer: str
@@ -93,12 +95,19 @@ class Answers(NamedTuple):
     unsignalled: int
 
 
-def answer(world: FlowWorld, book: LabelBook) -> Answers:
-    """Let the service's tracker hear a world and return what it published."""
+def answer(world: FlowWorld, book: LabelBook, *, label_seed: int = 0) -> Answers:
+    """Let the service's tracker hear a world and return what it published.
+
+    Args:
+        world: what it hears.
+        book: its labels.
+        label_seed: what the rows are to say of where the labels are from.
+    """
+    drawn = (world.spec.seed, label_seed)
     first, final = assess(world, book)
     return Answers(
-        [_row(world, book, txid, flow) for txid, flow in first.items()],
-        [_row(world, book, txid, flow) for txid, flow in final.items()],
+        [_row(world, book, drawn, txid, flow) for txid, flow in first.items()],
+        [_row(world, book, drawn, txid, flow) for txid, flow in final.items()],
         len(world.whales.keys() - first.keys()),
     )
 
@@ -144,12 +153,13 @@ def is_claimed(book: LabelBook, scripts: Iterable[bytes]) -> bool:
     )
 
 
-def _row(world: FlowWorld, book: LabelBook, txid: Txid, flow: FlowAssessment) -> Row:
+def _row(world: FlowWorld, book: LabelBook, drawn: tuple[int, int], txid: Txid, flow: FlowAssessment) -> Row:
     truth, whale = world.truth[txid], world.whales[txid]
     by_name = {flow_type.value: share for flow_type, share in flow.probabilities.items()}
     return Row(
         txid=txid,
-        cluster=world.hour_of(txid),
+        book=drawn,
+        cluster=(*drawn, world.hour_of(txid)[1]),
         kind=truth["kind"],
         truth=truth["flow_type"],
         answer=flow.flow_type.value,

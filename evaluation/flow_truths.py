@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from evaluation.flow_answers import FLOW_TYPES, UNKNOWN, Row, answer, assess
-from evaluation.flow_direction import DEPOSIT_RATIO, HEADLINE
+from evaluation.flow_direction import DEPOSIT_RATIO, HEADLINE, LABEL_SEEDS
 from evaluation.flow_worlds import (
     LONG_SEEDS,
     TEST_SEEDS,
@@ -87,7 +87,11 @@ def print_hidden_labels() -> None:
           f"{'true of these':>14}{'true of answered':>17}")  # fmt: skip
     for is_mean in (False, True):
         for coverage in T1_COVERAGES:
-            pairs = [pair for seed in TEST_SEEDS for pair in _hidden_and_all(seed, coverage, is_mean=is_mean)]
+            pairs = [
+                pair
+                for seed in TEST_SEEDS
+                for pair in _hidden_and_all(WorldSpec(seed, is_mean=is_mean), coverage)
+            ]
             answered = [hidden for hidden, _ in pairs if hidden.is_answered]
             both = [(hidden, full) for hidden, full in pairs if hidden.is_answered and full.is_answered]
             agreed = sum(hidden.answer == full.answer for hidden, full in both)
@@ -101,11 +105,14 @@ def print_hidden_labels() -> None:
             )
 
 
-def _hidden_and_all(seed: int, coverage: float, *, is_mean: bool) -> list[tuple[Row, Row]]:
-    world = load_world(WorldSpec(seed, is_mean=is_mean))
-    book = label_book(world.spec, quality_of(coverage))
-    full = {row.txid: row for row in answer(world, book).final}
-    return [(row, full[row.txid]) for row in answer(world, hide(book)).final]
+def _hidden_and_all(spec: WorldSpec, coverage: float) -> list[tuple[Row, Row]]:
+    world = load_world(spec)
+    pairs = []
+    for label_seed in LABEL_SEEDS:
+        book = label_book(spec, quality_of(coverage), label_seed=label_seed)
+        full = {row.txid: row for row in answer(world, book).final}
+        pairs += [(row, full[row.txid]) for row in answer(world, hide(book)).final]
+    return pairs
 
 
 # --- T2 and T3 --------------------------------------------------------------------------------------
@@ -164,7 +171,8 @@ def print_delayed_truth() -> None:
                 whales_per_hour=LONG_WHALES_PER_HOUR,
             )
             world = load_world(spec)
-            rows += verify(world, label_book(spec, quality_of(HEADLINE[0])))
+            for label_seed in LABEL_SEEDS:
+                rows += verify(world, label_book(spec, quality_of(HEADLINE[0]), label_seed=label_seed))
         _print_verified("mean" if is_mean else "ordinary", rows)
 
 

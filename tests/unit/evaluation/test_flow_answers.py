@@ -63,7 +63,20 @@ def test_labels_allow_what_the_direction_needs(
 def row(truth: str, answer: str, *, is_allowed: bool = True, confidence: float = 0.9) -> Row:
     shares = tuple(confidence if name == answer else (1 - confidence) / 3 for name in FLOW_TYPES)
     return Row(
-        Txid("aa" * 32), (1, 1), "payment", truth, answer, confidence, shares, "", "", 1, 1, 1, is_allowed
+        Txid("aa" * 32),
+        (1, 1),
+        (1, 1, 1),
+        "payment",
+        truth,
+        answer,
+        confidence,
+        shares,
+        "",
+        "",
+        1,
+        1,
+        1,
+        is_allowed,
     )
 
 
@@ -79,6 +92,7 @@ def test_figures_are_those_of_the_definitions() -> None:
     s = summarise(rows)
     assert (s.whales, s.directed, s.allowed, s.answered) == (30, 20, 10, 9)
     assert s.accuracy == pytest.approx(6 / 9)
+    assert s.accuracy_allowed == pytest.approx(6 / 8)
     assert s.coverage == pytest.approx(8 / 20)
     assert s.coverage_allowed == pytest.approx(8 / 10)
     assert s.false_positive_rate == pytest.approx(1 / 10)
