@@ -158,7 +158,8 @@ def print_headline(name: str, rows: Sequence[Row]) -> None:
     s = summarise(rows)
     by_hour = bootstrap(_grouped(rows, lambda row: row.cluster), _calibration_error, rounds=ROUNDS)
     by_book = bootstrap(_grouped(rows, lambda row: row.book), _accuracy, rounds=ROUNDS)
-    print(f"\n{name}:\n  {s.whales} whales, {s.directed} directed, {s.allowed} of them allowed by labels")
+    print(f"\n{name}: {s.whales} whales,")
+    print(f"  {s.directed} with a true direction, which labels allow to tell of {s.allowed}")
     print(
         f"  answered {s.answered}, right {s.accuracy:.1%}: [{_interval(s.interval)}] as if each stood alone "
         f"(Wilson), [{_interval(by_book)}] by label book (bootstrap)"
@@ -167,9 +168,8 @@ def print_headline(name: str, rows: Sequence[Row]) -> None:
     print(f"  coverage (a) {s.coverage:.1%} of the directed, (b) {s.coverage_allowed:.1%} of the allowed")
     print(f"  macro-F1 {s.macro_f1:.3f}")
     print(f"  false positives: {1 - s.accuracy:.1%} of answers, {s.false_positive_rate:.1%} of negatives")
-    print(
-        f"  ECE of answers {s.calibration_error:.4f} [{by_hour.low:.4f}, {by_hour.high:.4f}] (bootstrap by hour)"
-    )
+    ends = f"[{by_hour.low:.4f}, {by_hour.high:.4f}]"
+    print(f"  ECE of answers {s.calibration_error:.4f} {ends} (bootstrap by hour)")
     bars = {
         f"right >= {ACCURACY_BAR:.0%}": s.accuracy >= ACCURACY_BAR,
         f"coverage (b) >= {COVERAGE_BAR:.0%}": s.coverage_allowed >= COVERAGE_BAR,
