@@ -96,9 +96,8 @@ def hide(book: LabelBook) -> LabelBook:
 
 def print_hidden_labels() -> None:
     """Print T1 for both kinds of world."""
-    print(
-        f"T1: {HIDDEN_SHARE:.0%} of each exchange's scripts hidden, {HEADLINE[1]:.0%} of rows wrong; of whales that"
-    )
+    shares = f"{HIDDEN_SHARE:.0%} of each exchange's scripts hidden, {HEADLINE[1]:.0%} of rows wrong"
+    print(f"T1: {shares};")
     print("  whales that both label books answer; touched: a hidden script is on either side")
     print(
         f"  {'habits':<10}{'labels':>7}{'':>9}{'n':>7}{'agree':>8}{'95 % interval':>16}{'really right':>14}"
