@@ -33,6 +33,7 @@ from hydrophone.domain.flow_values import (
 )
 from hydrophone.domain.labels import Role
 from hydrophone.domain.parties import (
+    NOBODY,
     LabelReading,
     Labels,
     estimate_receiver,
@@ -131,7 +132,7 @@ def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters
         same_owner=same_owner_of(looks, input_count=len(prevouts), parameters=parameters),
         unnamed=unnamed_share(signs, parameters=parameters),
     )
-    receivers = tuple([estimate_receiver(claims.get(script)) for script in paid])
+    receivers = tuple([estimate_receiver(claims[s]) if s in claims else NOBODY for s in paid])
     change = estimate_change(
         prevouts, outputs, looks, sender=sender.known, receivers=receivers, parameters=parameters
     )
@@ -188,6 +189,8 @@ def _swept_by(tx: Transaction, looks: Looks, spent: Sequence[bytes], reading: La
     that are used once and are nobody else's. A wallet is what is not labelled as a deposit script: most
     published lists do not say hot or cold.
     """
+    if not reading.claims:
+        return None
     paid = [reading.claims.get(tx.outputs[index].script) for index in looks.candidates]
     keys = {None if claims is None or claims.role is Role.DEPOSIT else claims.key for claims in paid}
     if len(keys) != 1:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from hydrophone.domain.change import LIKELY
 from hydrophone.domain.flow_parameters import DEFAULT, FlowParameters
@@ -116,8 +116,9 @@ def read_labels(book: Labels, scripts: Iterable[bytes]) -> LabelReading:
     surest: dict[str, tuple[float, str]] = {}
     disputes: list[tuple[str, ...]] = []
     others: set[bytes] = set()
+    lookup = book.lookup
     for script in scripts:
-        found = book.lookup(script)
+        found = lookup(script)
         if not found:
             continue
         of_exchanges = [
@@ -184,9 +185,13 @@ def estimate_sender(
     return SenderEstimate(shares, conflict, same_owner, unnamed)
 
 
-def estimate_receiver(claims: ExchangeClaims | None) -> dict[str, float]:
-    """Return the probability by entity key that an output belongs to that exchange; empty without claims."""
-    return {} if claims is None else {claims.key: _belief(claims.labels, discount=1.0)}
+NOBODY: Final[Mapping[str, float]] = {}
+"""Whose an output is that nobody claims. One for all: most of hundreds of outputs have no label."""
+
+
+def estimate_receiver(claims: ExchangeClaims) -> Mapping[str, float]:
+    """Return the probability by entity key that an output belongs to that exchange."""
+    return {claims.key: _belief(claims.labels, discount=1.0)}
 
 
 def same_owner_of(looks: Looks, *, input_count: int, parameters: FlowParameters = DEFAULT) -> float:

@@ -99,7 +99,11 @@ def recognise(
     """
     types = tuple([classify_script(output.script) for output in outputs])
     candidates = tuple(
-        index for index, output in enumerate(outputs) if output.value_sat > 0 and types[index] not in _NOBODYS
+        [
+            index
+            for index, output in enumerate(outputs)
+            if output.value_sat > 0 and types[index] not in _NOBODYS
+        ]
     )
     paid = [outputs[index] for index in candidates]
     shape = (
@@ -118,9 +122,8 @@ def recognise(
 
 
 def _coinjoin(prevouts: Sequence[Output], paid: Sequence[Output], *, is_exchange: bool) -> Shape | None:
-    scripts = {output.script for output in paid}
-    if not paid or len(scripts) < len(paid):
-        return None  # nobody mixes into a script that is paid twice
+    if len(prevouts) < _MIN_EQUAL or not paid or len({output.script for output in paid}) < len(paid):
+        return None  # nobody mixes alone, or into a script that is paid twice
     counts: Counter[int] = Counter([output.value_sat for output in paid])
     value_sat, equal = min(counts.items(), key=lambda item: (-item[1], item[0]))
     owners = len({prevout.script for prevout in prevouts})
