@@ -173,7 +173,7 @@ def _fired_votes(
             yield FiredVote(ChangeVote.OPTIMAL_CHANGE, small, parameters.optimal_change_weight)
     input_type = _common_type(prevouts)
     if input_type is not None:
-        alike = _only(index for index in candidates if looks.output_types[index] is input_type)
+        alike = _only(index for index in candidates if classify_script(outputs[index].script) is input_type)
         if alike is not None:
             yield FiredVote(ChangeVote.SCRIPT_TYPE, alike, parameters.script_type_weight)
 

@@ -116,7 +116,7 @@ def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters
     prevouts = [tx_input.prevout for tx_input in tx.inputs if tx_input.prevout is not None]
     spent = tuple(dict.fromkeys([prevout.script for prevout in prevouts]))
     paid = [output.script for output in tx.outputs]
-    reading = read_labels(labels, dict.fromkeys((*spent, *paid)))
+    reading = read_labels(labels, dict.fromkeys((*spent, *paid)).keys())
     if not prevouts or len(prevouts) < len(tx.inputs):
         return _assess_without_inputs(tx, reading, known_count=len(prevouts))
 

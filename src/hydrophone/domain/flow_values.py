@@ -105,7 +105,7 @@ def net_of_change(outputs: Sequence[Output], change: Sequence[float]) -> tuple[f
         change: for each output the probability to be change.
     """
     return tuple(
-        output.value_sat * (1 - probability) for output, probability in zip(outputs, change, strict=True)
+        [output.value_sat * (1 - probability) for output, probability in zip(outputs, change, strict=True)]
     )
 
 

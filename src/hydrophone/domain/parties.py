@@ -15,6 +15,10 @@ from hydrophone.domain.shapes import Looks, Shape
 class Labels(Protocol):
     """Where claims are looked up: a label book, alone or with what we learned ourselves."""
 
+    def claimed(self, scripts: Collection[bytes]) -> Collection[bytes]:
+        """Return those scripts on which there may be claims."""
+        ...
+
     def lookup(self, script: bytes) -> tuple[Label, ...]:
         """Return the claims on a script; empty when there are none."""
         ...
@@ -105,7 +109,7 @@ class Sign(NamedTuple):
     weight: float
 
 
-def read_labels(book: Labels, scripts: Iterable[bytes]) -> LabelReading:
+def read_labels(book: Labels, scripts: Collection[bytes]) -> LabelReading:
     """Return what is said about scripts.
 
     Args:
@@ -116,9 +120,9 @@ def read_labels(book: Labels, scripts: Iterable[bytes]) -> LabelReading:
     surest: dict[str, tuple[float, str]] = {}
     disputes: list[tuple[str, ...]] = []
     others: set[bytes] = set()
-    lookup = book.lookup
-    for script in scripts:
-        found = lookup(script)
+    claimed = book.claimed(scripts)
+    for script in [script for script in scripts if script in claimed] if claimed else ():
+        found = book.lookup(script)
         if not found:
             continue
         of_exchanges = [
