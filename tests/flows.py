@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hydrophone.domain.labels import Entity, EntityKind, Label, Role
 from hydrophone.domain.learned_labels import LearnedBy, LearnedLabel
 from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
-from hydrophone.domain.units import Sats, Txid, UnixMicros, WeightUnits
+from hydrophone.domain.units import FeeRate, Sats, Txid, UnixMicros, WeightUnits
 from tests.builders import txid_of, wpkh
 
 BTC = 100_000_000
@@ -100,3 +100,27 @@ label_lists = st.lists(
     ),
     max_size=12,
 )
+
+
+# --- transactions of every form
+
+_txids = st.binary(min_size=32, max_size=32).map(lambda raw: Txid(raw.hex()))
+_sequences = st.integers(0, 2**32 - 1)
+_scripts = st.binary(max_size=40)
+_outputs = st.builds(pay, _scripts, st.integers(0, 100_000 * BTC))
+_inputs = st.one_of(
+    st.builds(Input, st.none(), _sequences, st.none()),
+    st.builds(
+        Input, st.builds(OutPoint, _txids, st.integers(0, 2**32 - 1)), _sequences, st.none() | _outputs
+    ),
+)
+any_transactions = st.builds(
+    Transaction,
+    txid=_txids,
+    inputs=st.lists(_inputs, max_size=6).map(tuple),
+    outputs=st.lists(_outputs, max_size=6).map(tuple),
+    weight_wu=st.integers(1, 4_000_000).map(WeightUnits),
+    fee_sat=st.none() | st.integers(0, 21_000_000 * BTC).map(Sats),
+    effective_fee_rate=st.none() | st.floats(0, 1e9).map(FeeRate),
+)
+"""Whatever `Transaction` can hold: coinbases, unknown prevouts, no fee, odd scripts."""
