@@ -116,7 +116,9 @@ def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters
 
     claims, outputs = reading.claims, tx.outputs
     looks = recognise(prevouts, outputs, is_exchange=any(script in claims for script in spent))
-    signs = structural_signs(looks, parameters=parameters) if _is_unnamed(spent, reading) else ()
+    swept_by = _swept_by(tx, looks, spent, reading)
+    is_unnamed = swept_by is None and _is_unnamed(spent, reading)  # who sweeps is who receives
+    signs = structural_signs(looks, parameters=parameters) if is_unnamed else ()
     sender = estimate_sender(
         [claims[script] for script in spent if script in claims],
         same_owner=same_owner_of(looks, input_count=len(prevouts), parameters=parameters),
@@ -126,7 +128,6 @@ def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters
     change = estimate_change(
         prevouts, outputs, looks, sender=sender.known, receivers=receivers, parameters=parameters
     )
-    swept_by = _swept_by(tx, looks, spent, reading)
     stays = 0.0 if swept_by is None else parameters.sweep_internal
     roles = find_roles(reading, spent, paid)
     evidence = FlowEvidence(
