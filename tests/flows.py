@@ -5,7 +5,8 @@ from datetime import date
 
 from hypothesis import strategies as st
 
-from hydrophone.domain.labels import Entity, EntityKind, Label, Role
+from hydrophone.domain.flow import FlowAssessment, FlowType
+from hydrophone.domain.labels import Entity, EntityKind, Label, LabelBook, Role
 from hydrophone.domain.learned_labels import LearnedBy, LearnedLabel
 from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
 from hydrophone.domain.units import FeeRate, Sats, Txid, UnixMicros, WeightUnits
@@ -77,6 +78,32 @@ def learned(
         evidence=txid_of("evidence") if evidence is None else evidence,
         learned_at=UnixMicros(0),
     )
+
+
+# --- three exchanges, and what is said of a payment of theirs
+
+A_HOT, A_HOT_2, A_COLD, B_HOT, C_HOT, A_DEPOSIT, A_PLAIN = (wpkh(number) for number in range(7))
+LABELS = [
+    label(A_HOT, "Alpha", role=Role.HOT),
+    label(A_HOT_2, "Alpha", role=Role.HOT),
+    label(A_COLD, "Alpha", role=Role.COLD),
+    label(A_DEPOSIT, "Alpha", role=Role.DEPOSIT),
+    label(A_PLAIN, "Alpha"),
+    label(B_HOT, "Beta", role=Role.HOT),
+    label(C_HOT, "Gamma", role=Role.HOT),
+]
+BOOK = LabelBook(LABELS)
+
+
+def btc(value_sat: int) -> float:
+    """Return an amount in whole coins."""
+    return value_sat / BTC
+
+
+def shares_of(flow: FlowAssessment) -> dict[FlowType, float]:
+    """Return the shares of the value, as labels say, before they are calibrated."""
+    assert flow.evidence is not None
+    return dict(flow.evidence.shares)
 
 
 # --- what Hypothesis draws

@@ -277,7 +277,5 @@ def test_who_consolidates_coins_is_not_expected_to_have_change(input_count: int,
 def test_the_figures_can_be_others() -> None:
     looks = recognise(SPENT, NO_VOTES, is_exchange=False)
     parameters = replace(DEFAULT, no_change_two_outputs=0.5)
-    found = estimate_change(
-        SPENT, NO_VOTES, looks, sender=None, receivers=[{}, {}], parameters=parameters
-    )
+    found = estimate_change(SPENT, NO_VOTES, looks, sender=None, receivers=[{}, {}], parameters=parameters)
     assert found.probabilities == pytest.approx((0.25, 0.25))

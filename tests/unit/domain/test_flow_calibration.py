@@ -39,16 +39,16 @@ def test_at_temperature_one_only_reliability_is_taken_off(said: Calibrated, into
     assert found.unknown == pytest.approx(1 - sum(expected))
 
 
-@given(st.floats(0, 1), st.floats(0, 1), intos, outs, temperatures, st.sampled_from([0, 1, 2]))
+@given(st.tuples(st.floats(0, 1), st.floats(0, 1)), intos, outs, temperatures, st.sampled_from([0, 1, 2]))
 def test_the_more_labels_say_for_a_direction_the_likelier_it_is(
-    one: float, other: float, into: Basis, out: Basis, temperature: float, at: int
+    pair: tuple[float, float], into: Basis, out: Basis, temperature: float, at: int
 ) -> None:
     def likely(share: float) -> float:
         said = [0.0, 0.0, 0.0, 1 - share]
         said[at] = share
         return calibrate(Calibrated(*said), into=into, out=out, temperature=temperature)[at]
 
-    low, high = sorted((one, other))
+    low, high = sorted(pair)
     assert likely(low) <= likely(high) + 1e-12
     if high - low > 0.01 and 0.3 < low < high < 0.7:
         assert likely(low) < likely(high)
@@ -73,9 +73,7 @@ def test_what_is_certain_is_as_likely_as_its_basis_was_right(into: Basis, out: B
 
 
 def test_what_labels_do_not_know_stays_unknown() -> None:
-    found = calibrate(
-        Calibrated(0, 0, 0, 1), into=Basis.PAYS_DEPOSIT, out=Basis.PAYS_MANY, temperature=0.3
-    )
+    found = calibrate(Calibrated(0, 0, 0, 1), into=Basis.PAYS_DEPOSIT, out=Basis.PAYS_MANY, temperature=0.3)
     assert found == (0, 0, 0, 1)
 
 

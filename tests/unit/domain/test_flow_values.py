@@ -49,9 +49,7 @@ class TestWorkedCase:
         assert values == values_of(0, 5 * BTC, 0, 5 * BTC, 0)
 
     def test_ten_leave_a_and_five_reach_b(self) -> None:
-        flows = split_entities(
-            self.outputs, [0.0, 0.0], {"a": 1.0}, [{"b": 1.0}, {}], names=NAMES, stays=0.0
-        )
+        flows = split_entities(self.outputs, [0.0, 0.0], {"a": 1.0}, [{"b": 1.0}, {}], names=NAMES, stays=0.0)
         assert flows == (
             EntityFlow("A", sent=ledger(10 * BTC), received=ledger()),
             EntityFlow("B", sent=ledger(), received=ledger(5 * BTC)),
@@ -95,27 +93,19 @@ class TestSureness:
         ],
     )
     def test_a_part_is_certain_likely_or_unknown(self, sends: float, expected: Ledger) -> None:
-        [sent] = split_entities(
-            [pay(CUSTOMER, 1_000)], [0.0], {"a": sends}, [{}], names=NAMES, stays=0.0
-        )
-        [received] = split_entities(
-            [pay(A_HOT, 1_000)], [0.0], {}, [{"a": sends}], names=NAMES, stays=0.0
-        )
+        [sent] = split_entities([pay(CUSTOMER, 1_000)], [0.0], {"a": sends}, [{}], names=NAMES, stays=0.0)
+        [received] = split_entities([pay(A_HOT, 1_000)], [0.0], {}, [{"a": sends}], names=NAMES, stays=0.0)
         assert (sent.sent, sent.received) == (expected, ledger())
         assert (received.sent, received.received) == (ledger(), expected)
 
     def test_a_ledger_keeps_its_parts_apart(self) -> None:
         outputs = [pay(CUSTOMER, 1_000), pay(CUSTOMER, 1_000), pay(CUSTOMER, 1_000)]
-        [flow] = split_entities(
-            outputs, [0.0, 0.4, 0.9], {"a": 1.0}, [{}, {}, {}], names=NAMES, stays=0.0
-        )
+        [flow] = split_entities(outputs, [0.0, 0.4, 0.9], {"a": 1.0}, [{}, {}, {}], names=NAMES, stays=0.0)
         assert flow.sent == ledger(1_000, 600, 100)
         assert flow.out_sat == flow.sent.total_sat == 1_700
 
     def test_doubt_about_change_and_about_the_receiver_count_as_well(self) -> None:
-        [flow] = split_entities(
-            [pay(A_HOT, 1_000)], [0.5], {}, [{"a": 0.9}], names=NAMES, stays=0.0
-        )
+        [flow] = split_entities([pay(A_HOT, 1_000)], [0.5], {}, [{"a": 0.9}], names=NAMES, stays=0.0)
         assert flow.received == ledger(unknown_sat=450)
 
 
@@ -146,9 +136,7 @@ class TestSweep:
         assert 0 <= inside.inflow_sat <= values.inflow_sat
 
     def test_the_exchange_receives_only_the_rest(self) -> None:
-        [flow] = split_entities(
-            [pay(A_HOT, 1_000)], [0.0], {}, [{"a": 1.0}], names=NAMES, stays=0.9
-        )
+        [flow] = split_entities([pay(A_HOT, 1_000)], [0.0], {}, [{"a": 1.0}], names=NAMES, stays=0.9)
         assert flow.in_sat == 100
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -235,9 +236,7 @@ class TestOwnWallet:
         assert world.pay([X], [HOT]) == [], "this again drives out the next"
         assert world.pay([Z], [HOT]) == [(Z, Role.UNKNOWN, LearnedBy.OWN_WALLET)]
 
-    def test_a_new_sign_keeps_the_old_ones_alive(
-        self, world: World, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_new_sign_keeps_the_old_ones_alive(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(learning, "_TIES_LIMIT", 2)
         for spent, paid in ((HOT, X), (HOT, Y), (HOT, X), (HOT, Z)):
             world.pay([spent], [paid])
@@ -268,13 +267,13 @@ class TestLearnedClaim:
 
     def test_chains_of_them_fade(self, world: World) -> None:
         chain = [HOT, X, Y, Z, *(wpkh(110 + n) for n in range(9))]
-        confidences = []
-        for number, pair in enumerate(zip(chain, chain[1:], strict=False)):
+        confidences: list[float] = []
+        for number, pair in enumerate(pairwise(chain)):
             found = world.see(payment(pair, [ELSEWHERE], f"link {number}"))
             confidences.extend(label.confidence for label in found)
         expected = [0.9**n for n in range(1, 1 + len(confidences))]
         assert confidences == pytest.approx(expected)
-        assert 0.5 > 0.98 * confidences[-1], "what is no longer likely teaches nothing"
+        assert 0.98 * confidences[-1] < 0.5, "what is no longer likely teaches nothing"
         assert len(confidences) == 7
 
     def test_beside_a_published_claim_it_does_not_fade(self, world: World) -> None:

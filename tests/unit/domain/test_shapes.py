@@ -33,7 +33,9 @@ def looks(prevouts: Sequence[Output], outputs: Sequence[Output], *, is_exchange:
     return recognise(prevouts, outputs, is_exchange=is_exchange)
 
 
-def shape(prevouts: Sequence[Output], outputs: Sequence[Output], *, is_exchange: bool = False) -> Shape | None:
+def shape(
+    prevouts: Sequence[Output], outputs: Sequence[Output], *, is_exchange: bool = False
+) -> Shape | None:
     return looks(prevouts, outputs, is_exchange=is_exchange).shape
 
 
