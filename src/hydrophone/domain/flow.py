@@ -127,6 +127,7 @@ def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters
         prevouts, outputs, is_exchange=bool(sending), pays_exchange=not paying.issubset(sending)
     )
     signs = structural_signs(looks, parameters=parameters) if _is_unnamed(spent, reading) else ()
+    swept_by = _swept_by(tx, looks, spent, reading)
     sender = estimate_sender(
         [claims[script] for script in spent if script in claims],
         same_owner=same_owner_of(looks, input_count=len(prevouts), parameters=parameters),
@@ -136,7 +137,6 @@ def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters
     change = estimate_change(
         prevouts, outputs, looks, sender=sender.known, receivers=receivers, parameters=parameters
     )
-    swept_by = _swept_by(tx, looks, spent, reading)
     stays = 0.0 if swept_by is None else parameters.sweep_internal
     roles = find_roles(reading, spent, paid)
     evidence = FlowEvidence(
