@@ -125,11 +125,10 @@ def read_labels(book: Labels, scripts: Collection[bytes]) -> LabelReading:
         found = book.lookup(script)
         if not found:
             continue
-        of_exchanges = [
-            label for label in found if label.entity.kind is EntityKind.EXCHANGE and label.confidence > 0
-        ]
+        believed = [label for label in found if label.confidence > 0]
+        of_exchanges = [label for label in believed if label.entity.kind is EntityKind.EXCHANGE]
         if not of_exchanges:
-            if any(label.entity.kind not in OVERLAYS for label in found):
+            if any(label.entity.kind not in OVERLAYS for label in believed):
                 others.add(script)
             continue
         if len(found) > 1 and book.is_disputed(script):
