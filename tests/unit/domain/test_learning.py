@@ -223,6 +223,12 @@ class TestOwnWallet:
         world.pay([COLD], [X])
         assert world.pay([X, Y], [HOT]) == []
 
+    def test_who_mixes_coins_with_others_pays_nobody_we_could_tell(self, world: World) -> None:
+        spent = [pay(X, 10 * BTC), pay(Y, 10 * BTC)]
+        for number in range(3):
+            paid = [pay(COLD, 7 * BTC), pay(taproot(300 + number), 7 * BTC), pay(taproot(200), 5 * BTC - 7)]
+            assert world.see(transaction(spent, paid, number)) == ()
+
     def test_who_is_labelled_is_not_learned(self, world: World) -> None:
         world.pay([COLD], [POOL])
         assert world.pay([POOL], [HOT]) == []
@@ -264,6 +270,13 @@ class TestLearnedClaim:
         world = World([label(HOT, "Alpha", 0.8, source="weak"), label(HOT, "ALPHA", 0.95, source="strong")])
         [found] = world.see(payment([HOT, X], [ELSEWHERE], "co-spend"))
         assert (found.source, found.entity.name) == ("strong", "ALPHA")
+
+    def test_it_follows_from_a_published_claim_where_there_is_one(self) -> None:
+        world = World([label(HOT, "Alpha", 0.6, source="weak"), label(COLD, "Alpha", 0.97, source="strong")])
+        [first] = world.see(payment([COLD, X], [ELSEWHERE], "first"))
+        assert first.source == "strong"
+        [second] = world.see(payment([HOT, X, Y], [ELSEWHERE], "second"))
+        assert second.source == "weak"
 
     def test_chains_of_them_fade(self, world: World) -> None:
         chain = [HOT, X, Y, Z, *(wpkh(110 + n) for n in range(9))]
