@@ -15,7 +15,7 @@ from hydrophone.domain.units import UnixMicros
 from tests.builders import txid_of, wpkh
 from tests.flows import BTC, label, learned, p2sh, pay, taproot, transaction
 
-HOT, COLD, DEPOSIT, PLAIN, B_HOT, POOL = (wpkh(number) for number in range(6))
+HOT, COLD, DEPOSIT, PLAIN, B_HOT, POOL, B_COLD = (wpkh(number) for number in range(7))
 X, Y, Z = wpkh(100), wpkh(101), wpkh(102)
 ELSEWHERE = taproot(1)
 LABELS = [
@@ -24,6 +24,7 @@ LABELS = [
     label(DEPOSIT, "Alpha", role=Role.DEPOSIT),
     label(PLAIN, "Alpha"),
     label(B_HOT, "Beta", role=Role.HOT),
+    label(B_COLD, "Beta", role=Role.COLD),
     label(POOL, "Pool", kind=EntityKind.POOL),
 ]
 
@@ -215,7 +216,8 @@ class TestOwnWallet:
         assert world.pay([X], [DEPOSIT, HOT]) == []
 
     def test_who_pays_two_exchanges_is_neither(self, world: World) -> None:
-        world.pay([COLD], [X])
+        for cold in (COLD, B_COLD):
+            assert world.pay([cold], [X]) == []
         assert world.pay([X], [HOT, B_HOT]) == []
 
     def test_who_spends_with_an_exchange_of_little_credit_is_left_alone(self) -> None:
