@@ -2,12 +2,24 @@
 
 from hydrophone.bootstrap.demo import run_demo
 from hydrophone.bootstrap.engine import Addresses, run_service
+from hydrophone.bootstrap.label_sets import (
+    STALE_DAYS,
+    KnownList,
+    SetReport,
+    SyncState,
+    export_labels,
+    find_list,
+    import_labels,
+    sync_labels,
+    sync_states,
+)
 from hydrophone.bootstrap.parts import (
     DEFAULT_URLS,
     SOURCE_NAME,
     find_source,
     load_labels,
     make_supervisor,
+    today,
 )
 from hydrophone.bootstrap.recordings import replay, run_record
 from hydrophone.bootstrap.simulation import (
@@ -20,10 +32,17 @@ from hydrophone.bootstrap.simulation import (
 __all__ = [
     "DEFAULT_URLS",
     "SOURCE_NAME",
+    "STALE_DAYS",
     "Addresses",
+    "KnownList",
+    "SetReport",
     "SimulationRequest",
     "SimulationSummary",
+    "SyncState",
+    "export_labels",
+    "find_list",
     "find_source",
+    "import_labels",
     "load_labels",
     "make_supervisor",
     "replay",
@@ -32,4 +51,7 @@ __all__ = [
     "run_service",
     "run_simulation",
     "simulate_truth",
+    "sync_labels",
+    "sync_states",
+    "today",
 ]

@@ -33,6 +33,7 @@ from hydrophone.domain.flow_values import (
 )
 from hydrophone.domain.labels import Role
 from hydrophone.domain.parties import (
+    NOBODY,
     LabelReading,
     Labels,
     estimate_receiver,
@@ -88,12 +89,17 @@ class FlowAssessment:
     sender: str | None
     receiver: str | None
     reason: str | None
-    evidence: FlowEvidence | None = field(compare=False, repr=False)
+    evidence: FlowEvidence | None = field(default=None, compare=False, repr=False)
 
     @property
     def confidence(self) -> float:
         """Probability that `flow_type` is right."""
         return self.probabilities[self.flow_type]
+
+    @property
+    def gist(self) -> tuple[FlowType, FlowSubtype | None, frozenset[str]]:
+        """What subscribers act on: direction, subtype and who is named. A change of it is worth a message."""
+        return self.flow_type, self.subtype, frozenset([entity.name for entity in self.entities])
 
 
 def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters = DEFAULT) -> FlowAssessment:
@@ -110,21 +116,24 @@ def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters
     prevouts = [tx_input.prevout for tx_input in tx.inputs if tx_input.prevout is not None]
     spent = tuple(dict.fromkeys([prevout.script for prevout in prevouts]))
     paid = [output.script for output in tx.outputs]
-    reading = read_labels(labels, dict.fromkeys((*spent, *paid)))
+    reading = read_labels(labels, dict.fromkeys((*spent, *paid)).keys())
     if not prevouts or len(prevouts) < len(tx.inputs):
         return _assess_without_inputs(tx, reading, known_count=len(prevouts))
 
     claims, outputs = reading.claims, tx.outputs
-    looks = recognise(prevouts, outputs, is_exchange=any(script in claims for script in spent))
+    sending = {claims[script].key for script in spent if script in claims}
+    paying = {claims[script].key for script in paid if script in claims}
+    looks = recognise(
+        prevouts, outputs, is_exchange=bool(sending), pays_exchange=not paying.issubset(sending)
+    )
+    signs = structural_signs(looks, parameters=parameters) if _is_unnamed(spent, reading) else ()
     swept_by = _swept_by(tx, looks, spent, reading)
-    is_unnamed = swept_by is None and _is_unnamed(spent, reading)  # who sweeps is who receives
-    signs = structural_signs(looks, parameters=parameters) if is_unnamed else ()
     sender = estimate_sender(
         [claims[script] for script in spent if script in claims],
         same_owner=same_owner_of(looks, input_count=len(prevouts), parameters=parameters),
         unnamed=unnamed_share(signs, parameters=parameters),
     )
-    receivers = tuple([estimate_receiver(claims.get(script)) for script in paid])
+    receivers = tuple([estimate_receiver(claims[s]) if s in claims else NOBODY for s in paid])
     change = estimate_change(
         prevouts, outputs, looks, sender=sender.known, receivers=receivers, parameters=parameters
     )
@@ -180,6 +189,8 @@ def _swept_by(tx: Transaction, looks: Looks, spent: Sequence[bytes], reading: La
     that are used once and are nobody else's. A wallet is what is not labelled as a deposit script: most
     published lists do not say hot or cold.
     """
+    if not reading.claims:
+        return None
     paid = [reading.claims.get(tx.outputs[index].script) for index in looks.candidates]
     keys = {None if claims is None or claims.role is Role.DEPOSIT else claims.key for claims in paid}
     if len(keys) != 1:

@@ -109,7 +109,8 @@ def share_directions(
         stays: share of what seems to be inflow that stays inside an exchange.
     """
     sends = math.fsum((*sender.shares.values(), sender.unnamed))
-    receives = expected_share(outputs, [min(1.0, math.fsum(r.values())) for r in receivers], change)
+    claimed = [min(1.0, math.fsum(claims.values())) if claims else 0.0 for claims in receivers]
+    receives = expected_share(outputs, claimed, change)
     inflow = (1 - sends) * receives
     return {
         FlowType.INFLOW: inflow * (1 - stays),
@@ -184,7 +185,10 @@ def find_subtype(
             shape is Shape.BATCH and flow_type in (FlowType.OUTFLOW, FlowType.UNKNOWN),
             FlowSubtype.BATCH_WITHDRAWAL,
         ),
-        (shape is Shape.CONSOLIDATION, FlowSubtype.CONSOLIDATION),
+        (
+            shape is Shape.CONSOLIDATION and flow_type in (FlowType.INTERNAL, FlowType.UNKNOWN),
+            FlowSubtype.CONSOLIDATION,
+        ),
     )
     return next((subtype for holds, subtype in tests if holds), None)
 

@@ -357,10 +357,15 @@ def test_an_inflow_is_worth_what_its_mirror_image_is(value_sat: int, confidence:
     book = LabelBook([label(A_HOT, "Alpha", confidence)])
     into = classify_flow(transaction([pay(CUSTOMER, value_sat)], [pay(A_HOT, value_sat)]), book)
     out = classify_flow(transaction([pay(A_HOT, value_sat)], [pay(CUSTOMER, value_sat)]), book)
-    assert out.values.outflow_sat == into.values.inflow_sat
-    assert replace(out.values, outflow_sat=Sats(0)) == replace(into.values, inflow_sat=Sats(0))
+    # Half a satoshi may be rounded up on either side.
+    assert out.values.outflow_sat == pytest.approx(into.values.inflow_sat, abs=1)
+    assert out.values.unknown_sat == pytest.approx(into.values.unknown_sat, abs=1)
+    assert out.values.total_sat == into.values.total_sat == value_sat
+    assert out.values.inflow_sat == into.values.outflow_sat == 0
     assert shares_of(out)[FlowType.OUTFLOW] == pytest.approx(shares_of(into)[FlowType.INFLOW])
-    assert [flow.out_sat for flow in out.entities] == [flow.in_sat for flow in into.entities]
+    assert [flow.out_sat for flow in out.entities] == pytest.approx(
+        [flow.in_sat for flow in into.entities], abs=1
+    )
 
 
 @given(transactions, label_lists)

@@ -46,7 +46,6 @@ def looks(
         is_gathering=False,
         has_spare_input=has_spare_input,
         has_round_total=has_round_total,
-        output_types=(),
         candidates=tuple(range(output_count)),
     )
 
@@ -204,7 +203,6 @@ def test_senders_share_at_most_certainty(parts: Sequence[tuple[str, str, float]]
 def test_a_receiver_is_believed_as_its_sources_are() -> None:
     both = claims("alpha", label(A_HOT, "Alpha", 0.5), label(A_HOT, "Alpha", 0.6, source="another"))
     assert estimate_receiver(both) == pytest.approx({"alpha": 0.8})
-    assert estimate_receiver(None) == {}
 
 
 def test_the_order_of_sources_decides_not_even_the_last_bit() -> None:

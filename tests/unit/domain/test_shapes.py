@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hydrophone.domain.script import ScriptType
 from hydrophone.domain.shapes import Looks, Shape, recognise
 from hydrophone.domain.transaction import Output
 from tests.builders import wpkh
@@ -299,17 +298,16 @@ class TestRoundTotal:
         assert looks(coins(1), paid(values_sat)).has_round_total is is_round
 
 
-def test_the_types_of_all_outputs_and_those_that_somebody_can_spend() -> None:
+def test_change_can_only_be_what_somebody_can_spend() -> None:
     outputs = [pay(wpkh(1), 1), pay(DATA, 5), pay(taproot(1), 0), pay(ANCHOR, 240), pay(taproot(2), 2)]
-    found = looks(coins(1), outputs)
-    assert found.candidates == (0, 4)
-    assert found.output_types == (
-        ScriptType.V0_P2WPKH,
-        ScriptType.OP_RETURN,
-        ScriptType.V1_P2TR,
-        ScriptType.ANCHOR,
-        ScriptType.V1_P2TR,
-    )
+    assert looks(coins(1), outputs).candidates == (0, 4)
+    assert looks(coins(1), [pay(ANCHOR + b"\x00", 240)]).candidates == (0,)
+
+
+def test_many_coins_spent_to_pay_an_exchange_are_no_consolidation() -> None:
+    many, two = coins(25), paid(odd(2))
+    assert recognise(many, two, is_exchange=False).shape is Shape.CONSOLIDATION
+    assert recognise(many, two, is_exchange=False, pays_exchange=True).shape is None
 
 
 def test_a_plain_payment_has_no_shape() -> None:
