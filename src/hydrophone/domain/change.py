@@ -136,7 +136,7 @@ def _prior_no_change(looks: Looks, parameters: FlowParameters, *, is_sender_know
         return 1.0
     if is_sender_known:
         return parameters.no_change_known_sender
-    if looks.shape is Shape.CONSOLIDATION:
+    if looks.shape is Shape.CONSOLIDATION or looks.is_gathering:
         return parameters.no_change_gathering
     if len(looks.candidates) == 2:  # noqa: PLR2004 - named
         return parameters.no_change_two_outputs

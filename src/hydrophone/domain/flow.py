@@ -130,7 +130,12 @@ def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters
     swept_by = _swept_by(tx, looks, spent, reading)
     sender = estimate_sender(
         [claims[script] for script in spent if script in claims],
-        same_owner=same_owner_of(looks, input_count=len(prevouts), parameters=parameters),
+        same_owner=same_owner_of(
+            looks,
+            input_count=len(prevouts),
+            is_agreed=len(spent) == 1 or (len(sending) == 1 and all(script in claims for script in spent)),
+            parameters=parameters,
+        ),
         unnamed=unnamed_share(signs, parameters=parameters),
     )
     receivers = tuple([estimate_receiver(claims[s]) if s in claims else NOBODY for s in paid])
@@ -185,14 +190,14 @@ def _is_unnamed(spent: Iterable[bytes], reading: LabelReading) -> bool:
 def _swept_by(tx: Transaction, looks: Looks, spent: Sequence[bytes], reading: LabelReading) -> str | None:
     """Return the key of the exchange that gathers what customers paid in; None when it is no sweep.
 
-    All goes to wallets of one exchange, and comes out of its deposit scripts, or out of five or more scripts
-    that are used once and are nobody else's. A wallet is what is not labelled as a deposit script: most
-    published lists do not say hot or cold.
+    All goes to wallets of one exchange, by claims more likely true than not, and comes out of its deposit
+    scripts, or out of five or more scripts that are used once and are nobody else's. A wallet is what is not
+    labelled as a deposit script: most published lists do not say hot or cold.
     """
     if not reading.claims:
         return None
     paid = [reading.claims.get(tx.outputs[index].script) for index in looks.candidates]
-    keys = {None if claims is None or claims.role is Role.DEPOSIT else claims.key for claims in paid}
+    keys = {claims.key if claims is not None and claims.is_likely_wallet else None for claims in paid}
     if len(keys) != 1:
         return None
     [receiver] = keys

@@ -196,19 +196,18 @@ def find_subtype(
 def explain_unknown(evidence: FlowEvidence, parameters: FlowParameters) -> str:
     """Return why no direction is the answer."""
     reading, shape = evidence.reading, evidence.looks.shape
+    directions = {kind: evidence.shares[kind] for kind in evidence.basis}
+    best = max(directions, key=directions.__getitem__)
     reasons = []
     if shape is not None and shape.is_coinjoin:
         reasons.append("a coinjoin: who pays whom cannot be told")
-    if reading.claims:
-        directions = {kind: evidence.shares[kind] for kind in evidence.basis}
-        best = max(directions, key=directions.__getitem__)
-        if directions[best] >= parameters.theta:
-            doubt = _DOUBTS.get(evidence.basis[best], "that would more likely be wrong than right")
-            reasons.append(f"labels say {best}, but {doubt}")
-        else:
-            # Rounded down: 59.7 % did not reach 60 %.
-            share = math.floor(100 * directions[best])
-            reasons.append(f"no direction reaches {parameters.theta:.0%}: {best} has {share}%")
+    elif directions[best] >= parameters.theta:
+        doubt = _DOUBTS.get(evidence.basis[best], "that would more likely be wrong than right")
+        reasons.append(f"labels say {best}, but {doubt}")
+    elif reading.claims:
+        # Rounded down: 59.7 % did not reach 60 %.
+        share = math.floor(100 * directions[best])
+        reasons.append(f"no direction reaches {parameters.theta:.0%}: {best} has {share}%")
     elif not reading.disputes:
         reasons.append("no exchange label on either side")
     if reading.disputes:

@@ -2,16 +2,16 @@
 
 Three rules, and each needs an exchange that is known already:
 
-- **Sweep**: what gathers coins into a wallet of an exchange spends deposit scripts of that exchange. It takes
-  three scripts at once, or a second sweep, to believe it.
+- **Sweep**: what gathers coins of five scripts or more into a wallet of an exchange spends deposit scripts of
+  that exchange.
 - **Co-spend**: who spends coins together owns them together. Not in coinjoins, and not where an input was not
   needed, as in payjoins.
 - **Own wallet**: customers are paid by hot wallets and pay to deposit scripts. That a script is paid by the
   cold storage or out of the deposit scripts of an exchange, or pays into its wallets, is a sign; two signs of
   different transactions make it the exchange's.
 
-A claim that was learned carries the source of the claim it follows from, and is a little less sure: chains of
-them fade.
+A claim that was learned carries the source of the claim it follows from and is no surer than that; what
+follows from claims that were learned is less sure with each step.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,8 +25,6 @@ from hydrophone.domain.learned_labels import KnownLabels, LearnedBy, LearnedLabe
 from hydrophone.domain.transaction import Transaction
 from hydrophone.domain.units import UnixMicros
 
-_SWEEP_AT_ONCE: Final = 3
-"""Scripts. # chosen: the design's."""
 _FEW_PAYEES: Final = 3
 """# chosen: a payment, another and change; who pays more at once pays customers."""
 _TIES_LIMIT: Final = 20_000
@@ -38,15 +36,13 @@ _INNER: Final = frozenset({Role.COLD, Role.DEPOSIT})
 class Tie(IntEnum):
     """A sign that a script belongs to an exchange."""
 
-    SWEPT = 1
-    """Its coins were gathered, with fewer than three scripts at once."""
-    PAID_FROM_WITHIN = 2
+    PAID_FROM_WITHIN = 1
     """Cold storage or deposit scripts of the exchange pay it."""
-    PAYS_STORAGE = 3
+    PAYS_STORAGE = 2
     """It pays into cold storage of the exchange."""
-    PAYS_WALLET = 4
+    PAYS_WALLET = 3
     """It pays into another wallet of the exchange."""
-    PAID = 5
+    PAID = 4
     """The exchange pays it, as it pays customers."""
 
 
@@ -90,13 +86,12 @@ class Learner:
 
     def _conclude(self, scene: "_Scene") -> Iterator[LearnedLabel]:
         evidence = scene.evidence
+        if not evidence.reading.others.isdisjoint(scene.spent):
+            return  # somebody else spends, too
         unclaimed = [script for script in scene.spent if not self._labels.lookup(script)]
         if evidence.swept_by is not None:
             for script in unclaimed:
-                if len(scene.spent) >= _SWEEP_AT_ONCE or self._tie(
-                    script, evidence.swept_by, Tie.SWEPT, scene
-                ):
-                    yield self._label(script, evidence.swept_by, Role.DEPOSIT, LearnedBy.SWEEP, scene)
+                yield self._label(script, evidence.swept_by, Role.DEPOSIT, LearnedBy.SWEEP, scene)
         elif evidence.sender.known is not None:
             yield from self._learn_from_sender(evidence.sender.known, unclaimed, scene)
         elif not evidence.sender.shares and (payee := scene.wallet_paid()) is not None:
@@ -137,13 +132,14 @@ class Learner:
         known = [label for claim in claims if claim.key == key for label in claim.labels]
         published = [label for label in known if not isinstance(label, LearnedLabel)]
         origin = max(published or known, key=lambda label: (label.confidence, label.source))
-        faded = 1.0 if published else origin.confidence
+        faded = self._parameters.learned_confidence * origin.confidence
+        confidence = min(self._parameters.learned_confidence, origin.confidence) if published else faded
         return learned_label(
             script,
             origin.entity,
             role,
             source=origin.source,
-            confidence=self._parameters.learned_confidence * faded,
+            confidence=confidence,
             learned_by=learned_by,
             evidence=scene.tx.txid,
             learned_at=scene.at,
@@ -165,18 +161,18 @@ class _Scene(NamedTuple):
         return [script for script in dict.fromkeys(scripts) if script not in self.spent]
 
     def wallet_paid(self) -> str | None:
-        """Return the key of the one exchange whose wallets are paid; None where a deposit script is, too."""
+        """Return the key of the one exchange whose wallets, and no other claimed scripts, are paid."""
         claims = self.evidence.reading.claims
-        paid = [claims[script] for script in self.payees() if script in claims]
-        keys = {claim.key for claim in paid}
-        is_deposit = any(claim.role is Role.DEPOSIT for claim in paid)
-        return next(iter(keys)) if len(keys) == 1 and not is_deposit else None
+        keys = {
+            claims[script].key if claims[script].is_likely_wallet else None
+            for script in self.payees()
+            if script in claims
+        }
+        return next(iter(keys)) if len(keys) == 1 else None
 
 
 def _suffices(ties: list[Tie]) -> bool:
     """Return whether the signs on one script and one exchange, each of another transaction, suffice."""
-    if ties.count(Tie.SWEPT) > 1:
-        return True
     within = sum(tie in _WITHIN for tie in ties)
     pays, paid = Tie.PAYS_WALLET in ties, Tie.PAID in ties
     return within > 1 or (within > 0 and (pays or paid)) or (pays and paid)

@@ -46,6 +46,16 @@ class ExchangeClaims(NamedTuple):
         return max(stated, key=lambda label: (label.confidence, label.role)).role if stated else Role.UNKNOWN
 
     @property
+    def belief(self) -> float:
+        """Probability that the script is the exchange's."""
+        return _belief(self.labels, discount=1.0)
+
+    @property
+    def is_likely_wallet(self) -> bool:
+        """Whether it is more likely than not the exchange's, and no deposit script."""
+        return self.role is not Role.DEPOSIT and self.belief > LIKELY
+
+    @property
     def is_learned(self) -> bool:
         """Whether nobody published it."""
         return all(isinstance(label, LearnedLabel) for label in self.labels)
@@ -194,22 +204,27 @@ NOBODY: Final[Mapping[str, float]] = {}
 
 def estimate_receiver(claims: ExchangeClaims) -> Mapping[str, float]:
     """Return the probability by entity key that an output belongs to that exchange."""
-    return {claims.key: _belief(claims.labels, discount=1.0)}
+    return {claims.key: claims.belief}
 
 
-def same_owner_of(looks: Looks, *, input_count: int, parameters: FlowParameters = DEFAULT) -> float:
+def same_owner_of(
+    looks: Looks, *, input_count: int, is_agreed: bool, parameters: FlowParameters = DEFAULT
+) -> float:
     """Return the probability that all inputs have one owner: 1 for one input, 0 for a coinjoin.
 
     Args:
         looks: of the transaction.
         input_count: number of its inputs.
+        is_agreed: every input is claimed by the same exchange, or pays out of the same script: then an input
+            more than was needed is no sign of a second owner.
         parameters: the figures of the model.
     """
     if input_count == 1:
         return 1.0
     if looks.shape is not None and looks.shape.is_coinjoin:
         return 0.0
-    return parameters.same_owner_payjoin if looks.has_spare_input else parameters.same_owner
+    is_payjoin = looks.has_spare_input and not is_agreed
+    return parameters.same_owner_payjoin if is_payjoin else parameters.same_owner
 
 
 def structural_signs(looks: Looks, *, parameters: FlowParameters = DEFAULT) -> tuple[Sign, ...]:
