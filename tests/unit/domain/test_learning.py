@@ -13,7 +13,7 @@ from hydrophone.domain.learning import Learner
 from hydrophone.domain.transaction import Output, Transaction
 from hydrophone.domain.units import UnixMicros
 from tests.builders import txid_of, wpkh
-from tests.flows import BTC, label, learned, p2sh, pay, taproot, transaction
+from tests.flows import BTC, label, p2sh, pay, taproot, transaction
 
 HOT, COLD, DEPOSIT, PLAIN, B_HOT, POOL, B_COLD = (wpkh(number) for number in range(7))
 X, Y, Z = wpkh(100), wpkh(101), wpkh(102)
@@ -91,20 +91,9 @@ class TestSweep:
     ) -> None:
         assert [found for found in world.pay(spent, paid) if found[2] is LearnedBy.SWEEP] == []
 
-    def sweep_of_two(self, world: World, name: str) -> tuple[LearnedLabel, ...]:
-        """Show a sweep of two deposit scripts that the learner has forgotten since it was judged."""
-        tx = payment([X, Y], [HOT], name)
-        then = KnownLabels(LabelBook(LABELS), [learned(s, role=Role.DEPOSIT) for s in (X, Y)])
-        return world.learner.observe(tx, classify_flow(tx, then), UnixMicros(7))
-
-    def test_of_two_scripts_it_takes_a_second_sweep(self, world: World) -> None:
-        assert self.sweep_of_two(world, "first") == ()
-        assert self.sweep_of_two(world, "first") == (), "a replay is no second sweep"
-        assert [found.script for found in self.sweep_of_two(world, "second")] == [X, Y]
-
-    def test_a_sweep_and_a_payment_to_a_wallet_do_not_suffice(self, world: World) -> None:
-        assert self.sweep_of_two(world, "first") == ()
-        assert world.pay([X], [HOT]) == []
+    def test_a_wallet_that_is_less_likely_than_not_the_exchanges_teaches_nothing(self) -> None:
+        weak = World([label(HOT, "Alpha", 0.5)])
+        assert weak.pay(self.scripts, [HOT]) == []
 
 
 class TestCoSpend:
@@ -124,6 +113,9 @@ class TestCoSpend:
         assert world.pay([HOT, X], [ELSEWHERE]) == []
         world = World([label(HOT, "Alpha", 0.6)])
         assert world.pay([HOT, X], [ELSEWHERE]) == [(X, Role.UNKNOWN, LearnedBy.CO_SPEND)]
+
+    def test_what_somebody_else_spends_along_is_nobodys_we_know(self, world: World) -> None:
+        assert world.pay([HOT, POOL, X], [ELSEWHERE]) == []
 
     def test_two_exchanges_in_conflict_own_nothing_together(self, world: World) -> None:
         assert world.pay([HOT, B_HOT, X], [ELSEWHERE]) == []

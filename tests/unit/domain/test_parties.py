@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hydrophone.domain.flow_parameters import DEFAULT
+from hydrophone.domain.flow_parameters import DEFAULT, FlowParameters
 from hydrophone.domain.labels import EntityKind, Label, LabelBook, Role
 from hydrophone.domain.learned_labels import KnownLabels
 from hydrophone.domain.parties import (
@@ -212,24 +212,38 @@ def test_the_order_of_sources_decides_not_even_the_last_bit() -> None:
 
 
 class TestSameOwner:
+    @staticmethod
+    def of(
+        seen: Looks,
+        *,
+        input_count: int = 2,
+        is_agreed: bool = False,
+        parameters: FlowParameters = DEFAULT,
+    ) -> float:
+        return same_owner_of(seen, input_count=input_count, is_agreed=is_agreed, parameters=parameters)
+
     def test_one_input_has_one_owner(self) -> None:
-        assert same_owner_of(looks(), input_count=1) == 1.0
+        assert self.of(looks(), input_count=1) == 1.0
 
     def test_several_might_have_several(self) -> None:
-        assert same_owner_of(looks(), input_count=2) == 0.98
-        assert same_owner_of(looks(Shape.BATCH), input_count=200) == 0.98
+        assert self.of(looks()) == 0.98
+        assert self.of(looks(Shape.BATCH), input_count=200) == 0.98
 
     def test_an_input_that_was_not_needed_may_be_the_payees(self) -> None:
-        assert same_owner_of(looks(has_spare_input=True), input_count=2) == 0.90
+        assert self.of(looks(has_spare_input=True)) == 0.90
+
+    def test_but_not_if_all_inputs_are_claimed_by_one_exchange(self) -> None:
+        assert self.of(looks(has_spare_input=True), is_agreed=True) == 0.98
 
     @pytest.mark.parametrize("shape", COINJOINS)
-    def test_in_a_coinjoin_everybody_brings_an_input(self, shape: Shape) -> None:
-        assert same_owner_of(looks(shape, has_spare_input=True), input_count=2) == 0.0
+    @pytest.mark.parametrize("is_agreed", [True, False])
+    def test_in_a_coinjoin_everybody_brings_an_input(self, shape: Shape, *, is_agreed: bool) -> None:
+        assert self.of(looks(shape, has_spare_input=True), is_agreed=is_agreed) == 0.0
 
     def test_the_figures_can_be_others(self) -> None:
-        parameters = replace(DEFAULT, same_owner=0.7, same_owner_payjoin=0.6)
-        assert same_owner_of(looks(), input_count=2, parameters=parameters) == 0.7
-        assert same_owner_of(looks(has_spare_input=True), input_count=2, parameters=parameters) == 0.6
+        others = replace(DEFAULT, same_owner=0.7, same_owner_payjoin=0.6)
+        assert self.of(looks(), parameters=others) == 0.7
+        assert self.of(looks(has_spare_input=True), parameters=others) == 0.6
 
 
 class TestLooksOfAnExchange:
