@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 import duckdb
 
 from hydrophone.domain.record import GENESIS, chain_hash
-from hydrophone.domain.units import micros_from_datetime
+from hydrophone.domain.units import Txid, micros_from_datetime
 from hydrophone.errors import StoreClosed, StoreError
 from hydrophone.pipeline.ports import Entry, Publication, SavedState, StoreStatus
 from hydrophone.store.rows import (
@@ -45,6 +45,7 @@ from hydrophone.store.schema import (
     status_of,
     translated_errors,
 )
+from hydrophone.store.stored_transactions import StoredTransaction, find_transaction
 
 __all__ = ["DuckDbStore", "check_database", "initialise", "migrate", "read_status"]
 
@@ -142,6 +143,17 @@ class DuckDbStore:
     async def query_status(self) -> StoreStatus:
         """Return counts, read beside the writer."""
         return await self._run(self._reader, lambda: self._database.read(status_of))
+
+    async def find_transaction(self, txid: Txid) -> StoredTransaction:
+        """Return a transaction and what was said about it, read beside the writer.
+
+        Raises:
+            UnknownTransaction: it is not there, or was kept without its inputs and outputs.
+            StoreError: the database cannot be read.
+        """
+        return await self._run(
+            self._reader, lambda: self._database.read(lambda cursor: find_transaction(cursor, txid))
+        )
 
     async def _run(self, thread: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
         if thread is None:

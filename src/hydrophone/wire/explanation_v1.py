@@ -1,0 +1,503 @@
+"""The public schema of an explanation, version 1: what an answer about a flow rests on, to the satoshi.
+
+Everything is read off the assessment: nothing is worked out a second time. The rules of `public_v1` hold:
+fields may be added, not renamed or removed; keys keep the order they are declared in.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from hydrophone.domain.change import ChangeVote
+from hydrophone.domain.contributions import contributions_of
+from hydrophone.domain.flow import FlowAssessment, FlowEvidence
+from hydrophone.domain.flow_calibration import RELIABILITY
+from hydrophone.domain.flow_parameters import DEFAULT, FlowParameters
+from hydrophone.domain.flow_values import EntityFlow, FlowValues, Ledger
+from hydrophone.domain.labels import EntityKind, Label
+from hydrophone.domain.learned_labels import LearnedLabel
+from hydrophone.domain.parties import Labels
+from hydrophone.domain.script import Network, address_from_script
+from hydrophone.domain.transaction import Transaction
+from hydrophone.domain.units import format_btc, format_instant
+from hydrophone.errors import MalformedMessage
+from hydrophone.wire.public_v1 import ValuesV1, describe_in_words
+
+
+class WhaleV1(msgspec.Struct, frozen=True):
+    """Whether the transaction is a whale, and why."""
+
+    is_whale: bool
+    threshold_sat: int
+    why: str
+
+
+class BasisV1(msgspec.Struct, frozen=True):
+    """What a direction would rest on, and how often such answers were right in simulated worlds."""
+
+    basis: str
+    right: int
+    n: int
+
+
+class BarsV1(msgspec.Struct, frozen=True):
+    """What an answer has to reach: as a share of the value, by labels alone, and as a probability."""
+
+    share: float
+    probability: float
+
+
+class LedgerV1(msgspec.Struct, frozen=True):
+    """An amount by how sure it is: 95 % or more, 50 % or more, the rest."""
+
+    certain_sat: int
+    likely_sat: int
+    unknown_sat: int
+
+
+class EntityV1(msgspec.Struct, frozen=True):
+    """An exchange on one side or both; net is positive for coins into it."""
+
+    name: str
+    in_sat: int
+    out_sat: int
+    net_sat: int
+    received: LedgerV1
+    sent: LedgerV1
+
+
+class SignV1(msgspec.Struct, frozen=True):
+    """What in the looks of a transaction speaks for or against an exchange as its sender."""
+
+    name: str
+    log_odds: float
+
+
+class SenderV1(msgspec.Struct, frozen=True):
+    """Who sends.
+
+    `shares` is by exchange; `conflict` names those that cannot all be the sender; `unnamed` is the
+    probability of an exchange that no label names, `unnamed_bias` the log-odds its signs are added to.
+    """
+
+    same_owner: float
+    same_owner_why: str
+    shares: dict[str, float]
+    conflict: list[str]
+    unnamed: float
+    unnamed_bias: float
+    signs: list[SignV1]
+
+
+class VoteV1(msgspec.Struct, frozen=True):
+    """What speaks for an output being change: log-odds, and what is left of them after the discount."""
+
+    vote: str
+    output: int
+    log_odds: float
+    discounted: float
+
+
+class SilentVoteV1(msgspec.Struct, frozen=True):
+    """A vote that did not fire, and why."""
+
+    vote: str
+    why: str
+
+
+class ChangeV1(msgspec.Struct, frozen=True):
+    """Which outputs are change. `returned` pay a script of the sender, which outdoes every vote."""
+
+    no_change_prior: float
+    vote_discount: float
+    returned: list[int]
+    silent: list[SilentVoteV1]
+
+
+class LooksV1(msgspec.Struct, frozen=True):
+    """What can be seen without labels."""
+
+    shape: str | None
+    is_coinjoin: bool
+    is_gathering: bool
+    has_spare_input: bool
+    has_round_total: bool
+    swept_by: str | None
+
+
+class InputV1(msgspec.Struct, frozen=True):
+    """What is spent; None for what nobody told us."""
+
+    index: int
+    address: str | None
+    script: str | None
+    value_sat: int | None
+
+
+class OutputV1(msgspec.Struct, frozen=True):
+    """What is paid, and what it adds to each direction.
+
+    `change_probability` is None without prevouts; `receivers` is the probability by exchange.
+    """
+
+    index: int
+    address: str | None
+    script: str
+    type: str | None
+    value_sat: int
+    change_probability: float | None
+    receivers: dict[str, float]
+    net_sat: int
+    contributes: ValuesV1
+
+
+class LearnedV1(msgspec.Struct, frozen=True):
+    """How a label was learned that nobody published."""
+
+    how: str
+    evidence: str
+    learned_at: str
+
+
+class LabelV1(msgspec.Struct, frozen=True):
+    """A claim about the script of an input or output. `why_not` says why it gives no direction."""
+
+    side: str
+    index: int
+    address: str | None
+    script: str
+    entity: str
+    kind: str
+    role: str
+    confidence: float
+    source: str
+    citation: str
+    as_of: str | None
+    disputed: bool
+    gives_direction: bool
+    why_not: str | None
+    learned: LearnedV1 | None
+
+
+class AmendmentV1(msgspec.Struct, frozen=True):
+    """A correction of what was said: the columns that changed."""
+
+    amended_at: str
+    reason: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+class SaidV1(msgspec.Struct, frozen=True):
+    """What stands in the database: what was said at the time. None for what its writer did not state."""
+
+    prediction_id: str
+    transaction_id: str
+    detected_at: str
+    status: str | None
+    flow_type: str
+    flow_subtype: str | None
+    flow_reason: str | None
+    confidence: float | None
+    values: ValuesV1 | None
+    moved_sat: int | None
+    label_set: str | None
+    amendments: list[AmendmentV1]
+
+
+class ExplanationV1(msgspec.Struct, frozen=True):
+    """Everything about one transaction. None where it would need prevouts that nobody told us.
+
+    `shares` is what labels say, before calibration; `probabilities` after it. `said` is what was said at the
+    time, when the transaction comes from the database, and `said_differs` whether it was another answer.
+    """
+
+    txid: str
+    text: str
+    flow_type: str
+    flow_subtype: str | None
+    flow_reason: str | None
+    confidence: float
+    probabilities: dict[str, float]
+    shares: dict[str, float] | None
+    bars: BarsV1
+    basis: dict[str, BasisV1] | None
+    values: ValuesV1
+    gross_sat: int
+    moved_sat: int
+    fee_sat: int | None
+    fee_rate: float | None
+    rbf_enabled: bool
+    whale: WhaleV1
+    prevouts_known: int
+    looks: LooksV1 | None
+    sender: SenderV1 | None
+    change: ChangeV1 | None
+    votes: list[VoteV1]
+    entities: list[EntityV1]
+    exchange_addresses: list[str]
+    inputs: list[InputV1]
+    outputs: list[OutputV1]
+    labels: list[LabelV1]
+    label_set: str
+    said: SaidV1 | None = None
+    said_differs: bool | None = None
+
+
+encode_explanation: Final = msgspec.json.Encoder().encode
+_decode_explanation: Final = msgspec.json.Decoder(ExplanationV1).decode
+
+
+def parse_explanation(raw: bytes) -> ExplanationV1:
+    """Return an explanation from its JSON.
+
+    Raises:
+        MalformedMessage: it is none.
+    """
+    try:
+        return _decode_explanation(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise MalformedMessage(f"expected an explanation: {error}") from error
+
+
+def explain(
+    tx: Transaction,
+    flow: FlowAssessment,
+    labels: Labels,
+    network: Network,
+    *,
+    label_set: str,
+    threshold_sat: int,
+    said: SaidV1 | None = None,
+    parameters: FlowParameters = DEFAULT,
+) -> ExplanationV1:
+    """Return why a transaction is judged as it is.
+
+    Args:
+        tx: not a coinbase.
+        flow: what `classify_flow` says about it, with the same labels and parameters.
+        labels: what it was judged by.
+        network: decides how scripts are spelled as addresses.
+        label_set: version of the labels.
+        threshold_sat: a whale's outputs sum to more.
+        said: what the database says about it.
+        parameters: the figures of the model.
+    """
+    evidence = flow.evidence
+    exchange_addresses = (address_from_script(script, network) for script in flow.exchange_scripts)
+    values = describe_values(flow.values)
+    return ExplanationV1(
+        txid=tx.txid,
+        text=describe_in_words(flow),
+        flow_type=flow.flow_type.value,
+        flow_subtype=None if flow.subtype is None else flow.subtype.value,
+        flow_reason=flow.reason,
+        confidence=flow.confidence,
+        probabilities={kind.value: share for kind, share in flow.probabilities.items()},
+        shares=None if evidence is None else {kind.value: s for kind, s in evidence.shares.items()},
+        bars=BarsV1(parameters.theta, parameters.least_confidence),
+        basis=None if evidence is None else _describe_basis(evidence),
+        values=values,
+        gross_sat=tx.gross_sat,
+        moved_sat=flow.moved_sat,
+        fee_sat=tx.fee_sat,
+        fee_rate=tx.fee_rate,
+        rbf_enabled=tx.signals_rbf,
+        whale=_describe_whale(tx.gross_sat, threshold_sat),
+        prevouts_known=sum(tx_input.prevout is not None for tx_input in tx.inputs),
+        looks=None if evidence is None else _describe_looks(evidence),
+        sender=None if evidence is None else _describe_sender(evidence, len(tx.inputs), parameters),
+        change=None if evidence is None else _describe_change(evidence, parameters),
+        votes=[] if evidence is None else _describe_votes(evidence, parameters),
+        entities=[describe_entity(entity) for entity in flow.entities],
+        exchange_addresses=[address for address in exchange_addresses if address is not None],
+        inputs=list(_describe_inputs(tx, network)),
+        outputs=list(_describe_outputs(tx, flow, network)),
+        labels=list(_describe_labels(tx, flow, labels, network)),
+        label_set=label_set,
+        said=said,
+        said_differs=None if said is None else _differs(flow, said),
+    )
+
+
+def describe_values(values: FlowValues) -> ValuesV1:
+    """Return the values of a flow as published."""
+    return ValuesV1(
+        inflow_sat=values.inflow_sat,
+        outflow_sat=values.outflow_sat,
+        internal_sat=values.internal_sat,
+        interexchange_sat=values.interexchange_sat,
+        unknown_sat=values.unknown_sat,
+    )
+
+
+def describe_entity(entity: EntityFlow) -> EntityV1:
+    """Return what an exchange sends and receives, as published."""
+    return EntityV1(
+        entity.name,
+        entity.in_sat,
+        entity.out_sat,
+        entity.net_sat,
+        _describe_ledger(entity.received),
+        _describe_ledger(entity.sent),
+    )
+
+
+def _describe_ledger(ledger: Ledger) -> LedgerV1:
+    return LedgerV1(ledger.certain_sat, ledger.likely_sat, ledger.unknown_sat)
+
+
+def _describe_whale(gross_sat: int, threshold_sat: int) -> WhaleV1:
+    is_whale = gross_sat > threshold_sat
+    found, bar = format_btc(gross_sat), format_btc(threshold_sat)
+    why = f"its outputs sum to {found} BTC, which is {'' if is_whale else 'not '}more than {bar} BTC"
+    return WhaleV1(is_whale, threshold_sat, why)
+
+
+def _describe_basis(evidence: FlowEvidence) -> dict[str, BasisV1]:
+    return {
+        kind.value: BasisV1(basis.value, RELIABILITY[basis].right, RELIABILITY[basis].n)
+        for kind, basis in evidence.basis.items()
+    }
+
+
+def _describe_looks(evidence: FlowEvidence) -> LooksV1:
+    looks = evidence.looks
+    return LooksV1(
+        shape=None if looks.shape is None else looks.shape.value,
+        is_coinjoin=looks.shape is not None and looks.shape.is_coinjoin,
+        is_gathering=looks.is_gathering,
+        has_spare_input=looks.has_spare_input,
+        has_round_total=looks.has_round_total,
+        swept_by=None if evidence.swept_by is None else evidence.reading.names[evidence.swept_by],
+    )
+
+
+def _describe_sender(evidence: FlowEvidence, input_count: int, parameters: FlowParameters) -> SenderV1:
+    sender, names = evidence.sender, evidence.reading.names
+    return SenderV1(
+        same_owner=sender.same_owner,
+        same_owner_why=_why_same_owner(evidence, input_count),
+        shares={names[key]: share for key, share in sender.shares.items()},
+        conflict=[names[key] for key in sender.conflict],
+        unnamed=sender.unnamed,
+        unnamed_bias=parameters.structural_bias,
+        signs=[SignV1(sign.name, sign.weight) for sign in evidence.signs],
+    )
+
+
+def _why_same_owner(evidence: FlowEvidence, input_count: int) -> str:
+    if input_count == 1:
+        return "there is one input"
+    if evidence.looks.shape is not None and evidence.looks.shape.is_coinjoin:
+        return "a coinjoin has many owners"
+    if evidence.looks.has_spare_input:
+        return "one input was not needed to pay, as in a payjoin"
+    return "inputs that are spent together usually have one owner"
+
+
+def _describe_change(evidence: FlowEvidence, parameters: FlowParameters) -> ChangeV1:
+    change = evidence.change
+    fired = {vote.vote for vote in change.votes}
+    return ChangeV1(
+        no_change_prior=change.no_change,
+        vote_discount=parameters.vote_discount,
+        returned=list(change.returned),
+        silent=[SilentVoteV1(v.value, _why_silent(v, evidence)) for v in ChangeVote if v not in fired],
+    )
+
+
+def _why_silent(vote: ChangeVote, evidence: FlowEvidence) -> str:
+    if len(evidence.looks.candidates) <= 1:
+        return "with one output there is nothing to vote on"
+    if vote is ChangeVote.OPTIMAL_CHANGE and evidence.sender.known is not None:
+        return "not asked of an exchange, which picks coins for many payments at once"
+    return "not exactly one output qualifies"
+
+
+def _describe_votes(evidence: FlowEvidence, parameters: FlowParameters) -> list[VoteV1]:
+    return [
+        VoteV1(v.vote.value, v.output_index, v.weight, parameters.vote_discount * v.weight)
+        for v in evidence.change.votes
+    ]
+
+
+def _describe_inputs(tx: Transaction, network: Network) -> Iterator[InputV1]:
+    for index, tx_input in enumerate(tx.inputs):
+        if tx_input.prevout is None:
+            yield InputV1(index, None, None, None)
+        else:
+            script, value_sat = tx_input.prevout
+            yield InputV1(index, address_from_script(script, network), script.hex(), value_sat)
+
+
+def _describe_outputs(tx: Transaction, flow: FlowAssessment, network: Network) -> Iterator[OutputV1]:
+    evidence = flow.evidence
+    for index, (output, part) in enumerate(zip(tx.outputs, contributions_of(tx, flow), strict=True)):
+        receivers = {} if evidence is None else evidence.receivers[index]
+        yield OutputV1(
+            index=index,
+            address=address_from_script(output.script, network),
+            script=output.script.hex(),
+            type=None if evidence is None else evidence.looks.output_types[index].value,
+            value_sat=output.value_sat,
+            change_probability=None if evidence is None else flow.change[index],
+            receivers={}
+            if evidence is None
+            else {evidence.reading.names[k]: p for k, p in receivers.items()},
+            net_sat=part.net_sat,
+            contributes=describe_values(part.values),
+        )
+
+
+def _describe_labels(
+    tx: Transaction, flow: FlowAssessment, labels: Labels, network: Network
+) -> Iterator[LabelV1]:
+    spent = [i.prevout.script if i.prevout is not None else None for i in tx.inputs]
+    paid: Sequence[bytes | None] = [output.script for output in tx.outputs]
+    for side, scripts in (("input", spent), ("output", paid)):
+        for index, script in enumerate(scripts):
+            for label in () if script is None else labels.lookup(script):
+                is_disputed = labels.is_disputed(label.script)
+                why_not = _why_no_direction(label, flow, is_disputed=is_disputed)
+                yield LabelV1(
+                    side=side,
+                    index=index,
+                    address=address_from_script(label.script, network),
+                    script=label.script.hex(),
+                    entity=label.entity.name,
+                    kind=label.entity.kind.value,
+                    role=label.role.value,
+                    confidence=label.confidence,
+                    source=label.source,
+                    citation=label.citation,
+                    as_of=None if label.as_of is None else label.as_of.isoformat(),
+                    disputed=is_disputed,
+                    gives_direction=why_not is None,
+                    why_not=why_not,
+                    learned=_describe_learned(label),
+                )
+
+
+def _why_no_direction(label: Label, flow: FlowAssessment, *, is_disputed: bool) -> str | None:
+    if label.entity.kind is not EntityKind.EXCHANGE:
+        return "not an exchange"
+    if is_disputed:
+        return "contradicted by another label"
+    if flow.evidence is None:
+        return "inputs unknown"
+    claims = flow.evidence.reading.claims.get(label.script)
+    return None if claims is not None and label in claims.labels else "its source is not believed"
+
+
+def _describe_learned(label: Label) -> LearnedV1 | None:
+    if not isinstance(label, LearnedLabel):
+        return None
+    return LearnedV1(label.learned_by.value, label.evidence, format_instant(label.learned_at))
+
+
+def _differs(flow: FlowAssessment, said: SaidV1) -> bool:
+    subtype = None if flow.subtype is None else flow.subtype.value
+    values = said.values is not None and said.values != describe_values(flow.values)
+    return values or (said.flow_type, said.flow_subtype) != (flow.flow_type.value, subtype)
