@@ -2,6 +2,7 @@
 
 from hydrophone.bootstrap.demo import run_demo
 from hydrophone.bootstrap.engine import Addresses, run_service
+from hydrophone.bootstrap.explaining import Explainer, explain_stored, make_explainer
 from hydrophone.bootstrap.parts import (
     DEFAULT_URLS,
     SOURCE_NAME,
@@ -21,10 +22,13 @@ __all__ = [
     "DEFAULT_URLS",
     "SOURCE_NAME",
     "Addresses",
+    "Explainer",
     "SimulationRequest",
     "SimulationSummary",
+    "explain_stored",
     "find_source",
     "load_labels",
+    "make_explainer",
     "make_supervisor",
     "replay",
     "run_demo",

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from hydrophone import __version__
+from hydrophone.bootstrap.explaining import LiveExplainer
 from hydrophone.bootstrap.listening import Ears
 from hydrophone.bootstrap.parts import (
     SOURCE_NAME,
@@ -17,6 +18,7 @@ from hydrophone.bootstrap.parts import (
 )
 from hydrophone.config import Settings, host_in_url
 from hydrophone.domain.labels import LabelBook
+from hydrophone.domain.learned_labels import KnownLabels
 from hydrophone.domain.units import MICROS_PER_S, format_instant
 from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.connection import ConnectionMonitor
@@ -84,6 +86,7 @@ class Engine:
             settings.api.port,
             report=self.report,
             is_ready=lambda: self._monitor.is_connected,
+            explain=LiveExplainer(settings, book, KnownLabels(book), store).explain,
         )
 
     def services(self) -> tuple[Service, ...]:

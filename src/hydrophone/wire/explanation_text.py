@@ -9,9 +9,11 @@ from hydrophone.domain.flow_calibration import Basis
 from hydrophone.domain.units import SATS_PER_BTC, format_btc
 from hydrophone.wire.explanation_v1 import (
     AmendmentV1,
+    ChangeV1,
     EntityV1,
     ExplanationV1,
     LabelV1,
+    LooksV1,
     OutputV1,
     SaidV1,
     SenderV1,
@@ -22,10 +24,14 @@ _MOST_ROWS: Final = 12
 """Of a table. # chosen: what one sees at a glance; the JSON has them all."""
 _MOST_LABELS: Final = 10
 """# chosen: as above."""
+_MOST_PLACES: Final = 5
+"""Where one script is. # chosen: as above."""
 _CITATION_LENGTH: Final = 90
 """Characters. # chosen: one line."""
+_SMALL_SAT: Final = SATS_PER_BTC
+"""Up to here a hundredth of a bitcoin is too coarse to see anything."""
 _CERTAIN_PERCENT: Final = 99.95
-"""From here on a share is written 100 %."""
+"""From here on a share is written 100%."""
 
 _SURE: Final = {
     FlowType.INFLOW: "INFLOW: coins go into an exchange",
@@ -66,9 +72,9 @@ _BASES: Final = {
     Basis.BOTH_SIDES: "both sides are known, or it is a sweep",
 }
 _VOTES: Final = {
-    "round_payment": "everything else is a round amount and this is not",
-    "optimal_change": "smaller than the smallest input, which a larger payment would not have needed",
-    "script_type": "the only output with the script type of the inputs",
+    "round_payment": "every other amount is round",
+    "optimal_change": "as a payment it would not have needed all inputs",
+    "script_type": "no other has the script type of the inputs",
 }
 _SIGNS: Final = {
     "batch": "a batch",
@@ -107,12 +113,10 @@ def _answer(e: ExplanationV1) -> Iterator[str]:
 
 def _why(e: ExplanationV1) -> Iterator[str]:
     yield "Why"
-    if e.prevouts_known < len(e.inputs):
-        yield f"  Of {len(e.inputs)} inputs we know {e.prevouts_known}. Without all of them nobody can tell a"
-        yield "  deposit from change: no direction is claimed, and all of the value counts as moved."
-    elif e.flow_reason is not None:
+    if e.flow_reason is not None:
         yield f"  {_sentence(e.flow_reason)}"
     if e.shares is None or e.basis is None:
+        yield "  Without them nobody can tell a deposit from change, so all of the value counts as moved."
         return
     best = max(e.shares, key=e.shares.__getitem__)
     if best in e.basis and e.shares[best] >= e.bars.share:
@@ -126,9 +130,19 @@ def _why(e: ExplanationV1) -> Iterator[str]:
     likely = ", ".join(f"{kind} {_percent(share)}" for kind, share in e.probabilities.items() if share)
     yield f"  How likely each answer is to be right: {likely}."
     if e.looks is not None:
-        yield f"  Its looks: {_SHAPES[e.looks.shape]}."
+        yield f"  Its looks: {'; '.join(_looks(e.looks))}."
         if e.looks.swept_by is not None:
             yield f"  A sweep: what customers of {e.looks.swept_by} paid in goes to its own wallets."
+
+
+def _looks(looks: LooksV1) -> Iterator[str]:
+    yield _SHAPES[looks.shape]
+    if looks.is_gathering:
+        yield "five or more scripts, each used once, are paid into one"
+    if looks.has_spare_input:
+        yield "an input was not needed to pay"
+    if looks.has_round_total:
+        yield "a round total"
 
 
 def _inputs(e: ExplanationV1) -> Iterator[str]:
@@ -170,10 +184,15 @@ def _whose(e: ExplanationV1, item: OutputV1) -> str:
 
 def _values(e: ExplanationV1) -> Iterator[str]:
     yield "What moves (expected amounts in BTC, change left out)"
-    parts = [(name, sat) for name, sat in _parts(e.values) if sat]
-    yield "  " + (" · ".join(f"{name} {_btc(sat, 2)}" for name, sat in parts) or "nothing")
+    decimals = 2 if e.gross_sat > _SMALL_SAT else 8
+    yield f"  {_split(e.values, decimals)}"
     for entity in e.entities:
-        yield f"  {entity.name}: {_entity(entity)}"
+        yield f"  {entity.name}: {_entity(entity, decimals)}"
+
+
+def _split(values: ValuesV1, decimals: int) -> str:
+    parts = [f"{name} {_btc(sat, decimals)}" for name, sat in _parts(values) if sat]
+    return ", ".join(parts) or "nothing"
 
 
 def _parts(values: ValuesV1) -> Iterator[tuple[str, int]]:
@@ -184,15 +203,15 @@ def _parts(values: ValuesV1) -> Iterator[tuple[str, int]]:
     yield "unknown", values.unknown_sat
 
 
-def _entity(entity: EntityV1) -> str:
-    net = f"{'+' if entity.net_sat > 0 else ''}{_btc(entity.net_sat, 2)}"
+def _entity(entity: EntityV1, decimals: int) -> str:
+    net = f"{'+' if entity.net_sat > 0 else ''}{_btc(entity.net_sat, decimals)}"
     received, sent = entity.received, entity.sent
     certain = received.certain_sat + sent.certain_sat
     likely = received.likely_sat + sent.likely_sat
     unsure = received.unknown_sat + sent.unknown_sat
     sure = [("certain", certain), ("likely", likely), ("unsure", unsure)]
-    split = ", ".join(f"{_btc(sat, 2)} {word}" for word, sat in sure if sat)
-    amounts = f"in {_btc(entity.in_sat, 2)}, out {_btc(entity.out_sat, 2)}, net {net}"
+    split = ", ".join(f"{_btc(sat, decimals)} {word}" for word, sat in sure if sat)
+    amounts = f"in {_btc(entity.in_sat, decimals)}, out {_btc(entity.out_sat, decimals)}, net {net}"
     return f"{amounts} ({split})" if split else amounts
 
 
@@ -221,53 +240,55 @@ def _sender_lines(sender: SenderV1) -> Iterator[str]:
 
 
 def _change(e: ExplanationV1) -> Iterator[str]:
-    change = e.change
-    if change is None:
+    if e.change is None:
         return
     yield "Which output is change"
+    yield from (f"  {line}" for line in _change_lines(e, e.change))
+
+
+def _change_lines(e: ExplanationV1, change: ChangeV1) -> Iterator[str]:
+    if change.no_change_prior == 1:
+        yield "none: only one can be spent"
+        return
     if change.returned:
         where = ", ".join(str(index) for index in change.returned[:_MOST_ROWS])
-        yield f"  output {where} pays a script of the sender: that settles it"
-    yield f"  before any vote: {_percent(change.no_change_prior)} likely that there is none"
+        yield f"output {where} pays a script of the sender: that settles it, whatever the votes say"
+    yield f"before any vote it is {_percent(change.no_change_prior)} likely that none is"
     for vote in e.votes:
-        yield (
-            f"  output {vote.output}: {_VOTES[vote.vote]} "
-            f"({vote.vote}, log-odds {vote.log_odds:+.2f} x {change.vote_discount} = {vote.discounted:+.2f})"
-        )
+        odds = f"{vote.discounted:+.2f} ({vote.log_odds:.2f} x {change.vote_discount})"
+        yield f"output {vote.output}: log-odds {odds} by {vote.vote}: {_VOTES[vote.vote]}"
     reasons: dict[str, list[str]] = {}
     for silent in change.silent:
         reasons.setdefault(silent.why, []).append(silent.vote)
     for why, names in reasons.items():
-        yield f"  no vote of {', '.join(names)}: {why}"
+        yield f"no vote of {', '.join(names)}: {why}"
 
 
 def _labels(e: ExplanationV1) -> Iterator[str]:
     yield f"Labels (set {e.label_set})"
-    groups: dict[tuple[str, ...], list[LabelV1]] = {}
+    claims: dict[tuple[object, ...], list[LabelV1]] = {}
     for label in e.labels:
-        learned = "" if label.learned is None else label.learned.evidence
-        key = (label.side, label.script, label.entity, label.source, label.as_of or "", learned)
-        groups.setdefault(key, []).append(label)
-    if not groups:
+        same = (label.script, label.entity, label.role, label.source, label.as_of, label.citation)
+        claims.setdefault(same, []).append(label)
+    if not claims:
         yield "  nobody claims to know any script on either side"
-    for same in list(groups.values())[:_MOST_LABELS]:
-        yield from _claim_lines(same)
-    if len(groups) > _MOST_LABELS:
-        yield f"  and {len(groups) - _MOST_LABELS} more, all in the JSON"
+    for found in list(claims.values())[:_MOST_LABELS]:
+        yield from _claim_lines(found)
+    if len(claims) > _MOST_LABELS:
+        yield f"  and {len(claims) - _MOST_LABELS} more, all in the JSON"
 
 
 def _claim_lines(same: Sequence[LabelV1]) -> Iterator[str]:
     label = same[0]
-    where = ", ".join(str(item.index) for item in same[:5]) + ("..." if len(same) > 5 else "")  # noqa: PLR2004
+    where = ", ".join(f"{found.side} {found.index}" for found in same[:_MOST_PLACES])
+    more = f" and {len(same) - _MOST_PLACES} more" if len(same) > _MOST_PLACES else ""
     what = label.kind if label.role == "unknown" else f"{label.kind}, {label.role}"
     unused = "" if label.why_not is None else f"; gives no direction: {label.why_not}"
-    yield f"  {label.side} {where}: {label.entity} ({what}), confidence {label.confidence:.2f}{unused}"
+    yield f"  {label.entity} ({what}), confidence {label.confidence:.2f}: {where}{more}{unused}"
     yield f"      {label.address or label.script}"
     if label.learned is not None:
-        yield (
-            f"      learned here at {label.learned.learned_at[:16].replace('T', ' ')} "
-            f"by {label.learned.how} from {label.learned.evidence}"
-        )
+        when = label.learned.learned_at[:16].replace("T", " ")
+        yield f"      learned here at {when} by {label.learned.how} from {label.learned.evidence}"
         yield f"      it follows from {label.source}"
         return
     citation = f": {_shorten(label.citation, _CITATION_LENGTH)}" if label.citation else ""
@@ -292,8 +313,7 @@ def _said_lines(e: ExplanationV1, said: SaidV1) -> Iterator[str]:
         sure = "" if said.confidence is None else f", {_percent(said.confidence)} sure"
         yield f"{said.flow_type}{subtype}{sure}" + (f": {said.flow_reason}" if said.flow_reason else "")
         if said.values is not None:
-            parts = [(name, sat) for name, sat in _parts(said.values) if sat]
-            yield " · ".join(f"{name} {_btc(sat, 2)}" for name, sat in parts) or "nothing moved"
+            yield _split(said.values, 2)
         if said.label_set == e.label_set:
             yield "with the same published labels: what was learned since makes the difference, or the model"
         else:
@@ -324,14 +344,14 @@ def _most_telling(count: int, rank: Callable[[int], tuple[int, ...]]) -> list[in
 
 def _spell(address: str | None, script: str | None) -> str:
     if address is not None:
-        return address if len(address) <= 34 else f"{address[:20]}…{address[-13:]}"  # noqa: PLR2004
+        return address if len(address) <= 34 else f"{address[:20]}...{address[-11:]}"  # noqa: PLR2004
     if script is None:
         return "?"
     return "OP_RETURN" if script.startswith("6a") else f"script {_shorten(script, 27)}"
 
 
 def _shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def _more(count: int) -> str:
@@ -355,7 +375,7 @@ def _percent(share: float) -> str:
     """Return a share so that what is not certain does not look certain."""
     percent = 100 * share
     if 0 < percent < 0.1:  # noqa: PLR2004 -- the smallest that is written
-        return "<0.1 %"
+        return "<0.1%"
     if _CERTAIN_PERCENT <= percent < 100:  # noqa: PLR2004
-        return ">99.9 %"
-    return f"{math.floor(percent * 10 + 0.5) / 10:g} %"
+        return ">99.9%"
+    return f"{math.floor(percent * 10 + 0.5) / 10:g}%"

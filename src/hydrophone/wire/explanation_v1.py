@@ -261,6 +261,12 @@ def parse_explanation(raw: bytes) -> ExplanationV1:
         raise MalformedMessage(f"expected an explanation: {error}") from error
 
 
+def explanation_as_dict(explanation: ExplanationV1) -> dict[str, Any]:
+    """Return an explanation as plain values."""
+    plain: dict[str, Any] = msgspec.to_builtins(explanation)
+    return plain
+
+
 def explain(
     tx: Transaction,
     flow: FlowAssessment,
