@@ -17,7 +17,6 @@ from hydrophone.store.label_files import build_label_book
 from hydrophone.wire.explanation_v1 import ExplanationV1, explain, explanation_as_dict
 from hydrophone.wire.mempool_space import parse_esplora_transaction
 
-
 _THRESHOLD_BTC: Final = Decimal(100)
 """Sources: the service's own default, `whale.threshold_btc`."""
 
@@ -142,7 +141,7 @@ class WhaleFlowDetector:
         return None if explanation is None else _result_of(explanation)
 
     def explain(self, tx_data: Mapping[str, object]) -> dict[str, Any] | None:
-        """Return why a transaction is judged as it is, as `hydrophone explain --json` does.
+        """Return why a transaction is judged as it is, as the command `explain --json` does.
 
         Args:
             tx_data: as for `classify`.
@@ -199,7 +198,7 @@ def _result_of(e: ExplanationV1) -> FlowResult:
         "exchange_addresses": e.exchange_addresses,
         "confidence": e.confidence,
         "reason": e.flow_reason,
-        "shape": None if e.looks is None else e.looks.shape,
+        "shape": e.shape,
     }
 
 

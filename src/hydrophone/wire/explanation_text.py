@@ -130,13 +130,13 @@ def _why(e: ExplanationV1) -> Iterator[str]:
     likely = ", ".join(f"{kind} {_percent(share)}" for kind, share in e.probabilities.items() if share)
     yield f"  How likely each answer is to be right: {likely}."
     if e.looks is not None:
-        yield f"  Its looks: {'; '.join(_looks(e.looks))}."
+        yield f"  Its looks: {'; '.join(_looks(e.shape, e.looks))}."
         if e.looks.swept_by is not None:
             yield f"  A sweep: what customers of {e.looks.swept_by} paid in goes to its own wallets."
 
 
-def _looks(looks: LooksV1) -> Iterator[str]:
-    yield _SHAPES[looks.shape]
+def _looks(shape: str | None, looks: LooksV1) -> Iterator[str]:
+    yield _SHAPES[shape]
     if looks.is_gathering:
         yield "five or more scripts, each used once, are paid into one"
     if looks.has_spare_input:

@@ -116,9 +116,8 @@ class ChangeV1(msgspec.Struct, frozen=True):
 
 
 class LooksV1(msgspec.Struct, frozen=True):
-    """What can be seen without labels."""
+    """What can be seen without labels, besides the shape; `swept_by` names who gathers deposits."""
 
-    shape: str | None
     is_coinjoin: bool
     is_gathering: bool
     has_spare_input: bool
@@ -209,6 +208,8 @@ class SaidV1(msgspec.Struct, frozen=True):
 class ExplanationV1(msgspec.Struct, frozen=True):
     """Everything about one transaction. None where it would need prevouts that nobody told us.
 
+    `shape` is None for an ordinary payment, too.
+
     `shares` is what labels say, before calibration; `probabilities` after it. `said` is what was said at the
     time, when the transaction comes from the database, and `said_differs` whether it was another answer.
     """
@@ -231,6 +232,7 @@ class ExplanationV1(msgspec.Struct, frozen=True):
     rbf_enabled: bool
     whale: WhaleV1
     prevouts_known: int
+    shape: str | None
     looks: LooksV1 | None
     sender: SenderV1 | None
     change: ChangeV1 | None
@@ -312,6 +314,7 @@ def explain(
         rbf_enabled=tx.signals_rbf,
         whale=_describe_whale(tx.gross_sat, threshold_sat),
         prevouts_known=sum(tx_input.prevout is not None for tx_input in tx.inputs),
+        shape=None if evidence is None or evidence.looks.shape is None else evidence.looks.shape.value,
         looks=None if evidence is None else _describe_looks(evidence),
         sender=None if evidence is None else _describe_sender(evidence, len(tx.inputs), parameters),
         change=None if evidence is None else _describe_change(evidence, parameters),
@@ -371,7 +374,6 @@ def _describe_basis(evidence: FlowEvidence) -> dict[str, BasisV1]:
 def _describe_looks(evidence: FlowEvidence) -> LooksV1:
     looks = evidence.looks
     return LooksV1(
-        shape=None if looks.shape is None else looks.shape.value,
         is_coinjoin=looks.shape is not None and looks.shape.is_coinjoin,
         is_gathering=looks.is_gathering,
         has_spare_input=looks.has_spare_input,
