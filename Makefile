@@ -42,7 +42,7 @@ check: $(READY)  ## all that CI runs: format, lint, types, architecture, docs, t
 bench: $(READY)  ## ratios against named baselines, measured in one run
 	$(BIN)/python -m evaluation.benchmarks
 
-evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, simulator; needs ../shared for some
+evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, simulator, flow; needs ../shared for some
 	$(BIN)/python -m evaluation.recordings
 	$(BIN)/python -m evaluation.quickstart
 	$(BIN)/python -m evaluation.kills
@@ -50,6 +50,11 @@ evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, simula
 	$(BIN)/python -m evaluation.realism
 	$(BIN)/python -m evaluation.simulator_speed
 	$(BIN)/python -m evaluation.scenarios
+	$(BIN)/python -m evaluation.flow_shapes
+	$(BIN)/python -m evaluation.change_detection
+	$(BIN)/python -m evaluation.flow_direction
+	$(BIN)/python -m evaluation.flow_truths
+	$(BIN)/python -m evaluation.flow_cost
 
 fmt: $(READY)  ## format and mend what a tool can mend
 	$(BIN)/ruff format .

@@ -16,6 +16,8 @@ from hydrophone.domain.labels import Entity, EntityKind, Role
 from hydrophone.domain.script import Network
 from hydrophone.store.label_files import CURATED_COLUMNS, load_label_file
 
+COLUMNS: Final = (*CURATED_COLUMNS, "source_url", "licence")
+
 CURATED_FILE: Final = Path(__file__).parents[1] / "src/hydrophone/store/curated_labels.csv"
 
 CONFIDENCES: Final = {
@@ -38,6 +40,34 @@ KINDS: Final = {
 """By category. One that is missing here stops the run: somebody has to decide."""
 
 
+SOURCE_URLS: Final = {
+    "binance-por-api": "https://www.binance.com/bapi/apex/v1/public/apex/market/por/address",
+    "okx-por-csv": "https://www.okx.com/proof-of-reserves/download",
+    "HTX huobi_por.csv": "https://github.com/huobiapi/Tool-Node.js-VerifyAddress",
+    "htx-por": "https://github.com/huobiapi/Tool-Node.js-VerifyAddress",
+    "bybit-": "https://www.bybit.com/en/app/user/audit-report",
+    "mexc-": "https://www.mexc.com/proof-of-reserve/audit-report",
+    "bitfinexcom/pub": "https://github.com/bitfinexcom/pub/blob/main/wallets.txt",
+    "DefiLlama deribit": "https://insights.deribit.com/exchange-updates/deribit-wallet-holdings/",
+    "DefiLlama coinbasebtc": "https://www.coinbase.com/cbbtc/proof-of-reserves",
+    "GraphSense exchange-wallets-bitmex": "https://public.bitmex.com/?prefix=data/porl/",
+    "mempool pools-v2": "https://github.com/mempool/mining-pools",
+}
+"""Where a list can be read that a row rests on, by how that source begins; the first that fits. A row that
+rests on explorers and compilations alone has none."""
+
+LICENCE: Final = "facts"
+"""Single facts with their citations, none copied from a list in bulk."""
+
+
+def source_url(sources: str) -> str:
+    """Return where what a row rests on can be read; empty where there is no such place."""
+    cited = sources.split("; ")
+    return next(
+        (url for start, url in SOURCE_URLS.items() if any(text.startswith(start) for text in cited)), ""
+    )
+
+
 def curated_row(row: dict[str, str]) -> dict[str, str]:
     """Return a row of the research list in our own form."""
     return {
@@ -48,6 +78,8 @@ def curated_row(row: dict[str, str]) -> dict[str, str]:
         "confidence": CONFIDENCES[row["evidence_class"]],
         "as_of": row["latest_source"],
         "sources": row["sources"],
+        "source_url": source_url(row["sources"]),
+        "licence": LICENCE,
     }
 
 
@@ -66,7 +98,7 @@ def main() -> None:
     shipped = [row for row in found if row["evidence_class"] in CONFIDENCES]
     rows = sorted((curated_row(row) for row in shipped), key=sort_key)
     with CURATED_FILE.open("w", encoding="utf-8", newline="") as target:
-        writer = csv.DictWriter(target, CURATED_COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(target, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     loaded = load_label_file(CURATED_FILE, Network.MAINNET)

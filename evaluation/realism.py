@@ -6,87 +6,19 @@ those it is the spread that should agree, not the level.
 
 import csv
 import json
-import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from evaluation.raw_blocks import read_block
 from evaluation.shared_data import find
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 HOURS = 6
-
-
-class Seen(NamedTuple):
-    """A transaction of a real block."""
-
-    inputs: int
-    outputs: int
-    weight_wu: int
-    value_sat: int
-    fee_sat: int
-
-
-class Reader:
-    """Reads Bitcoin's serialisation.
-
-    Args:
-        data: what to read.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-
-    def take(self, count: int) -> bytes:
-        """Return the next bytes."""
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def number(self) -> int:
-        """Return the next CompactSize."""
-        first = self.take(1)[0]
-        length = {0xFD: 2, 0xFE: 4, 0xFF: 8}.get(first)
-        return first if length is None else int.from_bytes(self.take(length), "little")
-
-
-def real_block(path: Path) -> Iterator[Seen]:
-    """Yield the transactions of a block but its coinbase, with the values its undo file gives."""
-    block = Reader(path.read_bytes())
-    undo = Reader(path.with_name(path.stem + "-undo.raw").read_bytes())
-    block.take(80)
-    for number in range(block.number()):
-        start = block.at
-        block.take(4)
-        has_witness = block.data[block.at] == 0
-        block.take(2 if has_witness else 0)
-        stripped_from = block.at
-        inputs = block.number()
-        for _ in range(inputs):
-            block.take(36)
-            block.take(block.number())
-            block.take(4)
-        values = []
-        for _ in range(block.number()):
-            values.append(struct.unpack("<q", block.take(8))[0])
-            block.take(block.number())
-        stripped = block.at - stripped_from + 8
-        for _ in range(inputs if has_witness else 0):
-            for _ in range(block.number()):
-                block.take(block.number())
-        block.take(4)
-        if number == 0:
-            continue
-        spent = 0
-        for _ in range(inputs):
-            spent += struct.unpack("<q", undo.take(8))[0]
-            undo.take(undo.number())
-        weight = stripped * 3 + block.at - start
-        yield Seen(inputs, len(values), weight, sum(values), spent - sum(values))
 
 
 def simulate(hours: float, *flags: str) -> list[dict[str, Any]]:
@@ -117,23 +49,23 @@ def share(name: str, part: int, whole: int) -> None:
 
 def compare_transactions(folder: Path, simulated: list[dict[str, Any]]) -> None:
     """Compare with the mainnet block of 2014."""
-    real = list(real_block(folder / "block300025.raw"))
+    real = list(read_block(folder / "block300025.raw"))
     header = "".join(f"{q:>11.0%}" for q in QUANTILES)
     print(f"{'':<45}{header}   90 % by median")
     for name, of_real, of_simulated in (
-        ("inputs", [t.inputs for t in real], [t["input_count"] for t in simulated]),
-        ("outputs", [t.outputs for t in real], [t["output_count"] for t in simulated]),
+        ("inputs", [len(t.inputs) for t in real], [t["input_count"] for t in simulated]),
+        ("outputs", [len(t.outputs) for t in real], [t["output_count"] for t in simulated]),
         ("weight (WU)", [t.weight_wu for t in real], [t["weight_wu"] for t in simulated]),
     ):
         show(f"{name}, block 300025", of_real)
         show(f"{name}, simulated", of_simulated)
-    show("value (BTC), block 300025", [t.value_sat for t in real], 1e-8)
+    show("value (BTC), block 300025", [t.gross_sat for t in real], 1e-8)
     show("value (BTC), simulated", [t["gross_sat"] for t in simulated], 1e-8)
-    share("two outputs, block 300025", sum(t.outputs == 2 for t in real), len(real))
+    share("two outputs, block 300025", sum(len(t.outputs) == 2 for t in real), len(real))
     share("two outputs, simulated", sum(t["output_count"] == 2 for t in simulated), len(simulated))
-    share("one input, block 300025", sum(t.inputs == 1 for t in real), len(real))
+    share("one input, block 300025", sum(len(t.inputs) == 1 for t in real), len(real))
     share("one input, simulated", sum(t["input_count"] == 1 for t in simulated), len(simulated))
-    share("above 100 BTC, block 300025", sum(t.value_sat > 10**10 for t in real), len(real))
+    share("above 100 BTC, block 300025", sum(t.gross_sat > 10**10 for t in real), len(real))
     share("above 100 BTC, simulated", sum(t["gross_sat"] > 10**10 for t in simulated), len(simulated))
 
 

@@ -174,7 +174,10 @@ class WhaleSettings:
 class LabelSettings:
     """Who is who."""
 
-    paths: tuple[Path, ...] = _setting((), _many(_path), "Label files (CSV) added to the bundled set.")
+    paths: tuple[Path, ...] = _setting(
+        (), _many(_path), "Label files added to the bundled set; any known form."
+    )
+    folder: Path = _setting(Path("data/labels"), _path, "Where imported and synced label sets are kept.")
 
 
 @dataclass(frozen=True, slots=True)

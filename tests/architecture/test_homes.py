@@ -16,14 +16,20 @@ HOMES = {
     "psutil": {"runtime"},
     "structlog": {"runtime"},
     "tqdm": {"cli"},
+    "yaml": {"store"},
     "websockets": {"sources", "simulator", "web", "client"},
 }
 """Which part of the package may import which library."""
 
 
+MODULES = {"PyYAML": "yaml"}
+"""What a library is imported as, where that is not its name."""
+
+
 def dependencies() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return {re.split(r"[^A-Za-z0-9_-]", line)[0].replace("-", "_") for line in project["dependencies"]}
+    names = {re.split(r"[^A-Za-z0-9_-]", line)[0] for line in project["dependencies"]}
+    return {MODULES.get(name, name.replace("-", "_")) for name in names}
 
 
 def test_every_dependency_has_a_home_and_every_home_a_dependency() -> None:

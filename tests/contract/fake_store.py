@@ -11,6 +11,7 @@ from hydrophone.domain.events import (
     Effect,
     FetchPrevouts,
     GapFound,
+    KeepLearned,
     MarkDoubt,
     NoteSuccessor,
     RaiseSignal,
@@ -19,12 +20,14 @@ from hydrophone.domain.events import (
     ReopenPrediction,
 )
 from hydrophone.domain.flow import EntityFlow, FlowAssessment, FlowType, FlowValues
+from hydrophone.domain.flow_values import Ledger
+from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.outcome import OPEN, Outcome, Status
 from hydrophone.domain.record import GENESIS, chain_hash
 from hydrophone.domain.script import Network
 from hydrophone.domain.signal import Signal, UrgencyBasis, Version, prediction_id_of
 from hydrophone.domain.tracker import TrackedPrediction
-from hydrophone.domain.transaction import Output
+from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
 from hydrophone.domain.units import MICROS_PER_S, FeeRate, Height, Sats, Txid, UnixMicros, WeightUnits
 from hydrophone.errors import StoreError
 from hydrophone.pipeline.ports import Entry, Handover, Publication, SavedState, StoreStatus
@@ -32,6 +35,10 @@ from hydrophone.pipeline.ports import Entry, Handover, Publication, SavedState, 
 T0 = UnixMicros(1_795_337_462_099_989)
 """2026-11-22T08:51:02.099989Z."""
 DAY = 86_400 * MICROS_PER_S
+
+
+NOTHING = Ledger(Sats(0), Sats(0), Sats(0))
+RECEIVED = Ledger(Sats(0), Sats(9_876_543_121), Sats(0))
 
 
 def later(seconds: float, start: UnixMicros = T0) -> UnixMicros:
@@ -42,6 +49,18 @@ def txid(number: int) -> Txid:
     return Txid(f"{number:064x}")
 
 
+def transaction(number: int, payee: Output) -> Transaction:
+    """Return what the signal of that number is about."""
+    spent = Output(bytes.fromhex("0014") + b"\x05" * 20, Sats(12_445_680_311))
+    return Transaction(
+        txid(number),
+        (Input(OutPoint(txid(0xF00D), 1), 0xFFFFFFFD, spent),),
+        (payee, Output(bytes.fromhex("0014") + b"\x06" * 20, Sats(100_000_000))),
+        WeightUnits(561),
+        Sats(1_410),
+    )
+
+
 def whale(number: int = 1, *, detected_at: UnixMicros = T0) -> Signal:
     """Return a signal; another number is another transaction."""
     payee = Output(bytes.fromhex("0014") + number.to_bytes(20, "big"), Sats(12_345_678_901))
@@ -49,6 +68,7 @@ def whale(number: int = 1, *, detected_at: UnixMicros = T0) -> Signal:
         prediction_id=prediction_id_of(Network.REGTEST, txid(number)),
         txid=txid(number),
         history=(),
+        transaction=transaction(number, payee),
         flow=FlowAssessment(
             flow_type=FlowType.INFLOW,
             subtype=None,
@@ -61,7 +81,7 @@ def whale(number: int = 1, *, detected_at: UnixMicros = T0) -> Signal:
             values=FlowValues(Sats(9_876_543_121), Sats(0), Sats(617_283_945), Sats(0), Sats(1_851_851_835)),
             moved_sat=Sats(11_728_394_956),
             change=(0.0, 0.9),
-            entities=(EntityFlow("Exchange é", Sats(0), Sats(9_876_543_121)),),
+            entities=(EntityFlow("Exchange é", sent=NOTHING, received=RECEIVED),),
             exchange_scripts=(payee.script,),
             sender=None,
             receiver="Exchange é",
@@ -84,11 +104,18 @@ def whale(number: int = 1, *, detected_at: UnixMicros = T0) -> Signal:
     )
 
 
+def as_restored(signal: Signal) -> Signal:
+    """Return a signal as it comes back: what it rested on is worked out anew when it is needed."""
+    flow = replace(signal.flow, change=(), exchange_scripts=(), sender=None, receiver=None, evidence=None)
+    return replace(signal, flow=flow)
+
+
 def bumped(signal: Signal, number: int, *, seen_at: UnixMicros) -> Signal:
     """Return the version of a payment that replaces it with a higher fee."""
     return replace(
         signal,
         txid=txid(number),
+        transaction=replace(signal.transaction, txid=txid(number)),
         history=(*signal.history, Version(signal.txid, signal.seen_at, signal.fee_rate_sat_vb)),
         fee_sat=Sats(2 * (signal.fee_sat or 0)),
         fee_rate_sat_vb=FeeRate(2 * (signal.fee_rate_sat_vb or 0.0)),
@@ -169,12 +196,14 @@ class FakeStore:
         publications: what was stored and is to be said, in order.
         handovers: what was said, by prediction id: when.
         gaps: recorded gaps.
+        learned: what was learned, in order.
         failures: errors that the next commits raise, before they store anything.
     """
 
     publications: list[Publication] = field(default_factory=list)
     handovers: dict[str, UnixMicros] = field(default_factory=dict)
     gaps: list[GapFound] = field(default_factory=list)
+    learned: list[LearnedLabel] = field(default_factory=list)
     failures: deque[StoreError] = field(default_factory=deque)
     _predictions: dict[str, _Stored] = field(default_factory=dict)
 
@@ -198,7 +227,21 @@ class FakeStore:
                 versions = (version.txid for version in stored.signal.history)
                 ended.extend(chain(versions, [stored.signal.txid]))
         heard = max([*times, *(gap.at for gap in self.gaps)], default=None)
-        return SavedState(self._last_seq, tuple(followed), tuple(ended), heard)
+        return SavedState(
+            self._last_seq, tuple(followed), tuple(ended), heard, self._signals(), tuple(self.learned)
+        )
+
+    def _signals(self) -> tuple[Signal, ...]:
+        """Return the signals that may still be corrected, as far as a restart needs them."""
+        order = sorted(
+            self._predictions.values(), key=lambda s: (s.signal.detected_at, s.signal.prediction_id)
+        )
+        return tuple(
+            as_restored(stored.signal)
+            for stored in order
+            if (stored.status in OPEN or stored.status is Status.CONFIRMED)
+            and stored.signal.txid == stored.signal.transaction.txid
+        )
 
     async def commit(self, entries: Sequence[Entry]) -> None:
         if self.failures:
@@ -250,6 +293,8 @@ class FakeStore:
             case RecordGap(gap=gap):
                 if gap not in self.gaps:
                     self.gaps.append(gap)
+            case KeepLearned(labels=labels):
+                self.learned += labels
             case NoteSuccessor():
                 pass
             case FetchPrevouts():

@@ -14,12 +14,15 @@ from hydrophone.domain.events import (
     FetchPrevouts,
     GapFound,
     GapReason,
+    KeepLearned,
     NoteSuccessor,
     RaiseSignal,
     RecordGap,
     RecordOutcome,
 )
 from hydrophone.domain.flow import FlowType
+from hydrophone.domain.labels import Entity, EntityKind, Role
+from hydrophone.domain.learned_labels import LearnedBy, learned_label
 from hydrophone.domain.outcome import Status
 from hydrophone.domain.signal import Signal
 from hydrophone.domain.units import FeeRate, UnixMicros
@@ -29,6 +32,7 @@ from tests.contract.fake_store import (
     DAY,
     T0,
     FakeStore,
+    as_restored,
     bumped,
     doubt_about,
     later,
@@ -92,7 +96,56 @@ async def test_a_signal_comes_back_exactly_after_a_restart(bench: Bench) -> None
     signal = whale()
     await store_all(bench.store, RaiseSignal(T0, signal))
     state = await (await bench.reopen()).load_state()
-    assert state == SavedState(last_seq=1, tracked=(tracked(signal),), heard_at=T0)
+    assert state == SavedState(
+        last_seq=1, tracked=(tracked(signal),), heard_at=T0, signals=(as_restored(signal),)
+    )
+
+
+async def test_signals_that_may_be_corrected_come_back_as_they_were_last_said(bench: Bench) -> None:
+    first, other, gone = whale(1), whale(2, detected_at=later(1)), whale(3, detected_at=later(2))
+    second = bumped(first, 4, seen_at=later(3))
+    corrected = replace(other, flow=replace(other.flow, flow_type=FlowType.INTERNAL), label_set="another")
+    await store_all(
+        bench.store,
+        *(RaiseSignal(signal.seen_at, signal) for signal in (first, other, gone, second)),
+        AmendSignal(later(4), corrected, "a sweep"),
+        RecordOutcome(outcome_of(other, Status.CONFIRMED, ended_at=later(5))),
+        RecordOutcome(outcome_of(gone, Status.REPLACED, ended_at=later(6))),
+    )
+    state = await (await bench.reopen()).load_state()
+    assert state.signals == (as_restored(second), as_restored(corrected))
+
+
+async def test_a_signal_whose_older_version_was_mined_is_not_corrected_any_more(bench: Bench) -> None:
+    first = whale(1)
+    second = bumped(first, 2, seen_at=later(1))
+    mined = outcome_of(first, Status.CONFIRMED, ended_at=later(2))
+    await store_all(bench.store, RaiseSignal(T0, first), RaiseSignal(later(1), second), RecordOutcome(mined))
+    assert (await (await bench.reopen()).load_state()).signals == ()
+
+
+async def test_what_was_learned_comes_back_in_order(bench: Bench) -> None:
+    learned = [
+        learned_label(
+            bytes([n]),
+            Entity("Exchange é", EntityKind.EXCHANGE),
+            role,
+            source="a list",
+            confidence=0.81,
+            learned_by=how,
+            evidence=txid(n),
+            learned_at=later(n),
+        )
+        for n, role, how in (
+            (3, Role.DEPOSIT, LearnedBy.SWEEP),
+            (1, Role.UNKNOWN, LearnedBy.OWN_WALLET),
+            (2, Role.HOT, LearnedBy.CO_SPEND),
+        )
+    ]
+    learned.sort(key=lambda label: label.learned_at)
+    await bench.store.commit([Notation(KeepLearned(later(3), tuple(learned[:2])))])
+    await bench.store.commit([Notation(KeepLearned(later(4), tuple(learned[2:])))])
+    assert (await (await bench.reopen()).load_state()).learned == tuple(learned)
 
 
 async def test_what_the_source_did_not_say_stays_unknown(bench: Bench) -> None:
@@ -244,7 +297,7 @@ async def test_effects_on_unknown_predictions_change_nothing(bench: Bench) -> No
         )
         await bench.store.commit([Handover(signal.prediction_id, signal.detected_at, later(9))])
     assert await bench.store.load_state() == SavedState(
-        last_seq=7, tracked=(tracked(known),), heard_at=later(9)
+        last_seq=7, tracked=(tracked(known),), heard_at=later(9), signals=(as_restored(known),)
     )
     assert (await bench.store.query_status()).outcome_count == 0
 

@@ -134,7 +134,6 @@ async def test_a_running_service_says_what_it_does_not_know(tmp_path: Path) -> N
     assert "is not in the database" in finished.err
 
 
-@pytest.mark.xfail(reason="the service does not keep transactions yet", strict=True)
 async def test_a_running_service_explains_a_whale_it_has_heard(tmp_path: Path) -> None:
     answer = answer_of(await explained_by_a_service(WITHDRAWAL["txid"], tmp_path))
     assert (answer["txid"], answer["said_differs"]) == (WITHDRAWAL["txid"], False)

@@ -236,6 +236,16 @@ def test_the_quickstarts_tables_hold_each_whale_with_its_outcome(story: Story) -
     assert outcomes == [("confirmed", 7)]
 
 
+def test_the_label_set_that_was_used_is_in_the_database(story: Story) -> None:
+    report = json.loads(story.running[0].out)["labels"]
+    sets = stored(story.folder / STORE, "SELECT version, claims, scripts, dated IS NULL FROM label_sets")
+    assert sets == [(report["set"], report["claims"], report["scripts"], False)]
+    used = stored(story.folder / STORE, "SELECT DISTINCT label_set FROM mempool_predictions")
+    assert used == [(report["set"],)]
+    [(count,)] = stored(story.folder / STORE, "SELECT count(*) FROM label_claims WHERE recorded_to IS NULL")
+    assert count == report["claims"]
+
+
 def test_a_running_service_reports_over_http(story: Story) -> None:
     status, _, check = story.running
     assert (status.code, status.err) == (0, "")

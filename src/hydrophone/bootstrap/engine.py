@@ -1,5 +1,6 @@
 """The whole service: from the source to the subscribers."""
 
+import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,10 +16,10 @@ from hydrophone.bootstrap.parts import (
     make_store,
     report_rejected,
     steady_clock,
+    today,
 )
 from hydrophone.config import Settings, host_in_url
 from hydrophone.domain.labels import LabelBook
-from hydrophone.domain.learned_labels import KnownLabels
 from hydrophone.domain.units import MICROS_PER_S, format_instant
 from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.connection import ConnectionMonitor
@@ -63,7 +64,7 @@ class Engine:
         self._store = store
         self._clock = steady_clock()
         self._started_at = self._clock()
-        ears.tracker.restore(state.tracked, state.ended)
+        ears.tracker.restore(state.tracked, state.ended, signals=state.signals, learned=state.learned)
         ears.decoder.resume(state.heard_at)
         self._alerts = AlertServer(
             settings.alerts.host,
@@ -81,12 +82,13 @@ class Engine:
             broadcast=self._alerts,
             clock=ears.clock,
         )
+        self._is_up = asyncio.Event()
         self._status = StatusServer(
             settings.api.host,
             settings.api.port,
             report=self.report,
             is_ready=lambda: self._monitor.is_connected,
-            explain=LiveExplainer(settings, book, KnownLabels(book), store).explain,
+            explain=LiveExplainer(settings, book, ears.tracker.labels, store).explain,
         )
 
     def services(self) -> tuple[Service, ...]:
@@ -95,8 +97,20 @@ class Engine:
             Service("alerts", self._alerts.run),
             Service("status", self._status.run),
             Service("recorder", self._recorder.run, self._recorder.drain),
+            Service("labels", self._record_labels),
             *self._ears.services(self._monitor.note),
         )
+
+    def note_up(self) -> None:
+        """Begin what may wait until everything runs."""
+        self._is_up.set()
+
+    async def _record_labels(self, ready: Callable[[], None]) -> None:
+        """Record which labels are used; not before everything runs, since a large set takes seconds."""
+        ready()
+        await self._is_up.wait()
+        await self._store.record_labels(self._book, self._started_at)
+        log.debug("labels_recorded", label_set=self._book.version, claims=len(self._book))
 
     def addresses(self) -> Addresses:
         """Return where it is reached, once it runs."""
@@ -156,6 +170,7 @@ class Engine:
                 "set": self._book.version,
                 "claims": len(self._book),
                 "scripts": self._book.script_count,
+                "learned": ears.tracker.labels.learned_count,
             },
             "store": str(self._settings.store.path),
         }
@@ -174,7 +189,7 @@ async def run_service(
     """
     check_port_free(settings.alerts.host, settings.alerts.port, section="alerts")
     check_port_free(settings.api.host, settings.api.port, section="api")
-    book, files = load_labels(settings)
+    book, files = load_labels(settings, today())
     report_rejected(files)
     async with _opened(make_store(settings)) as store:
         engine = Engine(settings, Ears(settings, urls, book), book, store, await store.load_state())
@@ -187,6 +202,7 @@ async def run_service(
                 "ready", alerts=addresses.alerts_url, page=addresses.page_url, store=str(settings.store.path)
             )
             on_ready(addresses)
+            engine.note_up()
 
         try:
             await supervisor.run(engine.services(), announce)

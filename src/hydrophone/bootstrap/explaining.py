@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 
-from hydrophone.bootstrap.parts import load_labels, report_rejected, threshold_sat
+from hydrophone.bootstrap.parts import load_labels, report_rejected, threshold_sat, today
 from hydrophone.config import Settings
 from hydrophone.domain.flow import classify_flow
 from hydrophone.domain.labels import LabelBook
@@ -76,7 +76,7 @@ def make_explainer(settings: Settings, *, learned: tuple[LearnedLabel, ...] = ()
     Raises:
         ConfigError: a label file cannot be used.
     """
-    book, files = load_labels(settings)
+    book, files = load_labels(settings, today())
     report_rejected(files)
     return Explainer(Network(settings.network), KnownLabels(book, learned), threshold_sat(settings))
 

@@ -1,6 +1,7 @@
 """Settings become objects: one function for each part."""
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -9,7 +10,7 @@ from hydrophone.config import Settings
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.script import Network, address_from_script
 from hydrophone.domain.tracker import Tracker
-from hydrophone.domain.units import Sats, UnixMicros, sats_from_btc
+from hydrophone.domain.units import Sats, UnixMicros, datetime_from_micros, sats_from_btc
 from hydrophone.errors import SourceUnavailable
 from hydrophone.pipeline.ports import Clock
 from hydrophone.runtime.backoff import Backoff
@@ -19,7 +20,8 @@ from hydrophone.runtime.telemetry import get_logger
 from hydrophone.sources.mempool_space import probe
 from hydrophone.sources.recording import RecordingLink
 from hydrophone.store.duckdb_store import DuckDbStore
-from hydrophone.store.label_files import LabelFile, build_label_book
+from hydrophone.store.label_files import FileReport, build_label_book
+from hydrophone.store.label_sets import LabelSets
 from hydrophone.wire.mempool_space import MempoolSpaceDecoder
 from hydrophone.wire.public_v1 import PublicEncoder
 from hydrophone.wire.quarantine import Quarantine
@@ -30,6 +32,8 @@ SOURCE_NAME: Final = "mempool.space"
 DEFAULT_URLS: Final = ("ws://localhost:8999/api/v1/ws",)
 """Where a self-hosted backend listens."""
 
+_REJECTED_LOGGED: Final = 20
+"""# chosen: enough to see what is wrong; `hydrophone labels check FILE` names the others."""
 
 _BACKOFF_FIRST_S: Final = 0.25
 _BACKOFF_CAP_S: Final = 4.0
@@ -42,13 +46,28 @@ def steady_clock() -> Clock:
     return lambda: UnixMicros(clock())
 
 
-def load_labels(settings: Settings) -> tuple[LabelBook, tuple[LabelFile, ...]]:
-    """Return the labels of the settings, and what was read from each file.
+def today() -> date:
+    """Return the date, in UTC: the one by which a running service says which labels are over."""
+    return datetime_from_micros(steady_clock()()).date()
+
+
+def label_sets(settings: Settings) -> LabelSets:
+    """Return the kept label sets."""
+    return LabelSets(settings.labels.folder, Network(settings.network))
+
+
+def load_labels(settings: Settings, on: date | None) -> tuple[LabelBook, tuple[FileReport, ...]]:
+    """Return the labels of the package, of the kept sets and of the files, and what each file said.
+
+    Args:
+        settings: all of them.
+        on: the date by which a label has begun or is over; None: see `LabelBook`.
 
     Raises:
         ConfigError: a file cannot be read as labels.
     """
-    return build_label_book(Network(settings.network), settings.labels.paths)
+    sets = label_sets(settings).load_all()
+    return build_label_book(Network(settings.network), settings.labels.paths, sets=sets, on=on)
 
 
 def make_encoder(settings: Settings) -> PublicEncoder:
@@ -83,11 +102,13 @@ def make_store(settings: Settings) -> DuckDbStore:
     )
 
 
-def report_rejected(files: Sequence[LabelFile]) -> None:
-    """Log each row of a label file that was not loaded."""
+def report_rejected(files: Sequence[FileReport]) -> None:
+    """Log the rows of label files that were not loaded: the first of each, and how many more there are."""
     for file in files:
-        for row in file.rejected:
+        for row in file.rejected[:_REJECTED_LOGGED]:
             log.warning("label_rejected", file=str(file.path), line=row.line, reason=row.reason)
+        if len(file.rejected) > _REJECTED_LOGGED:
+            log.warning("labels_rejected", file=str(file.path), more=len(file.rejected) - _REJECTED_LOGGED)
 
 
 def recording_link(path: Path) -> RecordingLink:

@@ -1,15 +1,25 @@
 """Writing what a source says into a file, and hearing it again."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Final
 
 from hydrophone.bootstrap.files import saying_what_failed
 from hydrophone.bootstrap.listening import Ears
-from hydrophone.bootstrap.parts import load_labels, make_decoder, make_encoder, make_tracker, report_rejected
+from hydrophone.bootstrap.parts import (
+    load_labels,
+    make_decoder,
+    make_encoder,
+    make_tracker,
+    report_rejected,
+    today,
+)
 from hydrophone.config import Settings
 from hydrophone.domain.events import FetchPrevouts, RaiseSignal
+from hydrophone.domain.units import UnixMicros, datetime_from_micros
 from hydrophone.pipeline.broadcast import Composer, log_whale
 from hydrophone.pipeline.detection import detect
 from hydrophone.pipeline.ports import Publication
@@ -32,16 +42,27 @@ def replay(settings: Settings, link: RecordingLink, quarantine: Quarantine) -> I
         SourceUnavailable: the recording cannot be read.
         SourceRejected: it holds no frame of the connection wanted.
     """
-    book, files = load_labels(settings)
+    frames = link.frames()
+    first = next(frames, None)
+    # By the date of the recording, not by today's: a label that has ended since was good then.
+    book, files = load_labels(settings, None if first is None else _date_of(first))
     report_rejected(files)
     composer = Composer(make_encoder(settings))
-    effects = detect(link.frames(), make_decoder(settings, quarantine), make_tracker(settings, book))
+    heard = frames if first is None else itertools.chain((first,), frames)
+    effects = detect(heard, make_decoder(settings, quarantine), make_tracker(settings, book))
     for effect in effects:
         if isinstance(effect, FetchPrevouts):
             continue  # the answer is in the recording, or it never came
         entry = composer.compose(effect)
         if isinstance(entry, Publication):
             yield entry
+
+
+def _date_of(frame: Frame) -> date | None:
+    try:
+        return datetime_from_micros(UnixMicros(frame.at)).date()
+    except OverflowError:  # no calendar has that day
+        return None
 
 
 async def run_record(settings: Settings, urls: Sequence[str], target: Path, supervisor: Supervisor) -> None:
@@ -53,7 +74,7 @@ async def run_record(settings: Settings, urls: Sequence[str], target: Path, supe
         ConfigError: the file cannot be written.
         HydrophoneError: what ended it.
     """
-    book, files = load_labels(settings)
+    book, files = load_labels(settings, today())
     report_rejected(files)
     ears = Ears(settings, urls, book)
     with _writable(target) as write:

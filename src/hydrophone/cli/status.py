@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from hydrophone.bootstrap import DEFAULT_URLS, load_labels
+from hydrophone.bootstrap import DEFAULT_URLS, STALE_DAYS, load_labels, sync_states, today
 from hydrophone.cli.asking import ask_service, open_direct
 from hydrophone.cli.flags import Commands, add_command, add_json
 from hydrophone.config import RECORDING_SCHEME, LoadedSettings, Settings, host_in_url
@@ -128,7 +128,12 @@ class Finding:
 def _doctor(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
     settings = loaded.settings
     is_running = fetch_status(settings) is not None
-    findings = [*_check_sources(settings), _check_clock(settings), _check_labels(settings)]
+    findings = [
+        *_check_sources(settings),
+        _check_clock(settings),
+        _check_labels(settings),
+        *_check_syncs(settings),
+    ]
     findings += [] if is_running else [_check_store(settings), *_check_ports(settings)]
     if is_running:
         findings.append(Finding("service", is_sound=True, text="is running; its store and ports are its own"))
@@ -185,7 +190,7 @@ def _open(url: str) -> Any:  # noqa: ANN401 -- what urllib returns
 
 def _check_labels(settings: Settings) -> Finding:
     try:
-        book, files = load_labels(settings)
+        book, files = load_labels(settings, today())
     except ConfigError as error:
         return Finding("labels", is_sound=False, text=str(error))
     rejected = sum(len(file.rejected) for file in files)
@@ -199,6 +204,23 @@ def _check_labels(settings: Settings) -> Finding:
     if age is not None and age > _LABEL_AGE_DAYS:
         text += f", {age} days old: exchanges change a third of their list in a year, look for a newer one"
     return Finding("labels", is_sound=True, text=text)
+
+
+def _check_syncs(settings: Settings) -> list[Finding]:
+    """Return a finding for each list that is synced."""
+    findings = []
+    for state in sync_states(settings, today()):
+        if state.info is None:
+            continue
+        name, age = state.known.name, state.age_days
+        text = f"{name} was asked for {age} days ago" if age is not None else f"{name} was never asked for"
+        if state.info.failure:
+            text += f"; the last time it could not be had: {state.info.failure}"
+        elif state.is_stale:
+            text += f", more than {STALE_DAYS}"
+        advice = f": try `hydrophone labels sync {name}`" if state.is_stale else ""
+        findings.append(Finding("sync", not state.is_stale, text + advice))
+    return findings
 
 
 def _age_in_days(day: date | None) -> int | None:

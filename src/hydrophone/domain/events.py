@@ -7,6 +7,7 @@ the frame it came from was received: the core has no other clock.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.outcome import Outcome
 from hydrophone.domain.signal import Signal
 from hydrophone.domain.transaction import Output, Transaction
@@ -214,6 +215,14 @@ class RecordGap:
     gap: GapFound
 
 
+@dataclass(frozen=True, slots=True)
+class KeepLearned:
+    """Store what a transaction showed about scripts that nobody has labelled."""
+
+    at: UnixMicros
+    labels: tuple[LearnedLabel, ...]
+
+
 Effect = (
     FetchPrevouts
     | RaiseSignal
@@ -223,4 +232,5 @@ Effect = (
     | ReopenPrediction
     | MarkDoubt
     | RecordGap
+    | KeepLearned
 )

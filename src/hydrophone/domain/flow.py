@@ -88,12 +88,17 @@ class FlowAssessment:
     sender: str | None
     receiver: str | None
     reason: str | None
-    evidence: FlowEvidence | None = field(compare=False, repr=False)
+    evidence: FlowEvidence | None = field(default=None, compare=False, repr=False)
 
     @property
     def confidence(self) -> float:
         """Probability that `flow_type` is right."""
         return self.probabilities[self.flow_type]
+
+    @property
+    def gist(self) -> tuple[FlowType, FlowSubtype | None, frozenset[str]]:
+        """What subscribers act on: direction, subtype and who is named. A change of it is worth a message."""
+        return self.flow_type, self.subtype, frozenset([entity.name for entity in self.entities])
 
 
 def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters = DEFAULT) -> FlowAssessment:
@@ -115,7 +120,11 @@ def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters
         return _assess_without_inputs(tx, reading, known_count=len(prevouts))
 
     claims, outputs = reading.claims, tx.outputs
-    looks = recognise(prevouts, outputs, is_exchange=any(script in claims for script in spent))
+    sending = {claims[script].key for script in spent if script in claims}
+    paying = {claims[script].key for script in paid if script in claims}
+    looks = recognise(
+        prevouts, outputs, is_exchange=bool(sending), pays_exchange=not paying.issubset(sending)
+    )
     signs = structural_signs(looks, parameters=parameters) if _is_unnamed(spent, reading) else ()
     sender = estimate_sender(
         [claims[script] for script in spent if script in claims],

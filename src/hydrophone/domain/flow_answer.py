@@ -186,7 +186,10 @@ def find_subtype(
             shape is Shape.BATCH and flow_type in (FlowType.OUTFLOW, FlowType.UNKNOWN),
             FlowSubtype.BATCH_WITHDRAWAL,
         ),
-        (shape is Shape.CONSOLIDATION, FlowSubtype.CONSOLIDATION),
+        (
+            shape is Shape.CONSOLIDATION and flow_type in (FlowType.INTERNAL, FlowType.UNKNOWN),
+            FlowSubtype.CONSOLIDATION,
+        ),
     )
     return next((subtype for holds, subtype in tests if holds), None)
 

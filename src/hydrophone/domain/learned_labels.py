@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from hydrophone.domain.labels import Label, LabelBook
+from hydrophone.domain.labels import Entity, Label, LabelBook, Role
 from hydrophone.domain.units import Txid, UnixMicros
 
 LEARNED_LIMIT: Final = 50_000
@@ -39,6 +39,31 @@ class LearnedLabel(Label):
     learned_at: UnixMicros = field(kw_only=True)
 
 
+def learned_label(
+    script: bytes,
+    entity: Entity,
+    role: Role,
+    *,
+    source: str,
+    confidence: float,
+    learned_by: LearnedBy,
+    evidence: Txid,
+    learned_at: UnixMicros,
+) -> LearnedLabel:
+    """Return a claim of our own, whose citation says where it comes from."""
+    return LearnedLabel(
+        script=script,
+        entity=entity,
+        role=role,
+        source=source,
+        confidence=confidence,
+        citation=f"learned here: {learned_by} {evidence}",
+        learned_by=learned_by,
+        evidence=evidence,
+        learned_at=learned_at,
+    )
+
+
 class KnownLabels:
     """A label book and what was learned beside it: where the book says anything, it alone is heard.
 
@@ -56,6 +81,11 @@ class KnownLabels:
     def __iter__(self) -> Iterator[LearnedLabel]:
         """What was learned, oldest first."""
         return iter(self._learned.values())
+
+    @property
+    def learned_count(self) -> int:
+        """Number of scripts about which something was learned."""
+        return len(self._learned)
 
     @property
     def version(self) -> str:

@@ -21,9 +21,9 @@ from typing import Final, NamedTuple
 from hydrophone.domain.flow import FlowAssessment, FlowEvidence
 from hydrophone.domain.flow_parameters import DEFAULT, FlowParameters
 from hydrophone.domain.labels import Role
-from hydrophone.domain.learned_labels import KnownLabels, LearnedBy, LearnedLabel
+from hydrophone.domain.learned_labels import KnownLabels, LearnedBy, LearnedLabel, learned_label
 from hydrophone.domain.transaction import Transaction
-from hydrophone.domain.units import Txid, UnixMicros
+from hydrophone.domain.units import UnixMicros
 
 _SWEEP_AT_ONCE: Final = 3
 """Scripts. # chosen: the design's."""
@@ -64,15 +64,18 @@ class Learner:
     def __init__(self, labels: KnownLabels, *, parameters: FlowParameters = DEFAULT) -> None:
         self._labels = labels
         self._parameters = parameters
-        self._ties: dict[bytes, dict[str, dict[Txid, Tie]]] = {}
+        self._ties: dict[bytes, dict[str, dict[str, Tie]]] = {}
 
-    def observe(self, tx: Transaction, flow: FlowAssessment, at: UnixMicros) -> tuple[LearnedLabel, ...]:
+    def observe(
+        self, tx: Transaction, flow: FlowAssessment, at: UnixMicros, *, payment: str = ""
+    ) -> tuple[LearnedLabel, ...]:
         """Return what a transaction shows that was not known, and know it from now on.
 
         Args:
             tx: it.
             flow: what is said about it.
             at: when it was seen.
+            payment: names it together with its replacements, which are no second sign; empty: it has none.
         """
         evidence = flow.evidence
         if evidence is None or evidence.sender.conflict:
@@ -80,7 +83,7 @@ class Learner:
         if evidence.looks.shape is not None and evidence.looks.shape.is_coinjoin:
             return ()
         spent = tuple(dict.fromkeys([i.prevout.script for i in tx.inputs if i.prevout is not None]))
-        learned = tuple(self._conclude(_Scene(tx, evidence, at, spent)))
+        learned = tuple(self._conclude(_Scene(tx, evidence, at, spent, payment or tx.txid)))
         for label in learned:
             self._labels.add(label)
         return learned
@@ -119,12 +122,12 @@ class Learner:
                 yield self._label(script, key, Role.UNKNOWN, LearnedBy.OWN_WALLET, scene)
 
     def _tie(self, script: bytes, key: str, tie: Tie, scene: "_Scene") -> bool:
-        """Note a sign, one for each transaction, and return whether the signs suffice now."""
+        """Note a sign, one for each payment, and return whether the signs suffice now."""
         ties = self._ties.pop(script, {})
         self._ties[script] = ties  # the newest last
         if len(self._ties) > _TIES_LIMIT:
             del self._ties[next(iter(self._ties))]
-        ties.setdefault(key, {}).setdefault(scene.tx.txid, tie)
+        ties.setdefault(key, {}).setdefault(scene.payment, tie)
         return _suffices(list(ties[key].values()))
 
     def _label(
@@ -135,13 +138,12 @@ class Learner:
         published = [label for label in known if not isinstance(label, LearnedLabel)]
         origin = max(published or known, key=lambda label: (label.confidence, label.source))
         faded = 1.0 if published else origin.confidence
-        return LearnedLabel(
-            script=script,
-            entity=origin.entity,
-            role=role,
+        return learned_label(
+            script,
+            origin.entity,
+            role,
             source=origin.source,
             confidence=self._parameters.learned_confidence * faded,
-            citation=f"learned here: {learned_by} {scene.tx.txid}",
             learned_by=learned_by,
             evidence=scene.tx.txid,
             learned_at=scene.at,
@@ -149,12 +151,13 @@ class Learner:
 
 
 class _Scene(NamedTuple):
-    """A transaction, what is said about it, when it was seen, and the scripts it spends, each once."""
+    """A transaction, what is said about it, when it was seen, the scripts it spends, and its payment."""
 
     tx: Transaction
     evidence: FlowEvidence
     at: UnixMicros
     spent: tuple[bytes, ...]
+    payment: str
 
     def payees(self) -> list[bytes]:
         """Return the scripts that are paid, those of the inputs apart."""

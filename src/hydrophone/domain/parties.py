@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from hydrophone.domain.change import LIKELY
 from hydrophone.domain.flow_parameters import DEFAULT, FlowParameters
-from hydrophone.domain.labels import EntityKind, Label, Role
+from hydrophone.domain.labels import OVERLAYS, EntityKind, Label, Role
 from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.shapes import Looks, Shape
 
@@ -124,7 +124,8 @@ def read_labels(book: Labels, scripts: Iterable[bytes]) -> LabelReading:
             label for label in found if label.entity.kind is EntityKind.EXCHANGE and label.confidence > 0
         ]
         if not of_exchanges:
-            others.add(script)
+            if any(label.entity.kind not in OVERLAYS for label in found):
+                others.add(script)
             continue
         if len(found) > 1 and book.is_disputed(script):
             disputes.append(tuple(sorted({label.entity.name for label in found})))

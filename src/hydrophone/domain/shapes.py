@@ -85,13 +85,17 @@ class Looks(NamedTuple):
     candidates: tuple[int, ...]
 
 
-def recognise(prevouts: Sequence[Output], outputs: Sequence[Output], *, is_exchange: bool) -> Looks:
+def recognise(
+    prevouts: Sequence[Output], outputs: Sequence[Output], *, is_exchange: bool, pays_exchange: bool = False
+) -> Looks:
     """Return what a transaction looks like.
 
     Args:
         prevouts: what it spends, all of it, at least one.
         outputs: of the transaction.
         is_exchange: an input is labelled to an exchange, whose batches are no coinjoins.
+        pays_exchange: an output is labelled to an exchange that no input is labelled to: then many coins are
+            spent to pay it, and not to consolidate them.
     """
     types = tuple([classify_script(output.script) for output in outputs])
     candidates = tuple(
@@ -101,7 +105,7 @@ def recognise(prevouts: Sequence[Output], outputs: Sequence[Output], *, is_excha
     shape = (
         _coinjoin(prevouts, paid, is_exchange=is_exchange)
         or _batch(prevouts, paid, {types[index] for index in candidates})
-        or _consolidation(prevouts, paid)
+        or (None if pays_exchange else _consolidation(prevouts, paid))
     )
     return Looks(
         shape,

@@ -7,7 +7,7 @@ from typing import Final
 
 from hydrophone.domain.flow import FlowAssessment
 from hydrophone.domain.script import Network
-from hydrophone.domain.transaction import Output
+from hydrophone.domain.transaction import Output, Transaction
 from hydrophone.domain.units import FeeRate, Sats, Txid, UnixMicros, WeightUnits
 
 _NAMESPACE: Final = uuid.UUID("6a1d3d0e-52c5-5b0c-9a3e-8c1f6a5d7b21")
@@ -37,6 +37,7 @@ class Signal:
         prediction_id: the same for every version of the payment, and in every replay.
         txid: the current transaction.
         history: earlier versions, oldest first; empty unless it was replaced by fee.
+        transaction: the current version, resolved as far as it could be.
         flow: direction, amounts and entities.
         gross_sat: sum of the outputs.
         fee_sat: fee; None when the source did not say.
@@ -57,6 +58,7 @@ class Signal:
     prediction_id: str
     txid: Txid
     history: tuple[Version, ...]
+    transaction: Transaction
     flow: FlowAssessment
     gross_sat: Sats
     fee_sat: Sats | None

@@ -17,6 +17,7 @@ from hydrophone.domain.events import (
     Event,
     FetchPrevouts,
     GapFound,
+    KeepLearned,
     MarkDoubt,
     NoteSuccessor,
     PrevoutsResolved,
@@ -33,7 +34,10 @@ from hydrophone.domain.events import (
 )
 from hydrophone.domain.flow import FlowAssessment, classify_flow
 from hydrophone.domain.labels import LabelBook
+from hydrophone.domain.learned_labels import KnownLabels, LearnedLabel
+from hydrophone.domain.learning import Learner
 from hydrophone.domain.outcome import ALLOWED, OPEN, Outcome, Status
+from hydrophone.domain.revision import SignalMemory
 from hydrophone.domain.script import Network
 from hydrophone.domain.signal import Signal, UrgencyBasis, Version, prediction_id_of
 from hydrophone.domain.transaction import Output, Transaction
@@ -50,6 +54,8 @@ _ENDED_LIMIT: Final = 50_000
 """# chosen: three weeks of whales at 2,200 a day; a mempool forgets after two (Core, -mempoolexpiry)."""
 _LATE_LIMIT: Final = 1_000
 """# chosen: more signals than this never wait for late prevouts at once."""
+_REVIEWED_AT_ONCE: Final = 20
+"""# chosen: 5 ms; after a change of labels a day's signals are through within minutes."""
 _CHANGE_MAJORITY: Final = 0.5
 
 
@@ -105,12 +111,19 @@ class Tracker:
     def __init__(self, *, network: Network, book: LabelBook) -> None:
         self._network = network
         self._book = book
+        self._use(KnownLabels(book))
+        self._memory = SignalMemory()
+        self._outdated: list[Signal] = []
         self._tracked: dict[Txid, TrackedPrediction] = {}
         self._waiting: dict[Txid, _Waiting] = {}
-        self._late: dict[Txid, tuple[Signal, Transaction]] = {}
+        self._late: dict[Txid, Signal] = {}
         self._ended: dict[Txid, None] = {}
         self._successors: dict[Txid, Txid] = {}
         self._chain = RecentChain()
+
+    def _use(self, labels: KnownLabels) -> None:
+        self.labels = labels
+        self._learner = Learner(labels)
 
     @property
     def tracked(self) -> tuple[TrackedPrediction, ...]:
@@ -122,13 +135,27 @@ class Tracker:
         """When `TimePassed` is wanted, if nothing else happens until then."""
         return next((waiting.deadline for waiting in self._waiting.values()), None)
 
-    def restore(self, tracked: Iterable[TrackedPrediction], ended: Iterable[Txid]) -> None:
+    def restore(
+        self,
+        tracked: Iterable[TrackedPrediction],
+        ended: Iterable[Txid],
+        *,
+        signals: Iterable[Signal] = (),
+        learned: Iterable[LearnedLabel] = (),
+    ) -> None:
         """Remember what was followed before a restart.
 
         Args:
             tracked: open and recently confirmed predictions.
             ended: txids that must not be signalled again, oldest first.
+            signals: that may still be corrected, oldest first; those made with other labels are looked at
+                again.
+            learned: what was learned about scripts, oldest first.
         """
+        self._use(KnownLabels(self._book, learned))
+        for signal in signals:
+            self._memory.remember(signal)
+        self._outdated = [s for s in self._memory.all() if s.label_set != self._book.version]
         for prediction in tracked:
             self._tracked[prediction.txid] = prediction
             self._supersede(prediction.history, prediction.txid)
@@ -137,7 +164,7 @@ class Tracker:
 
     def step(self, event: Event) -> list[Effect]:
         """Take a fact in, give wishes out."""
-        effects = self._expire(event.at)
+        effects = self._expire(event.at) + self._review(event.at)
         match event:
             case TransactionSeen():
                 effects += self._seen(event)
@@ -210,7 +237,7 @@ class Tracker:
             self._stop_following(before.txid)
             self._supersede(history, transaction.txid)
             effects.append(NoteSuccessor(at, prediction_id, before.txid, transaction.txid))
-        flow = classify_flow(transaction, self._book)
+        flow, learned = self._classify(transaction, at, prediction_id)
         if doubt is not None:
             flow = replace(flow, reason=f"{flow.reason}; {doubt}")
         fee_rate = transaction.fee_rate
@@ -218,6 +245,7 @@ class Tracker:
             prediction_id=prediction_id,
             txid=transaction.txid,
             history=history,
+            transaction=transaction,
             flow=flow,
             gross_sat=transaction.gross_sat,
             fee_sat=transaction.fee_sat,
@@ -244,7 +272,50 @@ class Tracker:
             payees=signal.payees,
             status=Status.PENDING,
         )
-        return [*effects, RaiseSignal(at, signal)]
+        self._memory.remember(signal)
+        return [*effects, RaiseSignal(at, signal), *self._spread(learned, at, besides=signal.prediction_id)]
+
+    def _classify(
+        self, transaction: Transaction, at: UnixMicros, payment: str
+    ) -> tuple[FlowAssessment, tuple[LearnedLabel, ...]]:
+        """Return what is said of a transaction, with all that it teaches itself, and what that is."""
+        flow = classify_flow(transaction, self.labels)
+        learned = self._learner.observe(transaction, flow, at, payment=payment)
+        return (classify_flow(transaction, self.labels) if learned else flow), learned
+
+    def _spread(self, learned: tuple[LearnedLabel, ...], at: UnixMicros, *, besides: str) -> list[Effect]:
+        """Keep what was learned, and correct earlier signals that read differently now."""
+        if not learned:
+            return []
+        effects: list[Effect] = [KeepLearned(at, learned)]
+        for signal in self._memory.touched_by([label.script for label in learned]):
+            if signal.prediction_id != besides:
+                reason = f"{learned[0].citation} showed whose a script is"
+                effects += self._reassess(signal, at, reason)
+        return effects
+
+    def _review(self, at: UnixMicros) -> list[Effect]:
+        """Look again at signals made with other labels, a few at a time."""
+        now, self._outdated = self._outdated[:_REVIEWED_AT_ONCE], self._outdated[_REVIEWED_AT_ONCE:]
+        reason = f"read again with label set {self._book.version}"
+        return [effect for signal in now for effect in self._reassess(signal, at, reason)]
+
+    def _reassess(self, signal: Signal, at: UnixMicros, reason: str) -> list[Effect]:
+        """Return the correction of a signal if what subscribers act on has changed."""
+        flow = classify_flow(signal.transaction, self.labels)
+        if flow.gist == signal.flow.gist:
+            return []
+        return [self._correct(replace(signal, flow=flow, label_set=self._book.version), at, reason)]
+
+    def _correct(self, signal: Signal, at: UnixMicros, reason: str) -> AmendSignal:
+        signal = replace(signal, payees=_payees(signal.transaction, signal.flow))
+        prediction = self._tracked.get(signal.txid)
+        if prediction is not None:
+            self._tracked[signal.txid] = replace(
+                prediction, fee_rate_sat_vb=signal.fee_rate_sat_vb, payees=signal.payees
+            )
+        self._memory.remember(signal)
+        return AmendSignal(at, signal, reason)
 
     def _announced_again(self, prediction: TrackedPrediction, at: UnixMicros) -> list[Effect]:
         """Take note that a source has again what it had let go of.
@@ -277,6 +348,7 @@ class Tracker:
             return effects + self._announce(_Waiting(event.successor, event.source, event.at, prediction))
         if event.by != event.txid:
             self._stop_following(event.txid)
+            self._memory.forget(prediction.prediction_id)
             effects.append(
                 RecordOutcome(_outcome(prediction, Status.REPLACED, event.at, replaced_by=event.by))
             )
@@ -320,6 +392,7 @@ class Tracker:
             return None
         version = next(version for version in current.history if version.txid == txid)
         self._stop_following(current.txid)
+        self._memory.forget(current.prediction_id)  # what it holds is the version that lost
         self._tracked[txid] = replace(
             current, txid=txid, seen_at=version.seen_at, fee_rate_sat_vb=version.fee_rate_sat_vb
         )
@@ -350,11 +423,12 @@ class Tracker:
         return effects
 
     def _resolved(self, event: PrevoutsResolved) -> list[Effect]:
-        waiting = self._waiting.get(event.txid)
-        signal, transaction = self._late.pop(event.txid, (None, None))
+        waiting, signal = self._waiting.get(event.txid), self._late.pop(event.txid, None)
         if waiting is not None:
             transaction = waiting.transaction
-        if transaction is None:
+        elif signal is not None:
+            transaction = signal.transaction
+        else:
             return []
         try:
             resolved = transaction.with_prevouts(event.prevouts)
@@ -367,21 +441,22 @@ class Tracker:
         return self._amend(signal, resolved, event.at)
 
     def _amend(self, signal: Signal, resolved: Transaction, at: UnixMicros) -> list[Effect]:
-        prediction = self._tracked.get(signal.txid)
-        if prediction is None:
+        if signal.txid not in self._tracked:
             return []
-        flow = classify_flow(resolved, self._book)
+        flow, learned = self._classify(resolved, at, signal.prediction_id)
         fee_rate = resolved.fee_rate
         amended = replace(
             signal,
+            transaction=resolved,
             flow=flow,
             fee_sat=resolved.fee_sat,
             fee_rate_sat_vb=fee_rate,
             urgency_score=None if fee_rate is None else calculate_urgency_score(fee_rate),
-            payees=_payees(resolved, flow),
         )
-        self._tracked[signal.txid] = replace(prediction, fee_rate_sat_vb=fee_rate, payees=amended.payees)
-        return [AmendSignal(at, amended, "what it spends became known after it was signalled")]
+        return [
+            self._correct(amended, at, "what it spends became known after it was signalled"),
+            *self._spread(learned, at, besides=signal.prediction_id),
+        ]
 
     def _stop_waiting(self, txid: Txid, at: UnixMicros, doubt: str) -> list[Effect]:
         """Signal what waits for prevouts without them; should they come yet, it is amended."""
@@ -389,9 +464,7 @@ class Tracker:
         if waiting is None:
             return []
         effects = self._raise(waiting, waiting.transaction, at, doubt)
-        self._late.update(
-            {e.signal.txid: (e.signal, waiting.transaction) for e in effects if isinstance(e, RaiseSignal)}
-        )
+        self._late.update({e.signal.txid: e.signal for e in effects if isinstance(e, RaiseSignal)})
         if len(self._late) > _LATE_LIMIT:
             del self._late[next(iter(self._late))]
         return effects

@@ -7,6 +7,7 @@ from hydrophone.domain.events import (
     AmendSignal,
     Effect,
     FetchPrevouts,
+    KeepLearned,
     MarkDoubt,
     NoteSuccessor,
     RaiseSignal,
@@ -48,7 +49,7 @@ class Composer:
             case RaiseSignal() | AmendSignal() | RecordOutcome() | NoteSuccessor() | ReopenPrediction():
                 self.last_seq += 1
                 return Publication(self.last_seq, effect, self._encoder.encode(effect, self.last_seq))
-            case MarkDoubt() | RecordGap():
+            case MarkDoubt() | RecordGap() | KeepLearned():
                 return Notation(effect)
             case FetchPrevouts():
                 raise ValueError("a question to a source is not recorded")
@@ -121,6 +122,9 @@ class Recorder:
             signal = effect.signal
             self._handovers.append(Handover(signal.prediction_id, signal.detected_at, self._clock()))
             log_whale(signal)
+        elif isinstance(effect, AmendSignal):
+            flow = effect.signal.flow
+            log.info("amended", txid=effect.signal.txid, flow=flow.flow_type, reason=effect.reason)
         elif isinstance(effect, RecordOutcome):
             outcome = effect.outcome
             log.info("outcome", status=outcome.status, txid=outcome.txid, height=outcome.confirmation_height)

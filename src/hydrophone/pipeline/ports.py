@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hydrophone.domain.events import Effect, Event
+from hydrophone.domain.learned_labels import LearnedLabel
+from hydrophone.domain.signal import Signal
 from hydrophone.domain.tracker import TrackedPrediction
 from hydrophone.domain.units import Txid, UnixMicros
 from hydrophone.runtime.frame import Frame
@@ -27,7 +29,7 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Notation:
-    """An effect that is stored and not said (a gap, a doubt)."""
+    """An effect that is stored and not said (a gap, a doubt, what was learned)."""
 
     effect: Effect
 
@@ -54,12 +56,16 @@ class SavedState:
         tracked: open and recently confirmed predictions.
         ended: txids (all versions) of other recent predictions, oldest first: not to be signalled again.
         heard_at: when the newest thing that was stored was heard; None when nothing was.
+        signals: the newest that may still be corrected, oldest first.
+        learned: what was learned about scripts, oldest first.
     """
 
     last_seq: int = 0
     tracked: tuple[TrackedPrediction, ...] = ()
     ended: tuple[Txid, ...] = ()
     heard_at: UnixMicros | None = None
+    signals: tuple[Signal, ...] = ()
+    learned: tuple[LearnedLabel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

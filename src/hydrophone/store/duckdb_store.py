@@ -12,16 +12,27 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import duckdb
 
+from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.record import GENESIS, chain_hash
-from hydrophone.domain.units import Txid, micros_from_datetime
+from hydrophone.domain.units import Txid, UnixMicros, micros_from_datetime
 from hydrophone.errors import StoreClosed, StoreError
 from hydrophone.pipeline.ports import Entry, Publication, SavedState, StoreStatus
+from hydrophone.store.label_history import (
+    current_version,
+    in_pages,
+    next_instant,
+    read_believed_ids,
+    read_label_set,
+    write_ended,
+    write_new,
+    write_set,
+)
 from hydrophone.store.rows import (
     CLAIM_COLUMNS,
     AddressOf,
@@ -32,9 +43,8 @@ from hydrophone.store.rows import (
     describe_effect,
     timestamp,
     touched_keys,
-    tracked_of_row,
-    txids_of_row,
 )
+from hydrophone.store.saved_state import fetch_rows, load_state
 from hydrophone.store.schema import (
     MEMORY_LIMIT_MB,
     check_database,
@@ -51,12 +61,6 @@ __all__ = ["DuckDbStore", "check_database", "initialise", "migrate", "read_statu
 
 T = TypeVar("T")
 
-_REORG_DAYS: Final = 2
-"""# chosen: how long a confirmed prediction is still followed: 288 blocks, more than any reorg ever undid."""
-_ENDED_DAYS: Final = 20
-"""# chosen: a mempool forgets after 14 days (Bitcoin Core, DEFAULT_MEMPOOL_EXPIRY_HOURS), some later."""
-_MAX_ENDED: Final = 50_000
-"""# chosen: predictions; some 6 MB of txids, one whale every 35 s for 20 days."""
 _STATEMENTS_AT_MOST: Final = 2
 """Rows inserted one by one; an appender is the faster from three rows on. Sources: measured."""
 _IDS_AT_ONCE: Final = 10_000
@@ -124,7 +128,7 @@ class DuckDbStore:
         Ages are counted back from the newest thing stored, not from now: what was recent when we stopped is
         what may still change.
         """
-        return await self._run(self._reader, lambda: self._database.read(_load_state))
+        return await self._run(self._reader, lambda: self._database.read(load_state))
 
     async def commit(self, entries: Sequence[Entry]) -> None:
         """Store the entries, in order, in one transaction; return when they survive kill -9.
@@ -153,6 +157,42 @@ class DuckDbStore:
         """
         return await self._run(
             self._reader, lambda: self._database.read(lambda cursor: find_transaction(cursor, txid))
+        )
+
+    async def record_labels(self, book: LabelBook, at: UnixMicros) -> None:
+        """Record the label set that is used, as far as it differs from the one before.
+
+        Many small transactions, between which signals are committed. When it is broken off, the claims it
+        recorded are taken up by the next call, and no label set names them before all are there.
+
+        Args:
+            book: the label set.
+            at: from when it is used.
+
+        Raises:
+            StoreFull: transient; try again when there is room.
+            StoreError: the database cannot be written.
+        """
+        database = self._database
+        if await self._run(self._reader, lambda: database.read(current_version)) == book.version:
+            return
+        left = await self._run(self._reader, lambda: database.read(read_believed_ids))
+        begun_at = await self._run(self._reader, lambda: database.read(lambda c: next_instant(c, at)))
+        labels = iter(book)
+
+        async def write(change: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+            return await self._run(self._writer, lambda: database.write(change))
+
+        while await write(lambda connection: write_new(connection, labels, left, begun_at)):
+            pass
+        for page in in_pages(left):
+            await write(partial(write_ended, claim_ids=page, at=begun_at))
+        await write(lambda connection: write_set(connection, book, begun_at))
+
+    async def load_label_set(self, version: str) -> LabelBook | None:
+        """Return a label set as it was used, read beside the writer; None when it was never recorded."""
+        return await self._run(
+            self._reader, lambda: self._database.read(lambda c: read_label_set(c, version))
         )
 
     async def _run(self, thread: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
@@ -215,6 +255,28 @@ class _Database:
             finally:
                 with suppress(duckdb.Error):  # a statement that failed may have ended it
                     self._cursor.rollback()
+
+    def write(self, change: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Make a change that is no entry, in a transaction of its own."""
+        if self._connection is None:
+            self.open()
+        assert self._connection is not None
+        connection = self._connection
+        with translated_errors(self._path):
+            try:
+                with _optimised(connection):
+                    connection.begin()
+                    try:
+                        result = change(connection)
+                        connection.commit()
+                    except BaseException:
+                        with suppress(duckdb.Error):  # a COMMIT that failed has ended the transaction already
+                            connection.rollback()
+                        raise
+            except duckdb.FatalException:
+                self._reopen()
+                raise
+        return result
 
     def commit(self, entries: Sequence[Entry]) -> None:
         if self._connection is None:
@@ -286,6 +348,7 @@ class _Database:
         self._insert(connection, "mempool_predictions", batch.inserted.values())
         self._insert(connection, "prediction_outcomes", batch.ended.values())
         self._insert(connection, "amendments", batch.amendments)
+        self._insert(connection, "learned_scripts", batch.learned)
         for gap in batch.gaps:
             connection.execute(_INSERT_GAP, gap)
 
@@ -388,7 +451,7 @@ def _read_ids(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
 def _read_rows(connection: duckdb.DuckDBPyConnection, keys: Collection[Key]) -> dict[Key, Row]:
     """Return those rows that exist, as far as `Batch` needs them."""
     times = [timestamp(detected_at) for _, detected_at in keys]
-    rows = _fetch_rows(
+    rows = fetch_rows(
         connection.execute(
             f"""
             SELECT prediction_id, detection_timestamp, status, {", ".join(CLAIM_COLUMNS)}
@@ -409,61 +472,3 @@ def _read_taken(connection: duckdb.DuckDBPyConnection, prediction_ids: Collectio
         [list(prediction_ids)],
     ).fetchall()
     return {prediction_id for (prediction_id,) in rows}
-
-
-def _load_state(connection: duckdb.DuckDBPyConnection) -> SavedState:
-    [(last_seq, heard_at, newest_at)] = connection.execute(
-        """
-        SELECT
-            (SELECT coalesce(max(seq), 0) FROM record),
-            greatest(
-                (SELECT max(recorded_at) FROM record),
-                (SELECT max(ended_at) FROM source_gaps)
-            ),
-            greatest(
-                (SELECT max(recorded_at) FROM record),
-                (SELECT max(detection_timestamp) FROM mempool_predictions)
-            )
-        """
-    ).fetchall()
-    heard = None if heard_at is None else micros_from_datetime(heard_at)
-    if newest_at is None:
-        return SavedState(heard_at=heard)
-    tracked = _fetch_rows(
-        connection.execute(
-            """
-            SELECT prediction_id, transaction_id, history, detection_timestamp, received_at, fee_rate, payees,
-                status, confirmation_height
-            FROM mempool_predictions
-            WHERE status IN ('pending', 'in_doubt') OR (status = 'confirmed' AND prediction_id IN (
-                SELECT prediction_id FROM prediction_outcomes WHERE confirmation_time >= ?
-            ))
-            ORDER BY detection_timestamp, prediction_id
-            """,
-            [newest_at - timedelta(days=_REORG_DAYS)],
-        )
-    )
-    recent = _fetch_rows(
-        connection.execute(
-            """
-            SELECT prediction_id, transaction_id, history FROM mempool_predictions
-            WHERE detection_timestamp >= ?
-            ORDER BY detection_timestamp DESC, prediction_id DESC
-            LIMIT ?
-            """,
-            [newest_at - timedelta(days=_ENDED_DAYS), _MAX_ENDED],
-        )
-    )
-    tracked_ids = {row["prediction_id"] for row in tracked}
-    ended = [row for row in reversed(recent) if row["prediction_id"] not in tracked_ids]
-    return SavedState(
-        last_seq=last_seq,
-        tracked=tuple(tracked_of_row(row) for row in tracked),
-        ended=tuple(txid for row in ended for txid in txids_of_row(row)),
-        heard_at=heard,
-    )
-
-
-def _fetch_rows(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    columns = [column[0] for column in result.description]
-    return [dict(zip(columns, values, strict=True)) for values in result.fetchall()]

@@ -3,16 +3,16 @@
 import json
 import math
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 from hydrophone.domain.events import (
     AmendSignal,
     Effect,
     FetchPrevouts,
     GapFound,
+    KeepLearned,
     MarkDoubt,
     NoteSuccessor,
     RaiseSignal,
@@ -20,24 +20,19 @@ from hydrophone.domain.events import (
     RecordOutcome,
     ReopenPrediction,
 )
+from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.outcome import OPEN, Outcome, Status
-from hydrophone.domain.signal import Signal, Version
-from hydrophone.domain.tracker import TrackedPrediction
-from hydrophone.domain.transaction import Output
+from hydrophone.domain.signal import Signal
 from hydrophone.domain.units import (
     MICROS_PER_S,
-    FeeRate,
-    Height,
-    Sats,
-    Txid,
     UnixMicros,
     btc_from_sats,
     datetime_from_micros,
     format_instant,
     micros_from_datetime,
 )
-from hydrophone.errors import StoreMismatch
 from hydrophone.pipeline.ports import Entry, Handover
+from hydrophone.store.raw_transactions import pack_transaction
 
 Value = str | int | float | bytes | datetime | None
 Row = dict[str, Value]
@@ -79,8 +74,11 @@ CLAIM_COLUMNS: Final = (
     "source",
     "simulated",
     "label_set",
+    "raw_transaction",
 )
 """What a signal says: a new version or an amendment replaces all of it."""
+_UNTOLD: Final = frozenset({"raw_transaction"})
+"""Columns that an amendment may change and does not list: bytes say nothing to people."""
 _JSON_COLUMNS: Final = frozenset(
     {"flow_probabilities", "entities", "exchange_addresses", "payees", "history"}
 )
@@ -117,7 +115,14 @@ def row_of_signal(signal: Signal, address_of: AddressOf) -> Row:
         "interexchange_sat": flow.values.interexchange_sat,
         "entities": _json(
             [
-                {"name": e.name, "in_sat": e.in_sat, "out_sat": e.out_sat, "net_sat": e.net_sat}
+                {
+                    "name": e.name,
+                    "in_sat": e.in_sat,
+                    "out_sat": e.out_sat,
+                    "net_sat": e.net_sat,
+                    "received": e.received._asdict(),
+                    "sent": e.sent._asdict(),
+                }
                 for e in flow.entities
             ]
         ),
@@ -145,63 +150,8 @@ def row_of_signal(signal: Signal, address_of: AddressOf) -> Row:
         "source": signal.source,
         "simulated": signal.is_simulated,
         "label_set": signal.label_set,
+        "raw_transaction": pack_transaction(signal.transaction),
     }
-
-
-def tracked_of_row(row: Mapping[str, Any]) -> TrackedPrediction:
-    """Return what the core remembers of a stored prediction.
-
-    A row that the quickstart's INSERT made has no history, no payees and no time of receipt.
-
-    Raises:
-        StoreMismatch: the row holds what this program does not write.
-    """
-    detected_at = micros_from_datetime(row["detection_timestamp"])
-    received_at, height = row["received_at"], row["confirmation_height"]
-    with _expected_content(row["prediction_id"]):
-        return TrackedPrediction(
-            prediction_id=row["prediction_id"],
-            txid=Txid(row["transaction_id"]),
-            history=tuple(
-                Version(
-                    Txid(version["txid"]),
-                    micros_from_datetime(datetime.fromisoformat(version["seen_at"])),
-                    _fee_rate(version["fee_rate_sat_vb"]),
-                )
-                for version in json.loads(row["history"] or "[]")
-            ),
-            detected_at=detected_at,
-            seen_at=detected_at if received_at is None else micros_from_datetime(received_at),
-            fee_rate_sat_vb=_fee_rate(row["fee_rate"]),
-            payees=tuple(
-                Output(bytes.fromhex(payee["script"]), Sats(payee["value_sat"]))
-                for payee in json.loads(row["payees"] or "[]")
-            ),
-            status=Status(row["status"]),
-            confirmation_height=None if height is None else Height(height),
-        )
-
-
-def txids_of_row(row: Mapping[str, Any]) -> list[Txid]:
-    """Return the txids of all versions of a stored prediction, oldest first.
-
-    Raises:
-        StoreMismatch: the row holds what this program does not write.
-    """
-    with _expected_content(row["prediction_id"]):
-        earlier = [Txid(version["txid"]) for version in json.loads(row["history"] or "[]")]
-    return [*earlier, Txid(row["transaction_id"])]
-
-
-@contextmanager
-def _expected_content(prediction_id: str) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreMismatch(
-            f"expected prediction {prediction_id} as this program writes it, found {error!r} in its columns "
-            "history, payees or status: mend or delete that row"
-        ) from error
 
 
 def describe_effect(effect: Effect) -> tuple[str, UnixMicros, str | None]:  # noqa: PLR0911  one each
@@ -225,6 +175,8 @@ def describe_effect(effect: Effect) -> tuple[str, UnixMicros, str | None]:  # no
             return "doubt", effect.at, effect.prediction_id
         case RecordGap(gap=gap):
             return "gap", gap.at, None
+        case KeepLearned(at=at):
+            return "learned", at, None
         case FetchPrevouts():
             raise _not_to_be_stored(effect)
         case _:
@@ -248,7 +200,7 @@ def touched_keys(entries: Iterable[Entry]) -> set[Key]:
                 keys.add((outcome.prediction_id, outcome.detected_at))
             case ReopenPrediction() | MarkDoubt():
                 keys.add((effect.prediction_id, effect.detected_at))
-            case NoteSuccessor() | RecordGap() | FetchPrevouts():
+            case NoteSuccessor() | RecordGap() | KeepLearned() | FetchPrevouts():
                 pass
             case _:
                 assert_never(effect)
@@ -270,6 +222,7 @@ class Batch:
         reopened: ids of predictions whose stored outcome goes.
         amendments: new rows of amendments.
         gaps: new rows of source_gaps.
+        learned: new rows of learned_scripts.
     """
 
     def __init__(self, address_of: AddressOf, stored: Mapping[Key, Row], taken: Iterable[str]) -> None:
@@ -282,6 +235,7 @@ class Batch:
         self.reopened: set[str] = set()
         self.amendments: list[Row] = []
         self.gaps: list[Row] = []
+        self.learned: list[Row] = []
 
     def add(self, entry: Entry) -> None:
         """Take account of the next entry.
@@ -305,14 +259,19 @@ class Batch:
             case MarkDoubt() as effect:
                 status = Status.IN_DOUBT if effect.in_doubt else Status.PENDING
                 self._move((effect.prediction_id, effect.detected_at), status)
-            case RecordGap(gap=gap):
-                self.gaps.append(_row_of_gap(gap))
-            case NoteSuccessor():
-                pass  # the next version says it all
+            case RecordGap() | KeepLearned() | NoteSuccessor() as effect:
+                self._keep(effect)
             case FetchPrevouts() as effect:
                 raise _not_to_be_stored(effect)
             case _:
                 assert_never(entry.effect)
+
+    def _keep(self, effect: RecordGap | KeepLearned | NoteSuccessor) -> None:
+        """Take up what changes no prediction; of a successor the next version says all."""
+        if isinstance(effect, RecordGap):
+            self.gaps.append(_row_of_gap(effect.gap))
+        elif isinstance(effect, KeepLearned):
+            self.learned += [_row_of_learned(label) for label in effect.labels]
 
     def _raise(self, signal: Signal) -> None:
         key = (signal.prediction_id, signal.detected_at)
@@ -331,13 +290,14 @@ class Batch:
             return
         before, after = self._rows[key], row_of_signal(signal, self._address_of)
         changed = [column for column in CLAIM_COLUMNS if before[column] != after[column]]
+        told = [column for column in changed if column not in _UNTOLD]
         self.amendments.append(
             {
                 "prediction_id": signal.prediction_id,
                 "amended_at": timestamp(at),
                 "reason": reason,
-                "before": _json({column: _plain(column, before[column]) for column in changed}),
-                "after": _json({column: _plain(column, after[column]) for column in changed}),
+                "before": _json({column: _plain(column, before[column]) for column in told}),
+                "after": _json({column: _plain(column, after[column]) for column in told}),
             }
         )
         if changed:
@@ -404,6 +364,19 @@ def _row_of_gap(gap: GapFound) -> Row:
     }
 
 
+def _row_of_learned(label: LearnedLabel) -> Row:
+    return {
+        "script": label.script,
+        "entity": label.entity.name,
+        "role": label.role.value,
+        "learned_by": label.learned_by.value,
+        "evidence": label.evidence,
+        "source": label.source,
+        "confidence": label.confidence,
+        "learned_at": timestamp(label.learned_at),
+    }
+
+
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -418,7 +391,3 @@ def _plain(column: str, value: Value) -> object:
 def _finite(value: float | None) -> float | None:
     """Return a number, or None for one that no query could compare."""
     return value if value is not None and math.isfinite(value) else None
-
-
-def _fee_rate(value: float | None) -> FeeRate | None:
-    return None if value is None else FeeRate(value)

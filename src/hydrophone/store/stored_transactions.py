@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import duckdb
 
-from hydrophone.domain.labels import Entity, EntityKind, Role
-from hydrophone.domain.learned_labels import LEARNED_LIMIT, LearnedBy, LearnedLabel
+from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.transaction import Transaction
 from hydrophone.domain.units import Txid, format_instant, micros_from_datetime
 from hydrophone.errors import MalformedMessage, StoreMismatch, UnknownTransaction
 from hydrophone.store.raw_transactions import unpack_transaction
+from hydrophone.store.saved_state import fetch_rows, load_learned
 from hydrophone.store.schema import reading, schema_version
 from hydrophone.wire.explanation_v1 import AmendmentV1, SaidV1
 from hydrophone.wire.public_v1 import ValuesV1
@@ -71,14 +71,7 @@ def read_learned(path: Path) -> tuple[LearnedLabel, ...]:
     with reading(path) as connection:
         if schema_version(connection) < _LEARNED_SINCE:
             return ()
-        rows = _rows(
-            connection.execute(
-                "SELECT * FROM (SELECT * FROM learned_scripts ORDER BY learned_at DESC, script LIMIT ?) "
-                "ORDER BY learned_at, script",
-                [LEARNED_LIMIT],
-            )
-        )
-    return tuple(_learned_of_row(row) for row in rows)
+        return load_learned(connection)
 
 
 def find_transaction(connection: duckdb.DuckDBPyConnection, txid: Txid) -> StoredTransaction:
@@ -92,7 +85,7 @@ def find_transaction(connection: duckdb.DuckDBPyConnection, txid: Txid) -> Store
             "expected a database of ours, found one of the quickstart's, which keeps no transactions: "
             "run `hydrophone db migrate`"
         )
-    rows = _rows(connection.execute(_FIND, {"txid": txid}))
+    rows = fetch_rows(connection.execute(_FIND, {"txid": txid}))
     if not rows:
         raise UnknownTransaction(
             f"{txid} is not in the database: it was no whale, was never heard, or is older than what is "
@@ -146,29 +139,5 @@ def _values_of_row(row: Mapping[str, Any]) -> ValuesV1 | None:
     return ValuesV1(into, out, inside, between, moved - into - out - between)
 
 
-def _learned_of_row(row: Mapping[str, Any]) -> LearnedLabel:
-    try:
-        return LearnedLabel(
-            script=row["script"],
-            entity=Entity(row["entity"], EntityKind.EXCHANGE),  # nothing is learned of anybody else
-            role=Role(row["role"]),
-            source=row["source"],
-            confidence=row["confidence"],
-            citation=f"learned here: {row['learned_by']} {row['evidence']}",
-            learned_by=LearnedBy(row["learned_by"]),
-            evidence=Txid(row["evidence"]),
-            learned_at=micros_from_datetime(row["learned_at"]),
-        )
-    except ValueError as error:
-        raise StoreMismatch(
-            f"expected a learned script as this program writes it, found {error}: mend or delete that row"
-        ) from error
-
-
 def _instant(moment: datetime) -> str:
     return format_instant(micros_from_datetime(moment))
-
-
-def _rows(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    columns = [column[0] for column in result.description]
-    return [dict(zip(columns, values, strict=True)) for values in result.fetchall()]

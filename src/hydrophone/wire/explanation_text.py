@@ -10,7 +10,6 @@ from hydrophone.domain.units import SATS_PER_BTC, format_btc
 from hydrophone.wire.explanation_v1 import (
     AmendmentV1,
     ChangeV1,
-    EntityV1,
     ExplanationV1,
     LabelV1,
     LooksV1,
@@ -18,7 +17,7 @@ from hydrophone.wire.explanation_v1 import (
     SaidV1,
     SenderV1,
 )
-from hydrophone.wire.public_v1 import ValuesV1
+from hydrophone.wire.public_v1 import EntityV1, ValuesV1
 
 _MOST_ROWS: Final = 12
 """Of a table. # chosen: what one sees at a glance; the JSON has them all."""

@@ -14,7 +14,7 @@ from hydrophone.domain.contributions import contributions_of
 from hydrophone.domain.flow import FlowAssessment, FlowEvidence
 from hydrophone.domain.flow_calibration import RELIABILITY
 from hydrophone.domain.flow_parameters import DEFAULT, FlowParameters
-from hydrophone.domain.flow_values import EntityFlow, FlowValues, Ledger
+from hydrophone.domain.flow_values import EntityFlow, FlowValues
 from hydrophone.domain.labels import EntityKind, Label
 from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.parties import Labels
@@ -22,7 +22,7 @@ from hydrophone.domain.script import Network, address_from_script
 from hydrophone.domain.transaction import Transaction
 from hydrophone.domain.units import format_btc, format_instant
 from hydrophone.errors import MalformedMessage
-from hydrophone.wire.public_v1 import ValuesV1, describe_in_words
+from hydrophone.wire.public_v1 import EntityV1, LedgerV1, ValuesV1, describe_in_words
 
 
 class WhaleV1(msgspec.Struct, frozen=True):
@@ -46,25 +46,6 @@ class BarsV1(msgspec.Struct, frozen=True):
 
     share: float
     probability: float
-
-
-class LedgerV1(msgspec.Struct, frozen=True):
-    """An amount by how sure it is: 95 % or more, 50 % or more, the rest."""
-
-    certain_sat: int
-    likely_sat: int
-    unknown_sat: int
-
-
-class EntityV1(msgspec.Struct, frozen=True):
-    """An exchange on one side or both; net is positive for coins into it."""
-
-    name: str
-    in_sat: int
-    out_sat: int
-    net_sat: int
-    received: LedgerV1
-    sent: LedgerV1
 
 
 class SignV1(msgspec.Struct, frozen=True):
@@ -172,6 +153,8 @@ class LabelV1(msgspec.Struct, frozen=True):
     confidence: float
     source: str
     citation: str
+    source_url: str
+    licence: str
     as_of: str | None
     disputed: bool
     gives_direction: bool
@@ -348,13 +331,9 @@ def describe_entity(entity: EntityFlow) -> EntityV1:
         entity.in_sat,
         entity.out_sat,
         entity.net_sat,
-        _describe_ledger(entity.received),
-        _describe_ledger(entity.sent),
+        LedgerV1(*entity.received),
+        LedgerV1(*entity.sent),
     )
-
-
-def _describe_ledger(ledger: Ledger) -> LedgerV1:
-    return LedgerV1(ledger.certain_sat, ledger.likely_sat, ledger.unknown_sat)
 
 
 def _describe_whale(gross_sat: int, threshold_sat: int) -> WhaleV1:
@@ -480,6 +459,8 @@ def _describe_labels(
                     confidence=label.confidence,
                     source=label.source,
                     citation=label.citation,
+                    source_url=label.source_url,
+                    licence=label.licence,
                     as_of=None if label.as_of is None else label.as_of.isoformat(),
                     disputed=is_disputed,
                     gives_direction=why_not is None,

@@ -13,6 +13,7 @@ from hydrophone.domain.events import (
     AmendSignal,
     Effect,
     FetchPrevouts,
+    KeepLearned,
     MarkDoubt,
     NoteSuccessor,
     RaiseSignal,
@@ -33,6 +34,14 @@ _SHARE_DECIMALS: Final = 6
 """# chosen: probabilities are not known better; keeps messages short and byte-stable."""
 
 
+class LedgerV1(msgspec.Struct, frozen=True):
+    """An expected amount by how sure its parts are: from 95 %, from 50 %, and the rest."""
+
+    certain_sat: int
+    likely_sat: int
+    unknown_sat: int
+
+
 class EntityV1(msgspec.Struct, frozen=True):
     """An exchange on one side or both; net is positive for coins into it."""
 
@@ -40,6 +49,8 @@ class EntityV1(msgspec.Struct, frozen=True):
     in_sat: int
     out_sat: int
     net_sat: int
+    received: LedgerV1
+    sent: LedgerV1
 
 
 class ValuesV1(msgspec.Struct, frozen=True):
@@ -252,7 +263,7 @@ class PublicEncoder:
             case ReopenPrediction(at, prediction_id, txid, _):
                 update = StatusUpdateV1(prediction_id, txid, "reorged")
                 return self._message("status_update", update, at, seq)
-            case FetchPrevouts() | MarkDoubt() | RecordGap():
+            case FetchPrevouts() | MarkDoubt() | RecordGap() | KeepLearned():
                 raise ValueError(f"{type(effect).__name__} is not said to subscribers")
             case _:
                 assert_never(effect)
@@ -290,7 +301,10 @@ class PublicEncoder:
             confirm_probability=None,
             eta_minutes=EtaV1(None, None),
             exchange_addresses=self._addresses(flow),
-            entities=[EntityV1(e.name, e.in_sat, e.out_sat, e.net_sat) for e in flow.entities],
+            entities=[
+                EntityV1(e.name, e.in_sat, e.out_sat, e.net_sat, LedgerV1(*e.received), LedgerV1(*e.sent))
+                for e in flow.entities
+            ],
             confidence_score=round(signal.confidence_score, _SHARE_DECIMALS),
             was_modified=signal.was_modified,
             history=[

@@ -42,6 +42,9 @@ COMMANDS = (
     ("labels", "stats"),
     ("labels", "lookup"),
     ("labels", "check"),
+    ("labels", "import"),
+    ("labels", "sync"),
+    ("labels", "export"),
     ("db", "init"),
     ("db", "migrate"),
     ("db", "check"),
@@ -225,7 +228,7 @@ def test_labels_stats_counts_claims_those_of_files_included(capsys: Capture) -> 
     assert main(["labels", "stats"]) == 0
     said = capsys.readouterr().out
     assert f"{bundled['claims']} claims on {bundled['scripts']} scripts of" in said
-    assert f"{bundled['by_entity']['Binance']:>6}  Binance\n" in said
+    assert f"{bundled['by_entity']['Binance']:>7}  Binance " in said
 
 
 def test_labels_lookup_shows_each_claim_with_its_source_and_date(capsys: Capture) -> None:

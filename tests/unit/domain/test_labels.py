@@ -107,7 +107,7 @@ def test_the_version_changes_with_a_claim_more_or_less() -> None:
 
 
 def test_the_version_is_the_same_on_every_machine_and_release() -> None:
-    assert LabelBook([LABEL]).version == "68f9cedadd7ee5fb"
+    assert LabelBook([LABEL]).version == "5823fcc04e12aa2a"
 
 
 @given(st.lists(labels, max_size=8), st.randoms(use_true_random=False))
@@ -127,3 +127,132 @@ def test_two_books_share_a_version_exactly_when_they_share_all_claims(
     some: list[Label], others: list[Label]
 ) -> None:
     assert (LabelBook(some).version == LabelBook(others).version) == (set(some) == set(others))
+
+
+# Conflict rules (ADR 11).
+
+ANTPOOL = Entity("AntPool", EntityKind.POOL)
+OWN = Entity("Own wallet", EntityKind.PRIVATE)
+DAY = date(2026, 11, 25)
+
+
+def claimed(*entities: Entity, on: date | None = None) -> LabelBook:
+    """Return a book in which sources of their own name these entities on one script."""
+    return LabelBook(
+        (replace(LABEL, entity=entity, source=str(number)) for number, entity in enumerate(entities)), on=on
+    )
+
+
+def test_two_spellings_of_one_exchange_are_no_dispute() -> None:
+    book = claimed(Entity("Huobi", EntityKind.EXCHANGE), Entity("HTX", EntityKind.EXCHANGE))
+    assert not book.is_disputed(SCRIPT)
+    entity = book.entity_of(SCRIPT)
+    assert entity is not None
+    assert entity.key == "htx"
+
+
+@pytest.mark.parametrize("kind", [EntityKind.SANCTIONED, EntityKind.SCAM])
+def test_what_a_script_is_known_for_disputes_no_owner(kind: EntityKind) -> None:
+    overlay = Entity("A list", kind)
+    book = claimed(BINANCE, overlay)
+    assert not book.is_disputed(SCRIPT)
+    assert book.entity_of(SCRIPT) == BINANCE
+    assert book.why_no_direction(SCRIPT) == ""
+    assert {label.entity for label in book.lookup(SCRIPT)} == {BINANCE, overlay}
+    alone = claimed(overlay, Entity("Another list", kind))
+    assert not alone.is_disputed(SCRIPT)
+    assert alone.entity_of(SCRIPT) is None
+    assert alone.why_no_direction(SCRIPT) == "it is known for something, and no owner is named"
+
+
+def test_a_pool_may_be_paid_into_its_account_at_an_exchange() -> None:
+    bitstamp = Entity("Bitstamp", EntityKind.EXCHANGE)
+    book = claimed(ANTPOOL, bitstamp)
+    assert not book.is_disputed(SCRIPT)
+    assert book.entity_of(SCRIPT) == bitstamp
+    assert book.why_no_direction(SCRIPT) == ""
+
+
+def test_two_pools_dispute_each_other_unless_somebody_holds_the_keys() -> None:
+    poolin = Entity("Poolin", EntityKind.POOL)
+    assert claimed(ANTPOOL).entity_of(SCRIPT) == ANTPOOL
+    assert claimed(ANTPOOL, poolin).is_disputed(SCRIPT)
+    assert claimed(ANTPOOL, poolin, BINANCE).entity_of(SCRIPT) == BINANCE
+
+
+def test_the_operators_own_wallet_disputes_an_exchange() -> None:
+    book = claimed(BINANCE, OWN)
+    assert book.is_disputed(SCRIPT)
+    assert book.why_no_direction(SCRIPT) == "the claims contradict each other"
+    assert claimed(OWN).why_no_direction(SCRIPT) == "its owner is no exchange"
+    assert LabelBook().why_no_direction(SCRIPT) == "nobody claims to know whose it is"
+
+
+# Claims that begin and end.
+
+
+@pytest.mark.parametrize(
+    ("valid_from", "valid_to", "is_in_force"),
+    [
+        (None, None, True),
+        (DAY, None, True),
+        (date(2026, 11, 26), None, False),
+        (None, DAY, False),
+        (None, date(2026, 11, 26), True),
+        (date(2026, 11, 1), date(2026, 11, 30), True),
+    ],
+)
+def test_a_claim_holds_from_its_first_day_to_the_day_before_its_end(
+    valid_from: date | None, valid_to: date | None, is_in_force: bool
+) -> None:
+    label = replace(LABEL, valid_from=valid_from, valid_to=valid_to)
+    book = LabelBook([label], on=DAY)
+    assert label.is_in_force(DAY) == is_in_force
+    assert (book.lookup(SCRIPT) == (label,)) == is_in_force
+    assert book.claims_on(SCRIPT) == tuple(book) == (label,)
+    assert (book.why_no_direction(SCRIPT) == "") == is_in_force
+
+
+def test_without_a_date_a_claim_with_an_end_is_over() -> None:
+    label = replace(LABEL, valid_from=date(2099, 1, 1), valid_to=date(2100, 1, 1))
+    book = LabelBook([label])
+    assert book.lookup(SCRIPT) == ()
+    assert book.claims_on(SCRIPT) == (label,)
+    assert book.why_no_direction(SCRIPT) == "every claim is over, or has not begun"
+
+
+def test_a_claim_that_is_over_disputes_nothing() -> None:
+    book = LabelBook([LABEL, replace(LABEL, entity=KRAKEN, valid_to=DAY)], on=DAY)
+    assert not book.is_disputed(SCRIPT)
+    assert book.entity_of(SCRIPT) == BINANCE
+    assert LabelBook(book, on=date(2026, 11, 24)).is_disputed(SCRIPT)
+
+
+def test_the_version_tells_what_is_in_force_and_not_the_date() -> None:
+    label = replace(LABEL, valid_to=DAY)
+    before, after, later = (
+        LabelBook([label], on=day) for day in (date(2026, 11, 24), DAY, date(2026, 12, 1))
+    )
+    assert before.version != after.version == later.version
+
+
+@pytest.mark.parametrize("field", ["citation", "source_url", "licence"])
+def test_the_version_and_the_id_of_a_claim_change_with_what_it_cites(field: str) -> None:
+    changed = replace(LABEL, **{field: "x"})  # type: ignore[arg-type]
+    assert LabelBook([changed]).version != LabelBook([LABEL]).version
+    assert changed.claim_id != LABEL.claim_id
+
+
+def test_the_id_of_a_claim_is_64_bits_and_the_same_everywhere() -> None:
+    assert LABEL.claim_id == replace(LABEL).claim_id
+    assert 0 <= LABEL.claim_id < 2**64
+    assert replace(LABEL, valid_to=DAY).claim_id != LABEL.claim_id
+
+
+@given(st.lists(labels, max_size=8))
+def test_a_book_gives_back_the_claims_it_was_made_of(claims: list[Label]) -> None:
+    book = LabelBook(claims)
+    assert set(book) == set(claims)
+    assert list(book.scripts()) == sorted({label.script for label in claims})
+    assert [label for script in book.scripts() for label in book.claims_on(script)] == list(book)
+    assert LabelBook(book).version == book.version

@@ -15,6 +15,7 @@ from hydrophone.domain.events import (
     FetchPrevouts,
     GapFound,
     GapReason,
+    KeepLearned,
     MarkDoubt,
     NoteSuccessor,
     PrevoutsResolved,
@@ -406,6 +407,122 @@ def test_a_restored_core_goes_on_where_it_was() -> None:
     assert only(effects, RaiseSignal)[0].signal.detected_at == T0
 
 
+# --- learning and correcting
+
+HOT, DEPOSIT, SECOND = script("hot"), script("deposit"), script("second deposit")
+BINANCE = Entity("Binance", EntityKind.EXCHANGE)
+HOT_LABEL = Label(HOT, BINANCE, Role.HOT, "test", 0.95)
+
+
+def spend(name: str, spent: Sequence[bytes], paid: Sequence[tuple[bytes, float]]) -> Transaction:
+    """Return a transaction whose inputs are worth as much each, and pay 1,000 sat of fee."""
+    outputs = tuple(Output(to, Sats(round(btc * BTC))) for to, btc in paid)
+    each_sat = (sum(o.value_sat for o in outputs) + 1_000) // len(spent) + 1
+    inputs = tuple(
+        Input(OutPoint(txid(name), n), 0xFFFFFFFD, Output(from_, Sats(each_sat)))
+        for n, from_ in enumerate(spent)
+    )
+    return Transaction(txid(name), inputs, outputs, WeightUnits(800), Sats(1_000))
+
+
+def sweep(name: str = "sweep") -> Transaction:
+    """Return a transaction that gathers what was paid to the deposit script, and more."""
+    others = [script(f"deposit {n}") for n in range(4)]
+    return spend(name, [DEPOSIT, *others], [(HOT, 500)])
+
+
+DEPOSITED = spend("deposit", [script("customer")], [(DEPOSIT, 120)])
+
+
+def test_a_sweep_tells_what_an_earlier_payment_was_and_it_is_said() -> None:
+    core = tracker(LabelBook([HOT_LABEL]))
+    [raised] = play(core, seen(DEPOSITED))
+    assert isinstance(raised, RaiseSignal)
+    assert raised.signal.flow.flow_type.value == "unknown"
+    swept, learned, amended = play(core, block(100, "deposit"), seen(sweep(), at=9_000_000))[1:]
+    assert isinstance(swept, RaiseSignal)
+    assert (swept.signal.flow.flow_type.value, swept.signal.flow.subtype) == ("internal", "sweep")
+    assert isinstance(learned, KeepLearned)
+    assert {label.script for label in learned.labels} >= {DEPOSIT}
+    assert isinstance(amended, AmendSignal)
+    assert amended.signal.prediction_id == raised.signal.prediction_id
+    assert amended.signal.flow.flow_type.value == "inflow"
+    assert amended.signal.flow.receiver == "Binance"
+    assert txid("sweep") in amended.reason
+
+
+def test_a_payment_is_corrected_long_after_it_was_settled_and_once() -> None:
+    core = tracker(LabelBook([HOT_LABEL]))
+    play(core, seen(DEPOSITED), block(100, "deposit"), block(100 + 2 * REORG_DEPTH))
+    assert core.tracked == ()
+    assert len(only(play(core, seen(sweep(), at=9_000_000)), AmendSignal)) == 1
+    assert only(play(core, seen(sweep("again"), at=10_000_000)), AmendSignal) == []
+
+
+def test_what_never_happened_is_not_corrected() -> None:
+    core = tracker(LabelBook([HOT_LABEL]))
+    other = spend("other", [script("customer")], [(script("somebody"), 120)])
+    play(core, seen(DEPOSITED), replaced("deposit", "other", other))
+    assert only(play(core, seen(sweep(), at=9_000_000)), AmendSignal) == []
+
+
+def test_a_correction_that_changes_nothing_people_act_on_is_not_said() -> None:
+    core = tracker(LabelBook([HOT_LABEL, Label(DEPOSIT, BINANCE, Role.DEPOSIT, "test", 0.9)]))
+    play(core, seen(DEPOSITED))
+    assert only(play(core, seen(sweep(), at=9_000_000)), AmendSignal) == []
+
+
+def test_what_is_learned_holds_for_what_comes_after() -> None:
+    core = tracker(LabelBook([HOT_LABEL]))
+    play(core, seen(sweep()))
+    later_deposit = spend("late", [script("customer")], [(DEPOSIT, 120)])
+    [raised] = only(play(core, seen(later_deposit, at=9_000_000)), RaiseSignal)
+    assert raised.signal.flow.flow_type.value == "inflow"
+
+
+def test_a_fee_bump_of_a_sign_is_no_second_sign() -> None:
+    """Two payments out of cold storage make the payee a wallet of the exchange; one, bumped, does not."""
+    cold, payee = script("cold"), script("wallet")
+    core = tracker(LabelBook([Label(cold, BINANCE, Role.COLD, "test", 0.95)]))
+    first = spend("first", [cold], [(payee, 200)])
+    bumped = spend("bumped", [cold], [(payee, 199)])
+    effects = play(core, seen(first), replaced("first", "bumped", bumped))
+    assert only(effects, KeepLearned) == []
+    effects = play(core, seen(spend("second", [cold], [(payee, 300)]), at=9_000_000))
+    [learned] = only(effects, KeepLearned)
+    assert [label.script for label in learned.labels] == [payee]
+    [raised] = only(effects, RaiseSignal)
+    assert raised.signal.flow.flow_type.value == "internal"
+    [amended] = only(effects, AmendSignal)
+    assert amended.signal.txid == txid("bumped")
+
+
+def test_a_restored_core_knows_what_it_learned_and_corrects_what_it_said() -> None:
+    before = tracker(LabelBook([HOT_LABEL]))
+    effects = play(before, seen(DEPOSITED), seen(sweep(), at=9_000_000))
+    learned = only(effects, KeepLearned)[0].labels
+    signals = [effect.signal for effect in only(effects, RaiseSignal)]
+    after = tracker(LabelBook([HOT_LABEL]))
+    after.restore(before.tracked, [], signals=signals, learned=learned)
+    assert after.labels.lookup(DEPOSIT) == before.labels.lookup(DEPOSIT)
+    another = spend("late", [script("customer")], [(DEPOSIT, 120)])
+    [raised] = only(play(after, seen(another, at=10_000_000)), RaiseSignal)
+    assert raised.signal.flow.flow_type.value == "inflow"
+
+
+def test_other_labels_after_a_restart_correct_what_was_said_with_the_old_ones() -> None:
+    before = tracker(LabelBook([HOT_LABEL]))
+    [raised] = only(play(before, seen(DEPOSITED)), RaiseSignal)
+    book = LabelBook([HOT_LABEL, Label(DEPOSIT, BINANCE, Role.DEPOSIT, "a newer list", 0.95)])
+    after = tracker(book)
+    after.restore(before.tracked, [], signals=[raised.signal])
+    [amended] = play(after, TimePassed(later(5)))
+    assert isinstance(amended, AmendSignal)
+    assert (amended.signal.flow.flow_type.value, amended.signal.label_set) == ("inflow", book.version)
+    assert book.version in amended.reason
+    assert play(after, TimePassed(later(6))) == []
+
+
 NAMES = st.sampled_from("abcdef")
 PAYEES = st.sampled_from(["p", "q"])
 BRANCHES = st.sampled_from(["block", "block", "block", "fork"])
@@ -466,7 +583,7 @@ def test_every_signal_gets_at_most_one_outcome_after_it_was_raised(events: list[
                 assert signal.prediction_id in is_open
             case NoteSuccessor(prediction_id=prediction_id) | MarkDoubt(prediction_id=prediction_id):
                 assert is_open[prediction_id]
-            case FetchPrevouts() | RecordGap():
+            case FetchPrevouts() | RecordGap() | KeepLearned():
                 pass
     assert all(count == 1 for count in signalled.values())
 

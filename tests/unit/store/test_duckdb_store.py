@@ -33,6 +33,7 @@ from hydrophone.domain.units import FeeRate, Sats, Txid, UnixMicros
 from hydrophone.errors import StoreClosed, StoreError, StoreMismatch
 from hydrophone.pipeline.ports import Entry, Handover, Notation, Publication
 from hydrophone.store.duckdb_store import DuckDbStore, _KnownIds, check_database
+from hydrophone.store.raw_transactions import pack_transaction
 from hydrophone.store.rows import Batch
 from tests.contract.fake_store import (
     T0,
@@ -118,7 +119,11 @@ async def test_a_signal_fills_its_row_exactly(store: DuckDbStore) -> None:
         "outflow_sat": 0,
         "internal_sat": 617_283_945,
         "interexchange_sat": 0,
-        "entities": '[{"name":"Exchange é","in_sat":9876543121,"out_sat":0,"net_sat":9876543121}]',
+        "entities": (
+            '[{"name":"Exchange é","in_sat":9876543121,"out_sat":0,"net_sat":9876543121,'
+            '"received":{"certain_sat":0,"likely_sat":9876543121,"unknown_sat":0},'
+            '"sent":{"certain_sat":0,"likely_sat":0,"unknown_sat":0}}]'
+        ),
         "exchange_addresses": '["bc1q1"]',
         "payees": '[{"script":"00140000000000000000000000000000000000000001","value_sat":12345678901}]',
         "fee_sat": 1_410,
@@ -136,6 +141,7 @@ async def test_a_signal_fills_its_row_exactly(store: DuckDbStore) -> None:
         "simulated": True,
         "label_set": "0123456789abcdef",
         "status": "pending",
+        "raw_transaction": pack_transaction(signal.transaction),
     }
 
 

@@ -22,9 +22,11 @@ from hydrophone.domain.events import (
     ReopenPrediction,
 )
 from hydrophone.domain.flow import EntityFlow, FlowAssessment, FlowSubtype, FlowType, FlowValues
+from hydrophone.domain.flow_values import Ledger
 from hydrophone.domain.outcome import Outcome, Status
 from hydrophone.domain.script import Network
 from hydrophone.domain.signal import Signal, UrgencyBasis, Version
+from hydrophone.domain.transaction import Transaction
 from hydrophone.domain.units import MAX_MONEY_SAT, FeeRate, Height, Sats, UnixMicros, WeightUnits
 from hydrophone.errors import MalformedMessage, UnsupportedMessage
 from hydrophone.wire.public_v1 import (
@@ -56,6 +58,8 @@ The public schema is not what tests/snapshots/public_v1.json says. Subscribers d
 
 BTC: Final = 100_000_000
 LATER: Final = UnixMicros(START + 600_000_001)
+ZERO: Final = Sats(0)
+RECEIVED: Final = Sats(1_000 * BTC)
 FLOW: Final = FlowAssessment(
     flow_type=FlowType.INFLOW,
     subtype=FlowSubtype.MIXED,
@@ -68,7 +72,7 @@ FLOW: Final = FlowAssessment(
     values=FlowValues(Sats(1_000 * BTC), Sats(0), Sats(0), Sats(0), Sats(23_450_000_001)),
     moved_sat=Sats(123_450_000_001),
     change=(0.0, 1.0),
-    entities=(EntityFlow("Binance", out_sat=Sats(0), in_sat=Sats(1_000 * BTC)),),
+    entities=(EntityFlow("Binance", sent=Ledger(ZERO, ZERO, ZERO), received=Ledger(ZERO, RECEIVED, ZERO)),),
     exchange_scripts=(wpkh(1), b"\x6a", wpkh(2)),
     sender=None,
     receiver="Binance",
@@ -78,6 +82,7 @@ SIGNAL: Final = Signal(
     prediction_id="a prediction",
     txid=txid_of("whale"),
     history=(Version(txid_of("first"), START, FeeRate(1.234567)),),
+    transaction=Transaction(txid_of("whale"), (), (), WeightUnits(561)),
     flow=FLOW,
     gross_sat=Sats(200_000_000_001),
     fee_sat=Sats(1_000),
@@ -140,7 +145,16 @@ ALERT: Final[dict[str, Any]] = {
         "bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqpsqgljc",
         "bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqz7nafu8",
     ],
-    "entities": [{"name": "Binance", "in_sat": 100_000_000_000, "out_sat": 0, "net_sat": 100_000_000_000}],
+    "entities": [
+        {
+            "name": "Binance",
+            "in_sat": 100_000_000_000,
+            "out_sat": 0,
+            "net_sat": 100_000_000_000,
+            "received": {"certain_sat": 0, "likely_sat": 100_000_000_000, "unknown_sat": 0},
+            "sent": {"certain_sat": 0, "likely_sat": 0, "unknown_sat": 0},
+        }
+    ],
     "confidence_score": 0.666667,
     "was_modified": True,
     "history": [{"transaction_id": txid_of("first"), "seen": START_TEXT, "fee_rate": 1.2346}],

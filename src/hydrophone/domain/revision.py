@@ -1,0 +1,58 @@
+"""Signals that may have to be corrected: what we learn tomorrow tells what a transaction was today."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from hydrophone.domain.signal import Signal
+
+REMEMBERED_LIMIT: Final = 3_000
+"""# chosen: more than a day of whales at 2,200 a day; deposits are mostly swept within hours. 12 MB."""
+
+
+class SignalMemory:
+    """The newest signals, by the scripts in them."""
+
+    def __init__(self) -> None:
+        self._signals: dict[str, Signal] = {}
+        self._by_script: dict[bytes, dict[str, None]] = {}
+
+    def __len__(self) -> int:
+        """Number of signals."""
+        return len(self._signals)
+
+    def remember(self, signal: Signal) -> None:
+        """Keep a signal instead of an earlier one of its prediction; beyond a limit the oldest is forgotten.
+
+        What it rests on is not kept: it is worked out anew when it matters.
+        """
+        self.forget(signal.prediction_id)
+        self._signals[signal.prediction_id] = replace(signal, flow=replace(signal.flow, evidence=None))
+        for script in _scripts_of(signal):
+            self._by_script.setdefault(script, {})[signal.prediction_id] = None
+        if len(self._signals) > REMEMBERED_LIMIT:
+            self.forget(next(iter(self._signals)))
+
+    def forget(self, prediction_id: str) -> None:
+        """Keep nothing of a prediction; harmless when nothing is kept."""
+        signal = self._signals.pop(prediction_id, None)
+        for script in () if signal is None else _scripts_of(signal):
+            of_script = self._by_script[script]
+            del of_script[prediction_id]
+            if not of_script:
+                del self._by_script[script]
+
+    def touched_by(self, scripts: Iterable[bytes]) -> list[Signal]:
+        """Return the signals with one of these scripts on either side, oldest first."""
+        found = {key for script in scripts for key in self._by_script.get(script, ())}
+        return [signal for key, signal in self._signals.items() if key in found] if found else []
+
+    def all(self) -> list[Signal]:
+        """Return every signal, oldest first."""
+        return list(self._signals.values())
+
+
+def _scripts_of(signal: Signal) -> dict[bytes, None]:
+    transaction = signal.transaction
+    spent = [i.prevout.script for i in transaction.inputs if i.prevout is not None]
+    return dict.fromkeys([*spent, *[output.script for output in transaction.outputs]])

@@ -1,0 +1,62 @@
+"""Which signals may still have to be corrected."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hydrophone.domain import revision
+from hydrophone.domain.revision import SignalMemory
+from tests.contract.fake_store import bumped, later, whale
+
+
+def test_a_signal_is_found_by_what_it_pays_and_by_what_it_spends() -> None:
+    memory = SignalMemory()
+    memory.remember(whale(1))
+    [output, *_] = whale(1).transaction.outputs
+    [spent] = [i.prevout.script for i in whale(1).transaction.inputs if i.prevout is not None]
+    for script in (output.script, spent):
+        assert [signal.txid for signal in memory.touched_by([script])] == [whale(1).txid]
+    assert memory.touched_by([b"another"]) == []
+
+
+def test_what_it_rested_on_is_not_kept() -> None:
+    memory = SignalMemory()
+    memory.remember(whale(1))
+    assert [signal.flow.evidence for signal in memory.all()] == [None]
+
+
+def test_a_newer_version_takes_the_place_of_the_older() -> None:
+    memory = SignalMemory()
+    first = whale(1)
+    second = bumped(first, 2, seen_at=later(1))
+    memory.remember(first)
+    memory.remember(second)
+    assert [signal.txid for signal in memory.all()] == [second.txid]
+
+
+def test_beyond_the_limit_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revision, "REMEMBERED_LIMIT", 3)
+    memory = SignalMemory()
+    for number in range(1, 6):
+        memory.remember(whale(number))
+    assert [signal.txid for signal in memory.all()] == [whale(number).txid for number in (3, 4, 5)]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 4))))
+def test_the_index_holds_what_the_memory_holds(steps: list[tuple[bool, int]]) -> None:
+    memory = SignalMemory()
+    kept: dict[str, None] = {}
+    for is_kept, number in steps:
+        signal = whale(number)
+        kept.pop(signal.prediction_id, None)
+        if is_kept:
+            memory.remember(signal)
+            kept[signal.prediction_id] = None
+        else:
+            memory.forget(signal.prediction_id)
+    assert [signal.prediction_id for signal in memory.all()] == list(kept)
+    assert len(memory) == len(kept)
+    scripts = [output.script for number in range(1, 5) for output in whale(number).transaction.outputs]
+    assert [signal.prediction_id for signal in memory.touched_by(scripts)] == list(kept)
+    if not kept:
+        assert memory._by_script == {}
