@@ -14,7 +14,7 @@ from hydrophone.domain.transaction import Transaction
 from hydrophone.domain.units import btc_from_sats, sats_from_btc
 from hydrophone.errors import ConfigError, MalformedMessage
 from hydrophone.store.label_files import build_label_book
-from hydrophone.wire.explanation_v1 import ExplanationV1, explain, explanation_as_dict
+from hydrophone.wire.explanation_v1 import AnswerV1, answer, explain, explanation_as_dict
 from hydrophone.wire.mempool_space import parse_esplora_transaction
 
 _THRESHOLD_BTC: Final = Decimal(100)
@@ -137,8 +137,8 @@ class WhaleFlowDetector:
         Returns:
             None for what cannot be judged: a coinbase, or no such transaction.
         """
-        explanation = self._explain(tx_data)
-        return None if explanation is None else _result_of(explanation)
+        tx = _parse(tx_data)
+        return None if tx is None else _result_of(answer(tx, classify_flow(tx, self._book), self._network))
 
     def explain(self, tx_data: Mapping[str, object]) -> dict[str, Any] | None:
         """Return why a transaction is judged as it is, as the command `explain --json` does.
@@ -149,25 +149,21 @@ class WhaleFlowDetector:
         Returns:
             None for what cannot be judged: a coinbase, or no such transaction.
         """
-        explanation = self._explain(tx_data)
-        return None if explanation is None else explanation_as_dict(explanation)
-
-    def _explain(self, tx_data: Mapping[str, object]) -> ExplanationV1 | None:
         tx = _parse(tx_data)
-        if tx is None or not tx.inputs or not tx.outputs or tx.is_coinbase:
+        if tx is None:
             return None
-        flow = classify_flow(tx, self._book)
-        return explain(
+        explanation = explain(
             tx,
-            flow,
+            classify_flow(tx, self._book),
             self._book,
             self._network,
             label_set=self._book.version,
             threshold_sat=self._threshold_sat,
         )
+        return explanation_as_dict(explanation)
 
 
-def _result_of(e: ExplanationV1) -> FlowResult:
+def _result_of(e: AnswerV1) -> FlowResult:
     return {
         "txid": e.txid,
         "btc_value": btc_from_sats(e.gross_sat),
@@ -210,10 +206,11 @@ def _default_book(network: Network) -> LabelBook:
 
 
 def _parse(tx_data: object) -> Transaction | None:
-    """Return a transaction given as a mapping; None when it is none."""
+    """Return a transaction given as a mapping; None when it is none, or one that nobody sends."""
     if not isinstance(tx_data, Mapping):
         return None
     try:
-        return parse_esplora_transaction(json.dumps(dict(tx_data)).encode())
+        tx = parse_esplora_transaction(json.dumps(dict(tx_data)).encode())
     except (TypeError, ValueError, RecursionError, MalformedMessage):  # the first three: no JSON at all
         return None
+    return tx if tx.inputs and tx.outputs and not tx.is_coinbase else None

@@ -4,7 +4,8 @@ Everything is read off the assessment: nothing is worked out a second time. The 
 fields may be added, not renamed or removed; keys keep the order they are declared in.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,9 @@ from hydrophone.domain.transaction import Transaction
 from hydrophone.domain.units import format_btc, format_instant
 from hydrophone.errors import MalformedMessage
 from hydrophone.wire.public_v1 import EntityV1, LedgerV1, ValuesV1, describe_in_words
+
+_Spell = Callable[[bytes], str | None]
+"""Spells a script as an address; None when it has none."""
 
 
 class WhaleV1(msgspec.Struct, frozen=True):
@@ -188,14 +192,8 @@ class SaidV1(msgspec.Struct, frozen=True):
     amendments: list[AmendmentV1]
 
 
-class ExplanationV1(msgspec.Struct, frozen=True):
-    """Everything about one transaction. None where it would need prevouts that nobody told us.
-
-    `shape` is None for an ordinary payment, too.
-
-    `shares` is what labels say, before calibration; `probabilities` after it. `said` is what was said at the
-    time, when the transaction comes from the database, and `said_differs` whether it was another answer.
-    """
+class AnswerV1(msgspec.Struct, frozen=True):
+    """What is said about one transaction. `shape` is None for an ordinary payment, and without prevouts."""
 
     txid: str
     text: str
@@ -204,24 +202,33 @@ class ExplanationV1(msgspec.Struct, frozen=True):
     flow_reason: str | None
     confidence: float
     probabilities: dict[str, float]
-    shares: dict[str, float] | None
-    bars: BarsV1
-    basis: dict[str, BasisV1] | None
     values: ValuesV1
     gross_sat: int
     moved_sat: int
     fee_sat: int | None
     fee_rate: float | None
     rbf_enabled: bool
-    whale: WhaleV1
-    prevouts_known: int
     shape: str | None
+    entities: list[EntityV1]
+    exchange_addresses: list[str]
+
+
+class ExplanationV1(AnswerV1, frozen=True):
+    """The same, and everything it rests on. None where that needs prevouts that nobody told us.
+
+    `shares` is what labels say, before calibration; `probabilities` after it. `said` is what was said at the
+    time, when the transaction comes from the database, and `said_differs` whether it was another answer.
+    """
+
+    whale: WhaleV1
+    shares: dict[str, float] | None
+    bars: BarsV1
+    basis: dict[str, BasisV1] | None
+    prevouts_known: int
     looks: LooksV1 | None
     sender: SenderV1 | None
     change: ChangeV1 | None
     votes: list[VoteV1]
-    entities: list[EntityV1]
-    exchange_addresses: list[str]
     inputs: list[InputV1]
     outputs: list[OutputV1]
     labels: list[LabelV1]
@@ -276,9 +283,38 @@ def explain(
         parameters: the figures of the model.
     """
     evidence = flow.evidence
-    exchange_addresses = (address_from_script(script, network) for script in flow.exchange_scripts)
-    values = describe_values(flow.values)
+    spell = cache(partial(address_from_script, network=network))  # many coins may have one script
     return ExplanationV1(
+        **msgspec.structs.asdict(answer(tx, flow, network)),
+        whale=_describe_whale(tx.gross_sat, threshold_sat),
+        shares=None if evidence is None else {kind.value: s for kind, s in evidence.shares.items()},
+        bars=BarsV1(parameters.theta, parameters.least_confidence),
+        basis=None if evidence is None else _describe_basis(evidence),
+        prevouts_known=sum(tx_input.prevout is not None for tx_input in tx.inputs),
+        looks=None if evidence is None else _describe_looks(evidence),
+        sender=None if evidence is None else _describe_sender(evidence, len(tx.inputs), parameters),
+        change=None if evidence is None else _describe_change(evidence, parameters),
+        votes=[] if evidence is None else _describe_votes(evidence, parameters),
+        inputs=list(_describe_inputs(tx, spell)),
+        outputs=list(_describe_outputs(tx, flow, spell)),
+        labels=list(_describe_labels(tx, flow, labels, spell)),
+        label_set=label_set,
+        said=said,
+        said_differs=None if said is None else _differs(flow, said),
+    )
+
+
+def answer(tx: Transaction, flow: FlowAssessment, network: Network) -> AnswerV1:
+    """Return what is said about a transaction, without what it rests on.
+
+    Args:
+        tx: not a coinbase.
+        flow: what `classify_flow` says about it.
+        network: decides how scripts are spelled as addresses.
+    """
+    shape = None if flow.evidence is None else flow.evidence.looks.shape
+    addresses = (address_from_script(script, network) for script in flow.exchange_scripts)
+    return AnswerV1(
         txid=tx.txid,
         text=describe_in_words(flow),
         flow_type=flow.flow_type.value,
@@ -286,30 +322,15 @@ def explain(
         flow_reason=flow.reason,
         confidence=flow.confidence,
         probabilities={kind.value: share for kind, share in flow.probabilities.items()},
-        shares=None if evidence is None else {kind.value: s for kind, s in evidence.shares.items()},
-        bars=BarsV1(parameters.theta, parameters.least_confidence),
-        basis=None if evidence is None else _describe_basis(evidence),
-        values=values,
+        values=describe_values(flow.values),
         gross_sat=tx.gross_sat,
         moved_sat=flow.moved_sat,
         fee_sat=tx.fee_sat,
         fee_rate=tx.fee_rate,
         rbf_enabled=tx.signals_rbf,
-        whale=_describe_whale(tx.gross_sat, threshold_sat),
-        prevouts_known=sum(tx_input.prevout is not None for tx_input in tx.inputs),
-        shape=None if evidence is None or evidence.looks.shape is None else evidence.looks.shape.value,
-        looks=None if evidence is None else _describe_looks(evidence),
-        sender=None if evidence is None else _describe_sender(evidence, len(tx.inputs), parameters),
-        change=None if evidence is None else _describe_change(evidence, parameters),
-        votes=[] if evidence is None else _describe_votes(evidence, parameters),
+        shape=None if shape is None else shape.value,
         entities=[describe_entity(entity) for entity in flow.entities],
-        exchange_addresses=[address for address in exchange_addresses if address is not None],
-        inputs=list(_describe_inputs(tx, network)),
-        outputs=list(_describe_outputs(tx, flow, network)),
-        labels=list(_describe_labels(tx, flow, labels, network)),
-        label_set=label_set,
-        said=said,
-        said_differs=None if said is None else _differs(flow, said),
+        exchange_addresses=[address for address in addresses if address is not None],
     )
 
 
@@ -410,22 +431,22 @@ def _describe_votes(evidence: FlowEvidence, parameters: FlowParameters) -> list[
     ]
 
 
-def _describe_inputs(tx: Transaction, network: Network) -> Iterator[InputV1]:
+def _describe_inputs(tx: Transaction, spell: _Spell) -> Iterator[InputV1]:
     for index, tx_input in enumerate(tx.inputs):
         if tx_input.prevout is None:
             yield InputV1(index, None, None, None)
         else:
             script, value_sat = tx_input.prevout
-            yield InputV1(index, address_from_script(script, network), script.hex(), value_sat)
+            yield InputV1(index, spell(script), script.hex(), value_sat)
 
 
-def _describe_outputs(tx: Transaction, flow: FlowAssessment, network: Network) -> Iterator[OutputV1]:
+def _describe_outputs(tx: Transaction, flow: FlowAssessment, spell: _Spell) -> Iterator[OutputV1]:
     evidence = flow.evidence
     for index, (output, part) in enumerate(zip(tx.outputs, contributions_of(tx, flow), strict=True)):
         receivers = {} if evidence is None else evidence.receivers[index]
         yield OutputV1(
             index=index,
-            address=address_from_script(output.script, network),
+            address=spell(output.script),
             script=output.script.hex(),
             type=None if evidence is None else evidence.looks.output_types[index].value,
             value_sat=output.value_sat,
@@ -439,7 +460,7 @@ def _describe_outputs(tx: Transaction, flow: FlowAssessment, network: Network) -
 
 
 def _describe_labels(
-    tx: Transaction, flow: FlowAssessment, labels: Labels, network: Network
+    tx: Transaction, flow: FlowAssessment, labels: Labels, spell: _Spell
 ) -> Iterator[LabelV1]:
     spent = [i.prevout.script if i.prevout is not None else None for i in tx.inputs]
     paid: Sequence[bytes | None] = [output.script for output in tx.outputs]
@@ -451,7 +472,7 @@ def _describe_labels(
                 yield LabelV1(
                     side=side,
                     index=index,
-                    address=address_from_script(label.script, network),
+                    address=spell(label.script),
                     script=label.script.hex(),
                     entity=label.entity.name,
                     kind=label.entity.kind.value,
