@@ -176,13 +176,14 @@ def _outputs(e: ExplanationV1) -> Iterator[str]:
 
 def _whose(e: ExplanationV1, item: OutputV1) -> str:
     claims = _claims(e, "output", item.index)
-    if e.change is not None and item.index in e.change.returned:
-        return f"{claims}; goes back to the sender" if claims else "goes back to the sender"
-    return claims
+    if e.change is None or item.index not in e.change.returned:
+        return claims
+    note = "goes back to the sender" if item.change_probability else "stays with the sender"
+    return f"{claims}; {note}" if claims else note
 
 
 def _values(e: ExplanationV1) -> Iterator[str]:
-    yield "What moves (expected amounts in BTC, change left out)"
+    yield "What moves (in BTC, each amount times how sure it is; change left out)"
     decimals = 2 if e.gross_sat > _SMALL_SAT else 8
     yield f"  {_split(e.values, decimals)}"
     for entity in e.entities:
@@ -249,9 +250,12 @@ def _change_lines(e: ExplanationV1, change: ChangeV1) -> Iterator[str]:
     if change.no_change_prior == 1:
         yield "none: only one can be spent"
         return
-    if change.returned:
-        where = ", ".join(str(index) for index in change.returned[:_MOST_ROWS])
-        yield f"output {where} pays a script of the sender: that settles it, whatever the votes say"
+    back = [index for index in change.returned if e.outputs[index].change_probability]
+    stays = [index for index in change.returned if index not in back]
+    if back:
+        yield f"output {_places(back)} pays a script of the sender: it is change, whatever the votes say"
+    if stays:
+        yield f"output {_places(stays)} pays another script of the sender, and nobody else is paid: no change"
     yield f"before any vote it is {_percent(change.no_change_prior)} likely that none is"
     for vote in e.votes:
         odds = f"{vote.discounted:+.2f} ({vote.log_odds:.2f} x {change.vote_discount})"
@@ -351,6 +355,10 @@ def _spell(address: str | None, script: str | None) -> str:
 
 def _shorten(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def _places(indices: Sequence[int]) -> str:
+    return ", ".join(str(index) for index in indices[:_MOST_ROWS])
 
 
 def _more(count: int) -> str:

@@ -21,6 +21,7 @@ from tests.explained import (
     BTC,
     COINJOIN,
     DEPOSIT,
+    KRAKEN,
     SMALL,
     SWEEP,
     UNSEEN,
@@ -70,7 +71,7 @@ def test_the_answer_comes_first_then_why() -> None:
     ("document", "expected"),
     [
         (WITHDRAWAL, "   99.5%  Kraken hot; goes back to the sender"),
-        (WITHDRAWAL, "output 1 pays a script of the sender: that settles it"),
+        (WITHDRAWAL, "output 1 pays a script of the sender: it is change"),
         (WITHDRAWAL, "of simulated answers that rest on the same, "),
         (SWEEP, "a sweep: what customers of Kraken paid in goes to its own wallets"),
         (SWEEP, "five or more scripts, each used once, are paid into one"),
@@ -86,6 +87,15 @@ def test_the_answer_comes_first_then_why() -> None:
 )
 def test_what_matters_is_said(document: Json, expected: str) -> None:
     assert expected.casefold() in explain_in_words(explained(document)).casefold()
+
+
+def test_coins_that_only_change_wallets_stay_with_the_sender() -> None:
+    cold = Label(wpkh(9), Entity("Kraken", EntityKind.EXCHANGE), Role.COLD, "test", 0.9)
+    transfer = esplora("transfer", ((KRAKEN, 500 * BTC),), ((wpkh(9), 300 * BTC), (KRAKEN, 199 * BTC)))
+    text = explain_in_words(explained(transfer, LabelBook([*BOOK, cold])))
+    assert "Kraken cold; stays with the sender" in text
+    assert "Kraken hot; goes back to the sender" in text
+    assert "output 0 pays another script of the sender, and nobody else is paid: no change" in text
 
 
 def test_a_script_on_both_sides_is_told_once() -> None:
