@@ -3,12 +3,13 @@
 import asyncio
 import sys
 
-from evaluation import broadcast_bench, ingest_bench, latency_bench, store_bench
+from evaluation import broadcast_bench, ingest_bench, labels_bench, latency_bench, store_bench
 
 
 def main() -> int:
     """Run all benchmarks, one after the other."""
     ingest_bench.main()
+    labels_bench.main()
     asyncio.run(store_bench.main())
     broadcast_bench.main()
     asyncio.run(latency_bench.main())

@@ -21,7 +21,9 @@ from evaluation.shared_data import find
 from hydrophone.domain.change import ChangeEstimate, estimate_change
 from hydrophone.domain.flow import classify_flow
 from hydrophone.domain.labels import LabelBook
+from hydrophone.domain.parties import NOBODY
 from hydrophone.domain.script import ScriptType, classify_script
+from hydrophone.domain.shapes import recognise
 from hydrophone.domain.transaction import Output, Transaction
 from hydrophone.simulator.world.label_claims import LabelQuality
 
@@ -65,9 +67,9 @@ class Case(NamedTuple):
 def by_votes(transaction: Transaction) -> ChangeEstimate:
     """Return what can be said without any label."""
     prevouts = [i.prevout for i in transaction.inputs if i.prevout is not None]
-    return estimate_change(
-        prevouts, transaction.outputs, sender=None, receivers=[{} for _ in transaction.outputs]
-    )
+    outputs = transaction.outputs
+    looks = recognise(prevouts, outputs, is_exchange=False)
+    return estimate_change(prevouts, outputs, looks, sender=None, receivers=[NOBODY] * len(outputs))
 
 
 def simulated_cases(world: FlowWorld) -> tuple[list[Case], list[Case]]:

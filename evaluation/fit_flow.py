@@ -1,254 +1,233 @@
-"""What calibration is fitted on: each whale of the fit worlds with what the model saw and what was true.
+"""Fits what can be fitted of the flow model, on worlds that are never reported on.
 
-Writes a table, and prints how often each answer is right by context: where a direction is answered, what was
-labelled on either side decides how much that answer is worth. The table has the classified whales of all fit
-seeds, both kinds of world and a mixture of label books; those with no label on either side are only counted.
+Prints what to write into `domain/flow_calibration.py` and `domain/flow_parameters.py`:
+
+- the reliability of each basis: how often answers that rest on it were right as first published;
+- the temperature: the one with the least log loss;
+- theta: the smallest of which the one-sided 95 % lower bound of precision is 80 %;
+- kappa, the discount of change votes: log loss and its standard error for several values;
+- structural weights: a logistic regression of "an exchange sends" on what unlabelled transactions look like.
+
+The worlds have ordinary habits (mean ones are a stress test, no prior) and label books from 40 % of the
+published wallets, about what the bundled set has of the largest ones, to all, with 0, 2 and 5 % of errors.
 """
 
 import argparse
-import csv
+import dataclasses
+import math
 import sys
-import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
-from evaluation.flow_answers import FLOW_TYPES, UNKNOWN, assess
+from evaluation.flow_answers import assess
 from evaluation.flow_direction import DEPOSIT_RATIO
-from evaluation.flow_worlds import FIT_SEEDS, FlowWorld, WorldSpec, label_book, load_world
-from evaluation.scores import calibration_error, wilson
-from hydrophone.domain.flow import FlowAssessment
-from hydrophone.domain.labels import EntityKind, LabelBook, Role
-from hydrophone.domain.script import classify_script
-from hydrophone.domain.transaction import Output, Transaction
+from evaluation.flow_worlds import EXCHANGE_NAMES, FIT_SEEDS, FlowWorld, WorldSpec, label_book, load_world
+from evaluation.scores import wilson
+from hydrophone.domain.change import estimate_change
+from hydrophone.domain.flow import FlowEvidence, FlowType
+from hydrophone.domain.flow_calibration import Basis
+from hydrophone.domain.flow_parameters import DEFAULT
+from hydrophone.domain.parties import NOBODY, structural_signs
+from hydrophone.domain.shapes import recognise
 from hydrophone.simulator.world.label_claims import LabelQuality
 
-BOOKS: Final = ((0.9, 0.01), (0.6, 0.02), (0.4, 0.02), (0.2, 0.03))
-"""Coverage and errors of the labels in turn. chosen: from a good file to a poor one."""
-_NONE: Final = "none"
-_ROLES: Final = (Role.HOT, Role.COLD, Role.DEPOSIT, Role.UNKNOWN)
-_LEAST: Final = 30
-"""Smaller groups are not printed."""
+COVERAGES: Final = (0.4, 0.7, 1.0)
+ERRORS: Final = (0.0, 0.02, 0.05)
+TEMPERATURES: Final = (1.0, 0.7, 0.5, 0.4, 0.35, 0.3, 0.25, 0.2)
+KAPPAS: Final = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)
+THETAS: Final = tuple(n / 100 for n in range(50, 100))
+_Z_ONE_SIDED_95: Final = 1.6449
+_WANTED_PRECISION: Final = 0.80
+_NEWTON_STEPS: Final = 25
+_RIDGE: Final = 1e-3
 
 
-class Sample(NamedTuple):
-    """A whale as the model saw it, and the truth. Text and figures only: a row of the table.
+class Answer(NamedTuple):
+    """A direction that labels were clear about, before calibration had its say.
 
     Attributes:
-        seed: of its world.
-        hour: of that world.
-        is_mean: whether its habits break the rules of thumb.
-        coverage: of the labels.
-        errors: of the labels.
-        kind: what it really was for.
-        truth: its real direction.
-        answer: the direction as last published.
-        confidence: of that answer.
-        inflow: share of the value in this direction.
-        outflow: as above.
-        internal: as above; between exchanges is in it.
-        interexchange: share that is between exchanges.
-        unknown: as above.
-        subtype: as published; none where there is none.
-        sender_role: of the surest claim on an input: hot, cold, deposit, unknown; none without any.
-        sender_share: share of the input scripts that have a claim.
-        payee_role: of the surest claim on the output that gets most, net of change; none without any.
-        change_role: of the surest claim on the likeliest change; none without change or claim.
-        is_same: whether a claim on an input and one on that output name one exchange.
-        change: probability of the likeliest change.
-        returned: whether an output pays a script of an input.
-        input_count: of inputs.
-        input_script_count: different scripts among them.
-        output_count: of outputs.
-        output_type_count: script types among them.
-        paid_share: share of the outputs' sum that is not change, as estimated.
+        basis: what it rests on.
+        share: of the value in that direction.
+        is_right: whether it is true.
     """
 
-    seed: int
-    hour: int
-    is_mean: bool
-    coverage: float
-    errors: float
-    kind: str
-    truth: str
-    answer: str
-    confidence: float
-    inflow: float
-    outflow: float
-    internal: float
-    interexchange: float
-    unknown: float
-    subtype: str
-    sender_role: str
-    sender_share: float
-    payee_role: str
-    change_role: str
-    is_same: bool
-    change: float
-    returned: bool
-    input_count: int
-    input_script_count: int
-    output_count: int
-    output_type_count: int
-    paid_share: float
+    basis: Basis
+    share: float
+    is_right: bool
 
 
-def samples(seeds: Iterable[int], books: Sequence[tuple[float, float]] = BOOKS) -> Iterator[Sample]:
-    """Yield the whales of some worlds, each world with each label book."""
-    for seed in seeds:
-        for is_mean in (False, True):
-            world = load_world(WorldSpec(seed, is_mean=is_mean))
-            for number, (coverage, errors) in enumerate(books, 1):
-                quality = LabelQuality(coverage=coverage, deposits=coverage * DEPOSIT_RATIO, errors=errors)
-                book = label_book(world.spec, quality, label_seed=100 * seed + number)
-                yield from samples_of(world, book, quality)
+def clear_answers(world: FlowWorld) -> Iterator[Answer]:
+    """Yield what labels say in a world, with each label book, as first published."""
+    for number, coverage in enumerate(COVERAGES):
+        for errors in ERRORS:
+            quality = LabelQuality(coverage=coverage, deposits=coverage * DEPOSIT_RATIO, errors=errors)
+            book = label_book(world.spec, quality, label_seed=100 * world.spec.seed + number)
+            first, _ = assess(world, book)
+            for txid, flow in first.items():
+                if flow.evidence is not None:
+                    yield from _clear(flow.evidence, world.truth[txid]["flow_type"])
 
 
-def samples_of(world: FlowWorld, book: LabelBook, quality: LabelQuality) -> Iterator[Sample]:
-    """Yield the whales of a world, as last published."""
-    _, final = assess(world, book)
-    for txid, flow in final.items():
-        truth, whale = world.truth[txid], world.whales[txid]
-        yield Sample(
-            seed=world.spec.seed,
-            hour=world.hour_of(txid)[1],
-            is_mean=world.spec.is_mean,
-            coverage=quality.coverage,
-            errors=quality.errors,
-            kind=truth["kind"],
-            truth=truth["flow_type"],
-            **_answered(flow),
-            **_context(whale, flow, book),
-        )
+def _clear(evidence: FlowEvidence, truth: str) -> Iterator[Answer]:
+    likeliest = max(evidence.shares, key=evidence.shares.__getitem__)
+    if likeliest is not FlowType.UNKNOWN and evidence.shares[likeliest] >= DEFAULT.theta:
+        yield Answer(evidence.basis[likeliest], evidence.shares[likeliest], likeliest.value == truth)
 
 
-def _answered(flow: FlowAssessment) -> dict[str, Any]:
-    shares = {flow_type.value: share for flow_type, share in flow.probabilities.items()}
-    total_sat = flow.values.total_sat
-    return {
-        "answer": flow.flow_type.value,
-        "confidence": flow.confidence,
-        **{name: shares[name] for name in FLOW_TYPES},
-        "interexchange": flow.values.interexchange_sat / total_sat if total_sat else 0.0,
-        "subtype": _NONE if flow.subtype is None else flow.subtype.value,
-    }
+def sharpened(share: float, temperature: float) -> float:
+    """Return a share after sharpening, where all else is one other direction."""
+    log_odds = math.log(share) - math.log(1 - share) if share < 1 else math.inf
+    return 1 / (1 + math.exp(-log_odds / temperature))
 
 
-def _context(whale: Transaction, flow: FlowAssessment, book: LabelBook) -> dict[str, Any]:
-    spent = list(dict.fromkeys(i.prevout.script for i in whale.inputs if i.prevout is not None))
-    net_sat = [o.value_sat * (1 - c) for o, c in zip(whale.outputs, flow.change, strict=True)]
-    payee = whale.outputs[max(range(len(net_sat)), key=net_sat.__getitem__)]
-    likeliest = max(range(len(flow.change)), key=flow.change.__getitem__)
-    change = flow.change[likeliest]
-    of_sender = {name for script in spent for name, _, _ in claims_on(book, script)}
-    of_payee = {name for name, _, _ in claims_on(book, payee.script)}
-    return {
-        "sender_role": _role(book, spent),
-        "sender_share": sum(bool(claims_on(book, script)) for script in spent) / max(1, len(spent)),
-        "payee_role": _role(book, [payee.script]),
-        "change_role": _role(book, [whale.outputs[likeliest].script]) if change > 0.5 else _NONE,
-        "is_same": bool(of_sender & of_payee),
-        "change": change,
-        "returned": _is_returned(spent, whale.outputs),
-        "input_count": len(whale.inputs),
-        "input_script_count": len(spent),
-        "output_count": len(whale.outputs),
-        "output_type_count": len({classify_script(output.script) for output in whale.outputs}),
-        "paid_share": sum(net_sat) / max(1, whale.gross_sat),
-    }
+def confidence_of(answer: Answer, reliability: Mapping[Basis, tuple[int, int]], temperature: float) -> float:
+    """Return the probability that an answer is right."""
+    right, n = reliability[answer.basis]
+    return (right + 1) / (n + 2) * sharpened(answer.share, temperature)
 
 
-def claims_on(book: LabelBook, script: bytes) -> list[tuple[str, Role, float]]:
-    """Return who is said to own a script, of exchanges: key, role and confidence."""
-    return [
-        (claim.entity.key, claim.role, claim.confidence)
-        for claim in book.lookup(script)
-        if claim.entity.kind is EntityKind.EXCHANGE
-    ]
+def log_loss(
+    answers: Iterable[Answer], reliability: Mapping[Basis, tuple[int, int]], temperature: float
+) -> float:
+    """Return the mean of the negative logarithm of the probability of what was true."""
+    total, count = 0.0, 0
+    for answer in answers:
+        confidence = confidence_of(answer, reliability, temperature)
+        total -= math.log(confidence if answer.is_right else 1 - confidence)
+        count += 1
+    return total / count
 
 
-def _role(book: LabelBook, scripts: Iterable[bytes]) -> str:
-    found = [claim for script in scripts for claim in claims_on(book, script)]
-    if not found:
-        return _NONE
-    return max(found, key=lambda claim: (claim[2], -_ROLES.index(claim[1])))[1].value
+def lower_bound(right: int, n: int) -> float:
+    """Return the one-sided 95 % lower bound of a share. Sources: Wilson (1927)."""
+    if not n:
+        return 0.0
+    z2 = _Z_ONE_SIDED_95**2
+    p = right / n
+    root = math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    return (p + z2 / (2 * n) - _Z_ONE_SIDED_95 * root) / (1 + z2 / n)
 
 
-def _is_returned(spent: Iterable[bytes], outputs: Iterable[Output]) -> bool:
-    own = set(spent)
-    return any(output.script in own for output in outputs)
+def fit_answers(worlds: Iterable[FlowWorld]) -> None:
+    """Print reliability, temperature and theta."""
+    answers = [answer for world in worlds for answer in clear_answers(world)]
+    counts: dict[Basis, tuple[int, int]] = {}
+    for basis in Basis:
+        of_basis = [answer.is_right for answer in answers if answer.basis is basis]
+        counts[basis] = (sum(of_basis), len(of_basis))
+    print(f"reliability, {len(answers)} answers:")
+    for basis, (right, n) in counts.items():
+        low, high = wilson(right, n)
+        print(f"    Basis.{basis.name}: Reliability({right}, {n}),  # [{low:.3f}-{high:.3f}]")
+    losses = {temperature: log_loss(answers, counts, temperature) for temperature in TEMPERATURES}
+    best = min(losses, key=losses.__getitem__)
+    print("temperature: log loss", {t: round(loss, 4) for t, loss in losses.items()}, f"-> {best}")
+    for theta in THETAS:
+        said = [
+            answer.is_right
+            for answer in answers
+            if (counts[answer.basis][0] + 1) / (counts[answer.basis][1] + 2) * sharpened(answer.share, best)
+            >= theta
+        ]
+        bound = lower_bound(sum(said), len(said))
+        if bound >= _WANTED_PRECISION:
+            print(f"least confidence: {theta:.2f}, {sum(said)} of {len(said)} right, lower bound {bound:.3f}")
+            return
+    print("least confidence: none reaches the precision wanted")
 
 
-# --- tables -----------------------------------------------------------------------------------------
+def fit_change(worlds: Iterable[FlowWorld]) -> None:
+    """Print the log loss of change by kappa, on all transactions of two outputs and more, without labels."""
+    losses: dict[float, list[float]] = defaultdict(list)
+    for world in worlds:
+        for txid, tx in (*world.whales.items(), *world.ordinary.items()):
+            prevouts = [i.prevout for i in tx.inputs if i.prevout is not None]
+            looks = recognise(prevouts, tx.outputs, is_exchange=False)
+            if len(looks.candidates) < 2:
+                continue
+            change = set(world.truth[txid]["change"])
+            for kappa in KAPPAS:
+                found = estimate_change(
+                    prevouts,
+                    tx.outputs,
+                    looks,
+                    sender=None,
+                    receivers=[NOBODY] * len(tx.outputs),
+                    parameters=dataclasses.replace(DEFAULT, vote_discount=kappa),
+                ).probabilities
+                losses[kappa].append(
+                    -math.fsum(
+                        math.log(max(1e-6, found[index] if index in change else 1 - found[index]))
+                        for index in looks.candidates
+                    )
+                )
+    reference = losses[DEFAULT.vote_discount]
+    print(f"kappa, {len(reference)} transactions: log loss, difference to {DEFAULT.vote_discount}, its 95 %")
+    for kappa, of_kappa in losses.items():
+        gaps = [a - b for a, b in zip(of_kappa, reference, strict=True)]
+        mean = math.fsum(gaps) / len(gaps)
+        spread = 1.96 * math.sqrt(math.fsum((g - mean) ** 2 for g in gaps)) / len(gaps)
+        print(f"    {kappa:<5}{math.fsum(of_kappa) / len(of_kappa):.4f}  {mean:+.4f} +- {spread:.4f}")
 
 
-def count_of(count: int) -> str:
-    """Return a class of numbers of inputs or outputs."""
-    for most in (1, 2, 4, 9, 24):
-        if count <= most:
-            return f"<={most}"
-    return ">=25"
+def fit_structure(worlds: Iterable[FlowWorld]) -> None:
+    """Print the weights of a logistic regression of "an exchange sends" on the signs in a transaction."""
+    names = ("batch", "many_outputs", "consolidation", "round_total", "coinjoin")
+    table: Counter[tuple[tuple[float, ...], bool]] = Counter()
+    for world in worlds:
+        for txid, tx in world.whales.items():
+            prevouts = [i.prevout for i in tx.inputs if i.prevout is not None]
+            signs = {s.name for s in structural_signs(recognise(prevouts, tx.outputs, is_exchange=False))}
+            features = (1.0, *[float(name in signs) for name in names])
+            senders = world.truth[txid]["senders"]
+            table[features, any(sender in EXCHANGE_NAMES for sender in senders)] += 1
+    weights = _logistic(table)
+    print(f"structure, {table.total()} whales:")
+    for index, (name, weight) in enumerate(zip(("bias", *names), weights, strict=True)):
+        n = sum(count for (features, _), count in table.items() if features[index])
+        sent = sum(count for (features, is_sent), count in table.items() if features[index] and is_sent)
+        print(f"    {name:<14}{weight:+.2f}  an exchange sends {sent} of {n}")
 
 
-GROUPINGS: Final[dict[str, Callable[[Sample], tuple[object, ...]]]] = {
-    "answer, habits": lambda s: (s.answer, "mean" if s.is_mean else "ordinary"),
-    "answer, coverage": lambda s: (s.answer, s.coverage),
-    "answer, role of the sender, role of the payee, same": lambda s: (
-        s.answer, s.sender_role, s.payee_role, s.is_same,
-    ),
-    "answer, roles, outputs": lambda s: (s.answer, s.sender_role, s.payee_role, count_of(s.output_count)),
-    "answer, roles, coverage": lambda s: (s.answer, s.sender_role, s.payee_role, s.coverage),
-    "answer, roles, input scripts": lambda s: (
-        s.answer, s.sender_role, s.payee_role, count_of(s.input_script_count),
-    ),
-    "answer, roles, coins return": lambda s: (
-        s.answer, s.sender_role, s.payee_role, s.returned, s.change_role,
-    ),
-    "answer, subtype": lambda s: (s.answer, s.subtype),
-}  # fmt: skip
+def _logistic(table: Mapping[tuple[tuple[float, ...], bool], int]) -> list[float]:
+    """Return the weights of most likelihood, by Newton's method with a small ridge."""
+    size = len(next(iter(table))[0])
+    weights = [0.0] * size
+    for _ in range(_NEWTON_STEPS):
+        gradient = [-_RIDGE * weight for weight in weights]
+        hessian = [[_RIDGE if row == column else 0.0 for column in range(size)] for row in range(size)]
+        for (features, is_true), count in table.items():
+            p = 1 / (1 + math.exp(-sum(w * x for w, x in zip(weights, features, strict=True))))
+            for row in range(size):
+                gradient[row] += count * (is_true - p) * features[row]
+                for column in range(size):
+                    hessian[row][column] += count * p * (1 - p) * features[row] * features[column]
+        step = _solve(hessian, gradient)
+        weights = [weight + change for weight, change in zip(weights, step, strict=True)]
+    return weights
 
 
-def print_grouped(
-    name: str, rows: Sequence[Sample], group_of: Callable[[Sample], tuple[object, ...]]
-) -> None:
-    """Print by group of answers: how many, what was said, what was right, what was true."""
-    groups: dict[tuple[object, ...], list[Sample]] = defaultdict(list)
-    for row in rows:
-        groups[group_of(row)].append(row)
-    print(f"\nby {name}: n, mean confidence, right [95 %], ECE, truth")
-    for key, found in sorted(groups.items(), key=lambda item: -len(item[1])):
-        if len(found) < _LEAST:
-            continue
-        right = sum(row.answer == row.truth for row in found)
-        low, high = wilson(right, len(found))
-        said = sum(row.confidence for row in found) / len(found)
-        error = calibration_error((row.confidence, row.answer == row.truth) for row in found)
-        truths = Counter(row.truth for row in found)
-        print(
-            f"  {', '.join(map(str, key)):<44}{len(found):>7}{said:>7.3f}"
-            f"{right / len(found):>8.1%} [{low:.1%}-{high:.1%}]{error:>7.3f}  {dict(truths.most_common())}"
-        )
+def _solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[float]:
+    """Return the solution of a positive definite system, by Gauss."""
+    rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
+    for pivot, row in enumerate(rows):
+        for other in rows:
+            if other is not row:
+                factor = other[pivot] / row[pivot]
+                other[:] = [a - factor * b for a, b in zip(other, row, strict=True)]
+    return [row[-1] / row[index] for index, row in enumerate(rows)]
 
 
 def main() -> int:
-    """Write the table and print the groups."""
+    """Fit and print."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=4, help="how many of the fit seeds")
-    parser.add_argument("--table", type=Path, default=Path(tempfile.gettempdir()) / "flow_fit.csv")
-    arguments = parser.parse_args()
-    rows = list(samples(FIT_SEEDS[: arguments.seeds]))
-    labelled = [row for row in rows if (row.sender_role, row.payee_role) != (_NONE, _NONE) or row.unknown < 1]
-    with arguments.table.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(Sample._fields)
-        table.writerows(labelled)
-    bare = Counter(row.truth for row in rows) - Counter(row.truth for row in labelled)
-    print(f"{len(labelled)} whales with a label on either side: {arguments.table}")
-    print(f"{bare.total()} without: {dict(bare.most_common())}")
-    answered = [row for row in labelled if row.answer != UNKNOWN]
-    for name, group_of in GROUPINGS.items():
-        print_grouped(name, answered, group_of)
+    parser.add_argument("--seeds", type=int, default=len(FIT_SEEDS), help="how many of the fit seeds")
+    seeds = FIT_SEEDS[: parser.parse_args().seeds]
+    print(f"fit seeds {seeds[0]} to {seeds[-1]}, ordinary habits", flush=True)
+    fit_answers(load_world(WorldSpec(seed)) for seed in seeds)
+    fit_change(load_world(WorldSpec(seed)) for seed in seeds[:4])
+    fit_structure(load_world(WorldSpec(seed)) for seed in seeds)
     return 0
 
 

@@ -41,7 +41,6 @@ class Row(NamedTuple):
         truth: its real direction.
         answer: the direction that was published; unknown: none.
         confidence: of that answer.
-        probabilities: as they were published, in the order of `FLOW_TYPES`.
         subtype: as published; empty: none.
         true_subtype: empty: none.
         moved_sat: as published.
@@ -57,7 +56,6 @@ class Row(NamedTuple):
     truth: str
     answer: str
     confidence: float
-    probabilities: tuple[float, ...]
     subtype: str
     true_subtype: str
     moved_sat: int
@@ -76,9 +74,8 @@ class Row(NamedTuple):
         return self.answer == self.truth
 
     def at(self, theta: float) -> "Row":
-        """Return the row with the answer that another threshold would have given."""
-        share, likeliest = max(zip(self.probabilities, FLOW_TYPES, strict=True), key=lambda pair: pair[0])
-        return self._replace(answer=likeliest if share >= theta else UNKNOWN)
+        """Return the row as it were if answers needed a probability of `theta`."""
+        return self if self.confidence >= theta else self._replace(answer=UNKNOWN)
 
 
 class Answers(NamedTuple):
@@ -155,7 +152,6 @@ def is_claimed(book: LabelBook, scripts: Iterable[bytes]) -> bool:
 
 def _row(world: FlowWorld, book: LabelBook, drawn: tuple[int, int], txid: Txid, flow: FlowAssessment) -> Row:
     truth, whale = world.truth[txid], world.whales[txid]
-    by_name = {flow_type.value: share for flow_type, share in flow.probabilities.items()}
     return Row(
         txid=txid,
         book=drawn,
@@ -164,7 +160,6 @@ def _row(world: FlowWorld, book: LabelBook, drawn: tuple[int, int], txid: Txid, 
         truth=truth["flow_type"],
         answer=flow.flow_type.value,
         confidence=flow.confidence,
-        probabilities=tuple(by_name[name] for name in FLOW_TYPES),
         subtype="" if flow.subtype is None else flow.subtype.value,
         true_subtype=truth["flow_subtype"] or "",
         moved_sat=flow.moved_sat,

@@ -71,7 +71,7 @@ def test_a_deposit_is_described_in_full() -> None:
     assert result["fee_rate"] == 25.0
     assert result["rbf_enabled"] is True
     assert result["exchange_addresses"] == [EXCHANGE_ADDRESS]
-    assert result["confidence"] == result["probabilities"]["inflow"] > 0.5
+    assert result["confidence"] == result["probabilities"]["inflow"] >= 0.5
     assert sum(result["probabilities"].values()) == pytest.approx(1)
     values = result["values"]
     split = [values["inflow_sat"], values["outflow_sat"], values["internal_sat"]]

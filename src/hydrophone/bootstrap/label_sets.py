@@ -220,36 +220,46 @@ async def sync_labels(
         known: the list.
         today: the date of its claims that state none.
         url: where to ask instead; it is remembered.
-        confidence: of every claim, whatever the list says.
+        confidence: of every claim, whatever the list says; it is remembered.
         may_shrink: whether to take a list that lost much of what it had.
         timeout_s: for the answer.
         on_read: told how many bytes have come.
 
     Raises:
         SourceError: it did not come whole, is no such list, or lost much of what it had.
-        ConfigError: the set cannot be written.
+        ConfigError: the set cannot be written, or another network is watched.
     """
+    if settings.network != Network.MAINNET:
+        raise ConfigError(
+            f"{known.name} holds addresses of mainnet, and the network set is {settings.network}"
+        )
     sets = label_sets(settings)
     before = sets.info(known.name)
     place = url or (before.origin if before is not None and before.is_synced else "") or known.url
-    has_copy = before is not None and sets.path_of(known.name).exists() and before.origin == place
+    trust = confidence if confidence is not None or before is None else before.confidence
+    etag = ""
+    if before is not None and (before.origin, before.confidence) == (place, trust):
+        etag = before.etag if sets.is_as_we_wrote_it(known.name) else ""  # a changed copy is fetched anew
     try:
-        fetched = await fetch_label_list(
-            place,
-            etag=before.etag if before is not None and has_copy else "",
-            timeout_s=timeout_s,
-            on_read=on_read,
-        )
+        fetched = await fetch_label_list(place, etag=etag, timeout_s=timeout_s, on_read=on_read)
         if fetched is None:
             assert before is not None
             sets.note(replace(before, checked_on=today.isoformat(), failure=""))
             return SetReport(known.name, None)
         network = Network(settings.network)
-        terms = Terms(network, known.name, confidence, today, source_url=place, licence=known.licence)
+        terms = Terms(network, known.name, trust, today, source_url=place, licence=known.licence)
         parsed = _parse_list(known, fetched.content, place, terms)
         day = today.isoformat()
         info = SetInfo(
-            known.name, network.value, place, known.licence, day, day, fetched.etag, is_synced=True
+            name=known.name,
+            network=network.value,
+            origin=place,
+            licence=known.licence,
+            imported_on=day,
+            checked_on=day,
+            etag=fetched.etag,
+            is_synced=True,
+            confidence=trust,
         )
         return _revise(settings, info, parsed, today, may_shrink=may_shrink)
     except SourceError as error:

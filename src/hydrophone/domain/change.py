@@ -94,22 +94,25 @@ def estimate_change(
     votes = tuple(_fired_votes(prevouts, outputs, looks, parameters, is_sender_known=sender is not None))
     no_change = _prior_no_change(looks, parameters, is_sender_known=sender is not None)
 
-    support = dict.fromkeys(candidates, 0.0)
+    plain = (1 - no_change) / len(candidates) if candidates else 0.0
+    support: dict[int, float] = {}
     for fired in votes:
-        support[fired.output_index] += fired.weight
-    weights = {
-        index: (1 - no_change)
-        / len(candidates)
-        * math.exp(parameters.vote_discount * support[index])
+        support[fired.output_index] = support.get(fired.output_index, 0.0) + fired.weight
+    special = {
+        index: plain
+        * math.exp(parameters.vote_discount * support.get(index, 0.0))
         * (1 - _highest_claim(receivers[index], besides=sender))
         for index in candidates
+        if index in support or receivers[index]
     }
-    total = no_change + math.fsum(weights.values())
+    total = math.fsum((no_change, plain * (len(candidates) - len(special)), *special.values()))
 
     own_scripts = {prevout.script for prevout in prevouts}
     to_inputs = {index for index in candidates if outputs[index].script in own_scripts}
     to_sender = {
-        index for index in candidates if sender is not None and receivers[index].get(sender, 0.0) > LIKELY
+        index
+        for index in candidates
+        if receivers[index] and sender is not None and receivers[index].get(sender, 0.0) > LIKELY
     }
     returned = tuple(sorted(to_inputs | to_sender))
     # Change is what a payment leaves over. Where nobody else is paid, coins that go to another script of the
@@ -117,7 +120,9 @@ def estimate_change(
     is_transfer = len(returned) == len(candidates) and not to_inputs.issuperset(returned)
     elsewhere = 1 - parameters.returned if returned else 1.0
     probabilities = [0.0] * len(outputs)
-    for index, weight in weights.items():
+    for index in candidates:
+        probabilities[index] = plain / total * elsewhere
+    for index, weight in special.items():
         probabilities[index] = weight / total * elsewhere
     for index in returned:
         is_purpose = is_transfer and index not in to_inputs
@@ -157,22 +162,30 @@ def _fired_votes(
         return
     for unit_sat, weight in parameters.round_weights:
         # Only an output whose fellows are all round qualifies; with two odd amounts none does.
-        odd = _only([index for index in candidates if outputs[index].value_sat % unit_sat])
+        odd = _only(index for index in candidates if outputs[index].value_sat % unit_sat)
         if odd is not None:
             yield FiredVote(ChangeVote.ROUND_PAYMENT, odd, weight)
             break
     if not is_sender_known:  # an exchange picks coins for many customers, not for one payment
-        smallest_sat = min(prevout.value_sat for prevout in prevouts)
-        small = _only([index for index in candidates if outputs[index].value_sat < smallest_sat])
+        smallest_sat = min([prevout.value_sat for prevout in prevouts])
+        small = _only(index for index in candidates if outputs[index].value_sat < smallest_sat)
         if small is not None:
             yield FiredVote(ChangeVote.OPTIMAL_CHANGE, small, parameters.optimal_change_weight)
-    input_types = {classify_script(script) for script in {prevout.script for prevout in prevouts}}
-    if len(input_types) == 1 and ScriptType.UNKNOWN not in input_types:  # unknown is no common type
-        alike = _only([index for index in candidates if looks.output_types[index] in input_types])
+    input_type = _common_type(prevouts)
+    if input_type is not None:
+        alike = _only(index for index in candidates if classify_script(outputs[index].script) is input_type)
         if alike is not None:
             yield FiredVote(ChangeVote.SCRIPT_TYPE, alike, parameters.script_type_weight)
 
 
-def _only(indices: Sequence[int]) -> int | None:
-    """Return the one index there is; None for none or several."""
-    return indices[0] if len(indices) == 1 else None
+def _common_type(prevouts: Sequence[Output]) -> ScriptType | None:
+    """Return the script type that all inputs have; None when they differ, or when it is no type."""
+    first = classify_script(prevouts[0].script)
+    is_common = all(classify_script(prevout.script) is first for prevout in prevouts)
+    return first if is_common and first is not ScriptType.UNKNOWN else None
+
+
+def _only(indices: Iterator[int]) -> int | None:
+    """Return the one index there is; None for none or several. Looks no further than the second."""
+    found = next(indices, None)
+    return found if next(indices, None) is None else None

@@ -33,6 +33,7 @@ from hydrophone.domain.flow_values import (
 )
 from hydrophone.domain.labels import Role
 from hydrophone.domain.parties import (
+    NOBODY,
     LabelReading,
     Labels,
     estimate_receiver,
@@ -115,7 +116,7 @@ def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters
     prevouts = [tx_input.prevout for tx_input in tx.inputs if tx_input.prevout is not None]
     spent = tuple(dict.fromkeys([prevout.script for prevout in prevouts]))
     paid = [output.script for output in tx.outputs]
-    reading = read_labels(labels, dict.fromkeys((*spent, *paid)))
+    reading = read_labels(labels, dict.fromkeys((*spent, *paid)).keys())
     if not prevouts or len(prevouts) < len(tx.inputs):
         return _assess_without_inputs(tx, reading, known_count=len(prevouts))
 
@@ -126,16 +127,16 @@ def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters
         prevouts, outputs, is_exchange=bool(sending), pays_exchange=not paying.issubset(sending)
     )
     signs = structural_signs(looks, parameters=parameters) if _is_unnamed(spent, reading) else ()
+    swept_by = _swept_by(tx, looks, spent, reading)
     sender = estimate_sender(
         [claims[script] for script in spent if script in claims],
         same_owner=same_owner_of(looks, input_count=len(prevouts), parameters=parameters),
         unnamed=unnamed_share(signs, parameters=parameters),
     )
-    receivers = tuple([estimate_receiver(claims.get(script)) for script in paid])
+    receivers = tuple([estimate_receiver(claims[s]) if s in claims else NOBODY for s in paid])
     change = estimate_change(
         prevouts, outputs, looks, sender=sender.known, receivers=receivers, parameters=parameters
     )
-    swept_by = _swept_by(tx, looks, spent, reading)
     stays = 0.0 if swept_by is None else parameters.sweep_internal
     roles = find_roles(reading, spent, paid)
     evidence = FlowEvidence(
@@ -189,6 +190,8 @@ def _swept_by(tx: Transaction, looks: Looks, spent: Sequence[bytes], reading: La
     that are used once and are nobody else's. A wallet is what is not labelled as a deposit script: most
     published lists do not say hot or cold.
     """
+    if not reading.claims:
+        return None
     paid = [reading.claims.get(tx.outputs[index].script) for index in looks.candidates]
     keys = {None if claims is None or claims.role is Role.DEPOSIT else claims.key for claims in paid}
     if len(keys) != 1:

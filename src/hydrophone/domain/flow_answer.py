@@ -111,7 +111,8 @@ def share_directions(
         stays: share of what seems to be inflow that stays inside an exchange.
     """
     sends = math.fsum((*sender.shares.values(), sender.unnamed))
-    receives = expected_share(outputs, [min(1.0, math.fsum(r.values())) for r in receivers], change)
+    claimed = [min(1.0, math.fsum(claims.values())) if claims else 0.0 for claims in receivers]
+    receives = expected_share(outputs, claimed, change)
     inflow = (1 - sends) * receives
     return {
         FlowType.INFLOW: inflow * (1 - stays),

@@ -105,7 +105,7 @@ def net_of_change(outputs: Sequence[Output], change: Sequence[float]) -> tuple[f
         change: for each output the probability to be change.
     """
     return tuple(
-        output.value_sat * (1 - probability) for output, probability in zip(outputs, change, strict=True)
+        [output.value_sat * (1 - probability) for output, probability in zip(outputs, change, strict=True)]
     )
 
 
@@ -120,19 +120,21 @@ def expected_share(outputs: Sequence[Output], claimed: Sequence[float], change: 
         claimed: for each output the probability that it belongs to an exchange.
         change: which outputs are change.
     """
-    paid = [index for index in range(len(outputs)) if index not in change.returned] or range(len(outputs))
-    worth = {index: outputs[index].value_sat for index in paid}
-    total_sat = sum(worth.values())
-    received_sat = math.fsum([worth[index] * claimed[index] for index in paid])
+    if not any(claimed):
+        return 0.0
+    returned = change.returned
+    paid = [index for index in range(len(outputs)) if index not in returned] or range(len(outputs))
+    parts = [(outputs[index].value_sat, claimed[index], change.probabilities[index]) for index in paid]
+    total_sat = sum([value for value, _, _ in parts])
     if not total_sat:
         return 0.0
-    weights, shares = [], []
-    for index in paid:
-        rest_sat = total_sat - worth[index]
-        if rest_sat and change.probabilities[index]:
-            weights.append(change.probabilities[index])
-            shares.append((received_sat - worth[index] * claimed[index]) / rest_sat * weights[-1])
-    without_change = max(0.0, 1 - math.fsum(weights))
+    received_sat = math.fsum([value * claim for value, claim, _ in parts])
+    uncertain = [part for part in parts if part[2] and part[0] < total_sat]
+    without_change = max(0.0, 1 - math.fsum([probability for _, _, probability in uncertain]))
+    shares = [
+        (received_sat - value * claim) / (total_sat - value) * probability
+        for value, claim, probability in uncertain
+    ]
     return min(1.0, max(0.0, math.fsum((*shares, without_change * received_sat / total_sat))))
 
 
@@ -152,6 +154,7 @@ def split_values(
         [
             value * min(1.0, math.fsum(claims.values()))
             for value, claims in zip(net_sat, receivers, strict=True)
+            if claims
         ]
     )
     to_others_sat = total_sat - to_exchanges_sat
@@ -177,8 +180,9 @@ def sum_received(net_sat: Sequence[float], receivers: Sequence[Mapping[str, floa
     """
     amounts: dict[str, list[float]] = {}
     for value, claims in zip(net_sat, receivers, strict=True):
-        for key, claim in claims.items():
-            amounts.setdefault(key, []).append(value * claim)
+        if claims:
+            for key, claim in claims.items():
+                amounts.setdefault(key, []).append(value * claim)
     return {key: math.fsum(amounts[key]) for key in sorted(amounts)}
 
 
@@ -201,26 +205,30 @@ def split_entities(
         names: of all these entities, by key.
         stays: share of what an exchange seems to receive that was its own before.
     """
-    keys = {**sender, **{key: 0.0 for claims in receivers for key in claims}}
+    claimed = [index for index, claims in enumerate(receivers) if claims]
     flows = []
-    for key in keys:
+    for key in {**sender, **{key: 0.0 for index in claimed for key in receivers[index]}}:
         sends = sender.get(key, 0.0)
-        sent: list[tuple[int, float]] = []
-        received: list[tuple[int, float]] = []
-        for output, is_change, claims in zip(outputs, change, receivers, strict=True):
-            receives = claims.get(key, 0.0)
-            sent.append((output.value_sat, sends * (1 - receives) * (1 - is_change)))
-            received.append((output.value_sat, receives * (1 - sends) * (1 - is_change) * (1 - stays)))
+        received = [
+            (outputs[i].value_sat, receivers[i].get(key, 0.0) * (1 - sends) * (1 - change[i]) * (1 - stays))
+            for i in claimed
+        ]
+        sent = [
+            (output.value_sat, sends * (1 - claims.get(key, 0.0)) * (1 - is_change))
+            for output, is_change, claims in zip(outputs if sends else (), change, receivers, strict=False)
+        ]
         flows.append(EntityFlow(names[key], _ledger(sent), _ledger(received)))
     return tuple(sorted(flows, key=lambda flow: (-max(flow.out_sat, flow.in_sat), flow.name)))
 
 
 def _ledger(parts: Sequence[tuple[int, float]]) -> Ledger:
     """Return the expected amount of parts, each a value in satoshis and its probability."""
-    certain = math.fsum([value * p for value, p in parts if p >= CERTAIN])
-    likely = math.fsum([value * p for value, p in parts if LIKELY <= p < CERTAIN])
-    unknown = math.fsum([value * p for value, p in parts if p < LIKELY])
-    return Ledger(*map(Sats, _apportion((certain, likely, unknown))))
+    amounts: tuple[list[float], list[float], list[float]] = ([], [], [])
+    for value_sat, probability in parts:
+        amounts[0 if probability >= CERTAIN else 1 if probability >= LIKELY else 2].append(
+            value_sat * probability
+        )
+    return Ledger(*map(Sats, _apportion([math.fsum(part) for part in amounts])))
 
 
 def _apportion(parts: Sequence[float]) -> list[int]:

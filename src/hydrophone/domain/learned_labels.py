@@ -1,6 +1,6 @@
 """Labels that nobody published: what transactions themselves show about scripts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -91,6 +91,11 @@ class KnownLabels:
     def version(self) -> str:
         """Of the label book."""
         return self._book.version
+
+    def claimed(self, scripts: Collection[bytes]) -> Collection[bytes]:
+        """Return those scripts on which there may be claims."""
+        learned = self._learned.keys() & scripts
+        return self._book.claimed(scripts) | learned if learned else self._book.claimed(scripts)
 
     def lookup(self, script: bytes) -> tuple[Label, ...]:
         """Return the claims on a script; empty when there are none."""

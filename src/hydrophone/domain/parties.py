@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from hydrophone.domain.change import LIKELY
 from hydrophone.domain.flow_parameters import DEFAULT, FlowParameters
@@ -14,6 +14,10 @@ from hydrophone.domain.shapes import Looks, Shape
 
 class Labels(Protocol):
     """Where claims are looked up: a label book, alone or with what we learned ourselves."""
+
+    def claimed(self, scripts: Collection[bytes]) -> Collection[bytes]:
+        """Return those scripts on which there may be claims."""
+        ...
 
     def lookup(self, script: bytes) -> tuple[Label, ...]:
         """Return the claims on a script; empty when there are none."""
@@ -105,7 +109,7 @@ class Sign(NamedTuple):
     weight: float
 
 
-def read_labels(book: Labels, scripts: Iterable[bytes]) -> LabelReading:
+def read_labels(book: Labels, scripts: Collection[bytes]) -> LabelReading:
     """Return what is said about scripts.
 
     Args:
@@ -116,15 +120,15 @@ def read_labels(book: Labels, scripts: Iterable[bytes]) -> LabelReading:
     surest: dict[str, tuple[float, str]] = {}
     disputes: list[tuple[str, ...]] = []
     others: set[bytes] = set()
-    for script in scripts:
+    claimed = book.claimed(scripts)
+    for script in [script for script in scripts if script in claimed] if claimed else ():
         found = book.lookup(script)
         if not found:
             continue
-        of_exchanges = [
-            label for label in found if label.entity.kind is EntityKind.EXCHANGE and label.confidence > 0
-        ]
+        believed = [label for label in found if label.confidence > 0]
+        of_exchanges = [label for label in believed if label.entity.kind is EntityKind.EXCHANGE]
         if not of_exchanges:
-            if any(label.entity.kind not in OVERLAYS for label in found):
+            if any(label.entity.kind not in OVERLAYS for label in believed):
                 others.add(script)
             continue
         if len(found) > 1 and book.is_disputed(script):
@@ -184,9 +188,13 @@ def estimate_sender(
     return SenderEstimate(shares, conflict, same_owner, unnamed)
 
 
-def estimate_receiver(claims: ExchangeClaims | None) -> dict[str, float]:
-    """Return the probability by entity key that an output belongs to that exchange; empty without claims."""
-    return {} if claims is None else {claims.key: _belief(claims.labels, discount=1.0)}
+NOBODY: Final[Mapping[str, float]] = {}
+"""Whose an output is that nobody claims. One for all: most of hundreds of outputs have no label."""
+
+
+def estimate_receiver(claims: ExchangeClaims) -> Mapping[str, float]:
+    """Return the probability by entity key that an output belongs to that exchange."""
+    return {claims.key: _belief(claims.labels, discount=1.0)}
 
 
 def same_owner_of(looks: Looks, *, input_count: int, parameters: FlowParameters = DEFAULT) -> float:

@@ -80,6 +80,12 @@ _FORMS: Final = (
     _Form(ScriptType.P2PK, bytes.fromhex("41"), 65, bytes.fromhex("ac")),
 )
 
+_WITNESS_TYPES: Final[Mapping[tuple[bytes, int], ScriptType]] = {
+    (form.prefix, form.length): form.script_type
+    for form in _FORMS
+    if len(form.prefix) == 2 and not form.suffix  # noqa: PLR2004 -- version and length
+}
+"""Most scripts of today: their first two bytes and their length say it all."""
 _FORMS_BY_LENGTH: Final[Mapping[int, tuple[_Form, ...]]] = {
     length: tuple(form for form in _FORMS if form.length == length)
     for length in {form.length for form in _FORMS}
@@ -101,6 +107,9 @@ def classify_script(script: bytes) -> ScriptType:
 
     It is judged by its form alone, as Esplora does: keys are not checked to be points on the curve.
     """
+    witness_type = _WITNESS_TYPES.get((script[:2], len(script)))
+    if witness_type is not None:
+        return witness_type
     for script_type, prefix, _, suffix in _FORMS_BY_LENGTH.get(len(script), ()):
         if script.startswith(prefix) and script.endswith(suffix):
             return script_type

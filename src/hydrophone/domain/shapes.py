@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from hydrophone.domain.script import ScriptType, classify_script
+from hydrophone.domain.script import classify_script
 from hydrophone.domain.transaction import Output
 
-_NOBODYS: Final = (ScriptType.OP_RETURN, ScriptType.ANCHOR)
+_OP_RETURN: Final = b"\x6a"
+_ANCHOR: Final = bytes.fromhex("51024e73")
+"""What nobody can spend begins so; what anybody can spend is this. Sources: as `ScriptType`."""
 
 _WABISABI_MIN_INPUTS: Final = 50
 _WABISABI_MIN_OUTPUT_SAT: Final = 5_000
@@ -73,7 +75,6 @@ class Looks(NamedTuple):
             exchange's wallet.
         has_spare_input: an input that was not needed to pay, as in a payjoin.
         has_round_total: what others than the smallest output get is a round amount.
-        output_types: script type of each output.
         candidates: indices of the outputs that somebody can spend.
     """
 
@@ -81,7 +82,6 @@ class Looks(NamedTuple):
     is_gathering: bool
     has_spare_input: bool
     has_round_total: bool
-    output_types: tuple[ScriptType, ...]
     candidates: tuple[int, ...]
 
 
@@ -97,14 +97,17 @@ def recognise(
         pays_exchange: an output is labelled to an exchange that no input is labelled to: then many coins are
             spent to pay it, and not to consolidate them.
     """
-    types = tuple([classify_script(output.script) for output in outputs])
     candidates = tuple(
-        index for index, output in enumerate(outputs) if output.value_sat > 0 and types[index] not in _NOBODYS
+        [
+            index
+            for index, (script, value_sat) in enumerate(outputs)
+            if value_sat and script != _ANCHOR and not script.startswith(_OP_RETURN)
+        ]
     )
     paid = [outputs[index] for index in candidates]
     shape = (
         _coinjoin(prevouts, paid, is_exchange=is_exchange)
-        or _batch(prevouts, paid, {types[index] for index in candidates})
+        or _batch(prevouts, paid)
         or (None if pays_exchange else _consolidation(prevouts, paid))
     )
     return Looks(
@@ -112,15 +115,13 @@ def recognise(
         _is_gathering(prevouts, paid),
         _has_spare_input(prevouts, paid),
         _has_round_total(paid),
-        types,
         candidates,
     )
 
 
 def _coinjoin(prevouts: Sequence[Output], paid: Sequence[Output], *, is_exchange: bool) -> Shape | None:
-    scripts = {output.script for output in paid}
-    if not paid or len(scripts) < len(paid):
-        return None  # nobody mixes into a script that is paid twice
+    if len(prevouts) < _MIN_EQUAL or not paid or len({output.script for output in paid}) < len(paid):
+        return None  # nobody mixes alone, or into a script that is paid twice
     counts: Counter[int] = Counter([output.value_sat for output in paid])
     value_sat, equal = min(counts.items(), key=lambda item: (-item[1], item[0]))
     owners = len({prevout.script for prevout in prevouts})
@@ -160,14 +161,14 @@ def _is_wasabi_1(value_sat: int, equal: int, owners: int, output_count: int) -> 
     )
 
 
-def _batch(prevouts: Sequence[Output], paid: Sequence[Output], types: set[ScriptType]) -> Shape | None:
+def _batch(prevouts: Sequence[Output], paid: Sequence[Output]) -> Shape | None:
     if len(paid) < _BATCH_MIN_OUTPUTS:
         return None
     if len({prevout.script for prevout in prevouts}) > _BATCH_MAX_INPUT_SCRIPTS:
         return None
     values = [output.value_sat for output in paid]
     signs = (
-        len(types) >= _BATCH_MIN_TYPES,
+        len({classify_script(output.script) for output in paid}) >= _BATCH_MIN_TYPES,
         len({output.script for output in paid}) >= _BATCH_MIN_DISTINCT * len(paid),
         max(values) > _BATCH_MIN_SPREAD * min(values),
     )

@@ -44,6 +44,7 @@ class SetInfo:
         etag: what its source called the content; empty when it did not.
         failure: why it could not be synced the last time; empty when it could.
         is_synced: whether it is a known list that is fetched, and not a file.
+        confidence: of its claims, whatever the list says; None: as it says. Synced lists only.
         sha256: of the CSV as we wrote it, in hex.
     """
 
@@ -56,6 +57,7 @@ class SetInfo:
     etag: str = ""
     failure: str = ""
     is_synced: bool = False
+    confidence: float | None = None
     sha256: str = ""
 
 
@@ -102,11 +104,12 @@ class LabelSets:
             ConfigError: it cannot be used at all.
         """
         path = self.path_of(name)
-        if self._is_as_we_wrote_it(name):
+        if self.is_as_we_wrote_it(name):
             return LabelStream(path, _read_stream(path))
         return load_label_file(path, self._network, terms=Terms(self._network, source=name))
 
-    def _is_as_we_wrote_it(self, name: str) -> bool:
+    def is_as_we_wrote_it(self, name: str) -> bool:
+        """Whether a set is there and nobody has changed its file."""
         info = self.info(name)
         if info is None or not info.sha256:
             return False

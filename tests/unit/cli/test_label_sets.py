@@ -35,6 +35,10 @@ def csv_of(*addresses: str, name: str = "Some Exchange") -> str:
     return "exchange_name,address,type\n" + "".join(f"{name},{found},hot\n" for found in addresses)
 
 
+def cut_last_line(path: Path) -> None:
+    path.write_text("\n".join(path.read_text(encoding="utf-8").splitlines()[:-1]), encoding="utf-8")
+
+
 def json_list(count: int) -> bytes:
     return json.dumps([address(number) for number in range(count)]).encode()
 
@@ -254,6 +258,26 @@ def test_a_list_is_synced_and_then_only_when_it_has_changed(capsys: Capture) -> 
     assert claim["source_url"].startswith("http://127.0.0.1:")
 
 
+def test_a_copy_that_somebody_changed_or_trusts_otherwise_is_fetched_anew(capsys: Capture) -> None:
+    async def scene() -> list[str]:
+        async with publishing(listing(json_list(10), '"v1"')) as there:
+            first = ["labels", "sync", "ofac", "--yes", "--url", there.url, "--json"]
+            assert await asyncio.to_thread(main, first) == 0
+            again = ["labels", "sync", "ofac", "--json"]
+            assert await asyncio.to_thread(main, [*again, "--confidence", "0.5"]) == 0
+            cut_last_line(Path("data/labels/ofac.csv"))
+            assert await asyncio.to_thread(main, again) == 0
+            assert await asyncio.to_thread(main, again) == 0
+            return there.requests
+
+    asked = asyncio.run(scene())
+    assert ["If-None-Match" in head for head in asked] == [False, False, False, True]
+    _, second, third, _ = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (second["changed"], third["new"], third["unchanged"]) == (10, 1, 9)
+    [claim] = result_of(capsys, "labels", "lookup", address(1))["claims"]
+    assert claim["confidence"] == 0.5
+
+
 FAILURES = {
     "404": (response(status="404 Not Found"), "has the list moved"),
     "500": (response(status="500 Oh"), "try later"),
@@ -343,6 +367,12 @@ def test_each_list_is_read_in_its_form(name: str, capsys: Capture) -> None:
 def test_a_list_nobody_knows_is_exit_2(capsys: Capture) -> None:
     assert main(["labels", "sync", "nonsense", "--yes"]) == 2
     assert "there is no list 'nonsense': expected binance, htx" in capsys.readouterr().err
+
+
+def test_lists_are_of_mainnet(capsys: Capture) -> None:
+    arguments = ["labels", "sync", "ofac", "--yes", "--url", "URL", "--network", "regtest"]
+    assert run(arguments, listing(json_list(3))) == (2, [])
+    assert "ofac holds addresses of mainnet, and the network set is regtest" in capsys.readouterr().err
 
 
 def test_a_list_that_was_not_asked_for_long_is_stale(capsys: Capture) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import exp, isclose
 from random import Random
 
@@ -7,24 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hydrophone.domain.change import ChangeEstimate, ChangeVote, FiredVote, estimate_change
+from hydrophone.domain.flow_parameters import DEFAULT
+from hydrophone.domain.shapes import recognise
 from hydrophone.domain.transaction import Output
-from hydrophone.domain.units import Sats
-
-BTC = 100_000_000
-ANCHOR = bytes.fromhex("51024e73")
-DATA = bytes.fromhex("6a0548656c6c6f")
-
-
-def wpkh(number: int) -> bytes:
-    return bytes.fromhex("0014") + number.to_bytes(20, "big")
-
-
-def taproot(number: int) -> bytes:
-    return bytes.fromhex("5120") + number.to_bytes(32, "big")
-
-
-def pay(script: bytes, value_sat: int) -> Output:
-    return Output(script, Sats(value_sat))
+from tests.builders import wpkh
+from tests.flows import ANCHOR, BTC, DATA, pay, taproot
 
 
 def estimate(
@@ -35,8 +23,9 @@ def estimate(
     receivers: Mapping[int, Mapping[str, float]] | None = None,
 ) -> ChangeEstimate:
     claims = receivers or {}
+    looks = recognise(prevouts, outputs, is_exchange=sender is not None)
     return estimate_change(
-        prevouts, outputs, sender=sender, receivers=[claims.get(i, {}) for i in range(len(outputs))]
+        prevouts, outputs, looks, sender=sender, receivers=[claims.get(i, {}) for i in range(len(outputs))]
     )
 
 
@@ -47,7 +36,7 @@ NO_VOTES = [pay(wpkh(2), 300_000_001), pay(wpkh(3), 600_000_003)]
 
 def test_a_single_output_is_a_payment() -> None:
     found = estimate(SPENT, [pay(taproot(2), 999_999_999)])
-    assert found == ChangeEstimate((0.0,), (), ())
+    assert found == ChangeEstimate((0.0,), 1.0, (), ())
 
 
 def test_without_votes_two_outputs_share_the_prior_evenly() -> None:
@@ -237,8 +226,8 @@ claims = st.dictionaries(st.sampled_from("ab"), st.floats(0, 1), max_size=1)
 def test_probabilities_leave_room_for_no_change_unless_coins_visibly_return(
     prevouts: list[Output], outputs: list[Output], sender: str | None, data: st.DataObject
 ) -> None:
-    receivers = [data.draw(claims) for _ in outputs]
-    found = estimate_change(prevouts, outputs, sender=sender, receivers=receivers)
+    receivers = {index: data.draw(claims) for index in range(len(outputs))}
+    found = estimate(prevouts, outputs, sender=sender, receivers=receivers)
     assert all(0 <= probability <= 1 for probability in found.probabilities)
     if not found.returned:
         assert sum(found.probabilities) < 1
@@ -256,11 +245,37 @@ def test_the_order_of_outputs_only_orders_the_answer(
 
 
 def test_coins_that_only_go_to_other_scripts_of_the_sender_are_a_transfer_and_no_change() -> None:
-    estimate = estimate_change(
-        [Output(b"\x00\x14" + b"h" * 20, Sats(1_000))],
-        [Output(b"\x00\x14" + b"c" * 20, Sats(900)), Output(b"\x00\x14" + b"h" * 20, Sats(90))],
+    found = estimate(
+        [pay(wpkh(1), 1_000)],
+        [pay(wpkh(2), 900), pay(wpkh(1), 90)],
         sender="alpha",
-        receivers=[{"alpha": 0.9}, {"alpha": 0.9}],
+        receivers={0: {"alpha": 0.9}, 1: {"alpha": 0.9}},
     )
-    assert estimate.probabilities == (0.0, 0.995), "back to the input's script is change all the same"
-    assert estimate.returned == (0, 1)
+    assert found.probabilities == (0.0, 0.995), "back to the input's script is change all the same"
+    assert found.returned == (0, 1)
+
+
+def test_once_somebody_else_is_paid_what_the_sender_gets_is_change() -> None:
+    found = estimate(
+        [pay(wpkh(1), 1_000)],
+        [pay(wpkh(2), 900), pay(wpkh(3), 90)],
+        sender="alpha",
+        receivers={0: {"alpha": 0.9}},
+    )
+    assert found.returned == (0,)
+    assert found.probabilities[0] == 0.995
+
+
+@pytest.mark.parametrize(("input_count", "prior"), [(19, 0.10), (20, 0.60)])
+def test_who_consolidates_coins_is_not_expected_to_have_change(input_count: int, prior: float) -> None:
+    prevouts = [pay(taproot(n), 100_000_007) for n in range(input_count)]
+    found = estimate(prevouts, [pay(wpkh(2), 300_000_001), pay(wpkh(3), 600_000_003)])
+    assert found.no_change == prior
+    assert found.probabilities == pytest.approx(((1 - prior) / 2,) * 2)
+
+
+def test_the_figures_can_be_others() -> None:
+    looks = recognise(SPENT, NO_VOTES, is_exchange=False)
+    parameters = replace(DEFAULT, no_change_two_outputs=0.5)
+    found = estimate_change(SPENT, NO_VOTES, looks, sender=None, receivers=[{}, {}], parameters=parameters)
+    assert found.probabilities == pytest.approx((0.25, 0.25))

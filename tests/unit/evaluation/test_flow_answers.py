@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from evaluation.flow_answers import FLOW_TYPES, Row, answer, is_allowed
+from evaluation.flow_answers import Row, answer, is_allowed
 from evaluation.flow_direction import summarise
 from evaluation.flow_truths import delayed_direction, hide
 from evaluation.flow_worlds import START, FlowWorld, Spender, WorldSpec, label_book, make_world
@@ -61,7 +61,6 @@ def test_labels_allow_what_the_direction_needs(
 
 
 def row(truth: str, answer: str, *, is_allowed: bool = True, confidence: float = 0.9) -> Row:
-    shares = tuple(confidence if name == answer else (1 - confidence) / 3 for name in FLOW_TYPES)
     return Row(
         Txid("aa" * 32),
         (1, 1),
@@ -70,7 +69,6 @@ def row(truth: str, answer: str, *, is_allowed: bool = True, confidence: float =
         truth,
         answer,
         confidence,
-        shares,
         "",
         "",
         1,

@@ -20,11 +20,15 @@ from hydrophone.domain.events import (
     TransactionSeen,
     TransactionsLeft,
 )
-from hydrophone.domain.transaction import Input, OutPoint, Output
+from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
 from hydrophone.domain.units import MAX_MONEY_SAT, Height, Sats, UnixMicros
 from hydrophone.errors import MalformedMessage
 from hydrophone.runtime.frame import Frame, FrameKind
-from hydrophone.wire.mempool_space import MempoolSpaceDecoder, parse_esplora_transaction
+from hydrophone.wire.mempool_space import (
+    MempoolSpaceDecoder,
+    encode_esplora_transaction,
+    parse_esplora_transaction,
+)
 from hydrophone.wire.quarantine import Quarantine
 from hydrophone.wire.recording import parse_recorded_frame
 from tests.builders import (
@@ -42,6 +46,7 @@ from tests.builders import (
     txid_of,
     wpkh,
 )
+from tests.flows import any_transactions
 from tests.recorded import EXCERPT
 
 THRESHOLD_SAT = Sats(100 * 100_000_000)
@@ -655,6 +660,35 @@ def test_a_transaction_is_parsed_or_called_malformed(raw: bytes) -> None:
     except MalformedMessage:
         return
     assert 0 <= transaction.gross_sat <= MAX_MONEY_SAT
+
+
+# --- writing
+
+
+@given(any_transactions)
+def test_a_transaction_is_read_as_it_was_written(tx: Transaction) -> None:
+    assert parse_esplora_transaction(encode_esplora_transaction(tx)) == tx
+
+
+def test_a_transaction_is_written_as_esplora_spells_it() -> None:
+    document = transaction_json("whale", [WHALE_SAT, 5], fee_sat=2_000, effectiveFeePerVsize=14.5)
+    written = encode_esplora_transaction(parse_esplora_transaction(to_bytes(document)))
+    assert json.loads(written) == document
+
+
+def test_what_is_not_known_is_not_written() -> None:
+    document = transaction_json("whale", [WHALE_SAT], has_prevouts=False)
+    del document["fee"]
+    written = json.loads(encode_esplora_transaction(parse_esplora_transaction(to_bytes(document))))
+    assert written == document
+    assert written.keys() == {"txid", "vin", "vout", "weight"}
+
+
+def test_a_coinbase_is_written_as_one() -> None:
+    coinbase = {"sequence": 0xFFFFFFFF, "prevout": None, "is_coinbase": True}
+    document = transaction_json("block", [312_500_000], vin=[coinbase])
+    written = encode_esplora_transaction(parse_esplora_transaction(to_bytes(document)))
+    assert json.loads(written) == document
 
 
 # --- real backends

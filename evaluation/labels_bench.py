@@ -1,0 +1,94 @@
+"""100,000 labels: memory, time to load them, time of a look-up; beside a plain dict of as many objects.
+
+python -m evaluation.labels_bench
+"""
+
+import gc
+import random
+import statistics
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
+from pathlib import Path
+
+from hydrophone.domain.labels import Entity, EntityKind, Label, LabelBook, Role
+from hydrophone.domain.script import Network
+from hydrophone.store.label_files import build_label_book
+from hydrophone.store.label_sets import LabelSets, SetInfo
+
+COUNT = 100_000
+ROUNDS = 5
+TODAY = date(2026, 11, 25)
+
+
+def labels() -> Iterator[Label]:
+    """Yield deposit addresses of 40 exchanges."""
+    chance = random.Random(1)
+    entities = [Entity(f"Exchange {number}", EntityKind.EXCHANGE) for number in range(40)]
+    for number in range(COUNT):
+        yield Label(
+            b"\x00\x14" + chance.randbytes(20),
+            entities[number % len(entities)],
+            Role.DEPOSIT,
+            "a list",
+            0.97,
+            date(2026, 9, 1 + number % 28),
+            "its own list",
+            "https://example.org/reserves",
+            "MIT",
+        )
+
+
+def bytes_of(make: Callable[[], object]) -> int:
+    """Return what an object keeps in memory."""
+    gc.collect()
+    tracemalloc.start()
+    kept = make()
+    gc.collect()
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    del kept
+    return size
+
+
+def nanoseconds(look_up: Callable[[bytes], object], scripts: Iterable[bytes]) -> float:
+    """Return the CPU time of one look-up, the median of some rounds over many scripts."""
+    wanted = list(scripts)
+    times = []
+    for _ in range(ROUNDS):
+        begin = time.process_time_ns()
+        for script in wanted:
+            look_up(script)
+        times.append((time.process_time_ns() - begin) / len(wanted))
+    return statistics.median(times)
+
+
+def main() -> None:
+    """Measure and print."""
+    print(f"labels (n = {COUNT:,}; times are medians of {ROUNDS})")
+    plain = bytes_of(lambda: {label.script: (label,) for label in labels()})
+    ours = bytes_of(lambda: LabelBook(labels()))
+    print(f"  memory   book {ours / 2**20:.1f} MB, dict of label objects {plain / 2**20:.1f} MB")
+    with tempfile.TemporaryDirectory() as folder:
+        sets = LabelSets(Path(folder), Network.MAINNET)
+        sets.revise(SetInfo("a-list", Network.MAINNET.value), tuple(labels()), on=TODAY)
+        times, book = [], LabelBook()
+        for _ in range(ROUNDS):
+            begin = time.process_time()
+            book, _reports = build_label_book(Network.MAINNET, [], sets=sets.load_all(), on=TODAY)
+            times.append(time.process_time() - begin)
+        print(f"  load     {statistics.median(times):.2f} s of CPU, from the file of a set")
+    known = [label.script for label in labels()]
+    random.Random(2).shuffle(known)
+    strangers = [random.Random(number).randbytes(22) for number in range(10_000)]
+    plain_dict = dict.fromkeys(known)
+    print(f"  look-up  of a stranger {nanoseconds(book.lookup, strangers):.0f} ns")
+    print(f"           of a known script {nanoseconds(book.lookup, known):.0f} ns, its labels made")
+    print(f"           of its entity {nanoseconds(book.entity_of, known):.0f} ns")
+    print(f"           a plain dict {nanoseconds(plain_dict.get, known):.0f} ns")
+
+
+if __name__ == "__main__":
+    main()
