@@ -5,6 +5,7 @@ Everything is read off the assessment: nothing is worked out a second time.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
+from typing import Final
 
 import msgspec
 
@@ -42,6 +43,12 @@ from hydrophone.wire.public_v1 import EntityV1, LedgerV1, ValuesV1, describe_in_
 
 _Spell = Callable[[bytes], str | None]
 """Spells a script as an address; None when it has none."""
+
+_QUALIFIES: Final = {
+    ChangeVote.ROUND_PAYMENT: "is left when the round amounts are set aside",
+    ChangeVote.OPTIMAL_CHANGE: "is smaller than every input",
+    ChangeVote.SCRIPT_TYPE: "has the one script type of all inputs",
+}
 
 
 def explain(
@@ -206,7 +213,7 @@ def _why_silent(vote: ChangeVote, evidence: FlowEvidence) -> str:
         return "with one output there is nothing to vote on"
     if vote is ChangeVote.OPTIMAL_CHANGE and evidence.sender.known is not None:
         return "not asked of an exchange, which picks coins for many payments at once"
-    return "not exactly one output qualifies"
+    return f"not exactly one output {_QUALIFIES[vote]}"
 
 
 def _describe_votes(evidence: FlowEvidence, parameters: FlowParameters) -> list[VoteV1]:
