@@ -23,7 +23,8 @@ function showWhale(whale) {
   }
   row.dataset.flow = whale.flow_type;
   cell(row, "time", new Date(whale.detection_timestamp).toLocaleTimeString());
-  cell(row, "flow", whale.flow_subtype ?? whale.flow_type);
+  const subtype = whale.flow_subtype ? ` (${whale.flow_subtype.replaceAll("_", " ")})` : "";
+  cell(row, "flow", whale.flow_type + subtype).title = whale.flow_reason ?? "";
   const text = cell(row, "text", whale.text);
   const txid = document.createElement(/^https?:\/\//.test(whale.explorer_url ?? "") ? "a" : "span");
   txid.className = "txid";
@@ -67,6 +68,8 @@ function showUpdate(update) {
     const text = row.querySelector(".status").textContent;
     showWhale(update.amendment);
     showStatus(row, status, text);
+    row.querySelector(".flow").title = `corrected: ${update.reason}`;
+    row.querySelector(".flow").append(" \u270e"); // a pencil: it read differently at first
   } else if (update.new_status === "confirmed") {
     showStatus(row, "confirmed", `confirmed in ${update.confirmation_block ?? "a block"}`);
   } else if (update.new_status === "reorged") {

@@ -58,6 +58,13 @@ class TestSubtypes:
         flow = classify_flow(transaction([pay(spent, 1000 * BTC)], [pay(paid, 999 * BTC)]), BOOK)
         assert (flow.flow_type, flow.subtype, flow.reason) == (FlowType.INTERNAL, subtype, None)
 
+    def test_a_slight_doubt_about_the_sender_makes_no_interexchange(self) -> None:
+        book = LabelBook([*LABELS, label(STRANGER, "Beta", 0.1)])
+        spent = [pay(A_HOT, 500 * BTC), pay(STRANGER, 500 * BTC)]
+        flow = classify_flow(transaction(spent, [pay(A_COLD, 999 * BTC)]), book)
+        assert 0 < flow.values.interexchange_sat < flow.values.internal_sat
+        assert (flow.flow_type, flow.subtype) == (FlowType.INTERNAL, None)
+
     def test_cold_to_hot_with_change_back_to_the_cold_wallet(self) -> None:
         spent = [pay(A_COLD, 1000 * BTC)]
         flow = classify_flow(transaction(spent, [pay(A_HOT, 200 * BTC), pay(A_COLD, 800 * BTC)]), BOOK)

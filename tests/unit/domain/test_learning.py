@@ -15,7 +15,7 @@ from hydrophone.domain.units import UnixMicros
 from tests.builders import txid_of, wpkh
 from tests.flows import BTC, label, learned, p2sh, pay, taproot, transaction
 
-HOT, COLD, DEPOSIT, PLAIN, B_HOT, POOL = (wpkh(number) for number in range(6))
+HOT, COLD, DEPOSIT, PLAIN, B_HOT, POOL, B_COLD = (wpkh(number) for number in range(7))
 X, Y, Z = wpkh(100), wpkh(101), wpkh(102)
 ELSEWHERE = taproot(1)
 LABELS = [
@@ -24,6 +24,7 @@ LABELS = [
     label(DEPOSIT, "Alpha", role=Role.DEPOSIT),
     label(PLAIN, "Alpha"),
     label(B_HOT, "Beta", role=Role.HOT),
+    label(B_COLD, "Beta", role=Role.COLD),
     label(POOL, "Pool", kind=EntityKind.POOL),
 ]
 
@@ -215,13 +216,20 @@ class TestOwnWallet:
         assert world.pay([X], [DEPOSIT, HOT]) == []
 
     def test_who_pays_two_exchanges_is_neither(self, world: World) -> None:
-        world.pay([COLD], [X])
+        for cold in (COLD, B_COLD):
+            assert world.pay([cold], [X]) == []
         assert world.pay([X], [HOT, B_HOT]) == []
 
     def test_who_spends_with_an_exchange_of_little_credit_is_left_alone(self) -> None:
         world = World([*LABELS, label(Y, "Gamma", 0.1)])
         world.pay([COLD], [X])
         assert world.pay([X, Y], [HOT]) == []
+
+    def test_who_mixes_coins_with_others_pays_nobody_we_could_tell(self, world: World) -> None:
+        spent = [pay(X, 10 * BTC), pay(Y, 10 * BTC)]
+        for number in range(3):
+            paid = [pay(COLD, 7 * BTC), pay(taproot(300 + number), 7 * BTC), pay(taproot(200), 5 * BTC - 7)]
+            assert world.see(transaction(spent, paid, number)) == ()
 
     def test_who_is_labelled_is_not_learned(self, world: World) -> None:
         world.pay([COLD], [POOL])
@@ -264,6 +272,13 @@ class TestLearnedClaim:
         world = World([label(HOT, "Alpha", 0.8, source="weak"), label(HOT, "ALPHA", 0.95, source="strong")])
         [found] = world.see(payment([HOT, X], [ELSEWHERE], "co-spend"))
         assert (found.source, found.entity.name) == ("strong", "ALPHA")
+
+    def test_it_follows_from_a_published_claim_where_there_is_one(self) -> None:
+        world = World([label(HOT, "Alpha", 0.6, source="weak"), label(COLD, "Alpha", 0.97, source="strong")])
+        [first] = world.see(payment([COLD, X], [ELSEWHERE], "first"))
+        assert first.source == "strong"
+        [second] = world.see(payment([HOT, X, Y], [ELSEWHERE], "second"))
+        assert second.source == "weak"
 
     def test_chains_of_them_fade(self, world: World) -> None:
         chain = [HOT, X, Y, Z, *(wpkh(110 + n) for n in range(9))]
