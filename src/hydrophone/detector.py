@@ -2,18 +2,24 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, Final, TypedDict
 
-from hydrophone.domain.flow import FlowAssessment, classify_flow
+from hydrophone.domain.flow import classify_flow
 from hydrophone.domain.labels import LabelBook
-from hydrophone.domain.script import Network, address_from_script
+from hydrophone.domain.script import Network
 from hydrophone.domain.transaction import Transaction
-from hydrophone.domain.units import btc_from_sats
+from hydrophone.domain.units import btc_from_sats, sats_from_btc
 from hydrophone.errors import ConfigError, MalformedMessage
 from hydrophone.store.label_files import build_label_book
+from hydrophone.wire.explanation import answer, explain
+from hydrophone.wire.explanation_v1 import AnswerV1, explanation_as_dict
 from hydrophone.wire.mempool_space import parse_esplora_transaction
+
+_THRESHOLD_BTC: Final = Decimal(100)
+"""Sources: the service's own default, `whale.threshold_btc`."""
 
 
 class ValuesResult(TypedDict):
@@ -47,13 +53,14 @@ class FlowResult(TypedDict):
         fee_rate: own fee rate in sat/vB; None when the fee is not given.
         rbf_enabled: whether BIP 125 replaceability is signalled.
         flow_type: inflow, outflow, internal or unknown.
-        flow_subtype: interexchange, mixed or None.
+        flow_subtype: what the direction does not say, such as sweep or interexchange; None: nothing.
         probabilities: by flow type; they sum to 1.
         values: the value net of change by direction.
         entities: exchanges on either side, largest amount first.
         exchange_addresses: addresses with an undisputed label of an exchange, inputs first.
         confidence: probability of `flow_type`.
         reason: why the flow is unknown; None when it is not.
+        shape: what the transaction looks like (coinjoin_..., batch, consolidation); None: a plain payment.
     """
 
     txid: str
@@ -71,6 +78,7 @@ class FlowResult(TypedDict):
     exchange_addresses: list[str]
     confidence: float
     reason: str | None
+    shape: str | None
 
 
 class WhaleFlowDetector:
@@ -85,18 +93,29 @@ class WhaleFlowDetector:
         labels: label files (CSV) to add to the labels that ship with the package.
         network: mainnet, testnet4, signet or regtest.
         book: labels to use instead of all those.
+        threshold_btc: what `explain` calls a whale has outputs that sum to more.
 
     Raises:
-        ConfigError: the network is unknown, a label file is unusable, or both `labels` and `book` are given.
+        ConfigError: the network or the threshold is none, a label file is unusable, or both `labels` and
+            `book` are given.
     """
 
     def __init__(
-        self, labels: Sequence[str | Path] = (), *, network: str = "mainnet", book: LabelBook | None = None
+        self,
+        labels: Sequence[str | Path] = (),
+        *,
+        network: str = "mainnet",
+        book: LabelBook | None = None,
+        threshold_btc: str | Decimal = _THRESHOLD_BTC,
     ) -> None:
         if network not in tuple(Network):
             raise ConfigError(f"expected a network among {', '.join(Network)}, found {network!r}")
         if labels and book is not None:
             raise ConfigError("expected label files or a label book, found both: add the files to the book")
+        try:
+            self._threshold_sat = sats_from_btc(threshold_btc)
+        except ValueError as error:
+            raise ConfigError(f"threshold_btc: {error}") from error
         self._network = Network(network)
         if book is not None:
             self._book = book
@@ -120,43 +139,64 @@ class WhaleFlowDetector:
             None for what cannot be judged: a coinbase, or no such transaction.
         """
         tx = _parse(tx_data)
-        if tx is None or not tx.inputs or not tx.outputs or tx.is_coinbase:
-            return None
-        return self._describe(tx, classify_flow(tx, self._book))
+        return None if tx is None else _result_of(answer(tx, classify_flow(tx, self._book), self._network))
 
-    def _describe(self, tx: Transaction, flow: FlowAssessment) -> FlowResult:
-        addresses = (address_from_script(script, self._network) for script in flow.exchange_scripts)
-        return {
-            "txid": tx.txid,
-            "btc_value": btc_from_sats(tx.gross_sat),
-            "moved_btc": btc_from_sats(flow.moved_sat),
-            "gross_sat": tx.gross_sat,
-            "moved_sat": flow.moved_sat,
-            "fee_rate": tx.fee_rate,
-            "rbf_enabled": tx.signals_rbf,
-            "flow_type": flow.flow_type.value,
-            "flow_subtype": None if flow.subtype is None else flow.subtype.value,
-            "probabilities": {flow_type.value: share for flow_type, share in flow.probabilities.items()},
-            "values": {
-                "inflow_sat": flow.values.inflow_sat,
-                "outflow_sat": flow.values.outflow_sat,
-                "internal_sat": flow.values.internal_sat,
-                "interexchange_sat": flow.values.interexchange_sat,
-                "unknown_sat": flow.values.unknown_sat,
-            },
-            "entities": [
-                {
-                    "name": entity.name,
-                    "in_sat": entity.in_sat,
-                    "out_sat": entity.out_sat,
-                    "net_sat": entity.net_sat,
-                }
-                for entity in flow.entities
-            ],
-            "exchange_addresses": [address for address in addresses if address is not None],
-            "confidence": flow.confidence,
-            "reason": flow.reason,
-        }
+    def explain(self, tx_data: Mapping[str, object]) -> dict[str, Any] | None:
+        """Return why a transaction is judged as it is, as the command `explain --json` does.
+
+        Args:
+            tx_data: as for `classify`.
+
+        Returns:
+            None for what cannot be judged: a coinbase, or no such transaction.
+        """
+        tx = _parse(tx_data)
+        if tx is None:
+            return None
+        explanation = explain(
+            tx,
+            classify_flow(tx, self._book),
+            self._book,
+            self._network,
+            label_set=self._book.version,
+            threshold_sat=self._threshold_sat,
+        )
+        return explanation_as_dict(explanation)
+
+
+def _result_of(e: AnswerV1) -> FlowResult:
+    return {
+        "txid": e.txid,
+        "btc_value": btc_from_sats(e.gross_sat),
+        "moved_btc": btc_from_sats(e.moved_sat),
+        "gross_sat": e.gross_sat,
+        "moved_sat": e.moved_sat,
+        "fee_rate": e.fee_rate,
+        "rbf_enabled": e.rbf_enabled,
+        "flow_type": e.flow_type,
+        "flow_subtype": e.flow_subtype,
+        "probabilities": e.probabilities,
+        "values": {
+            "inflow_sat": e.values.inflow_sat,
+            "outflow_sat": e.values.outflow_sat,
+            "internal_sat": e.values.internal_sat,
+            "interexchange_sat": e.values.interexchange_sat,
+            "unknown_sat": e.values.unknown_sat,
+        },
+        "entities": [
+            {
+                "name": entity.name,
+                "in_sat": entity.in_sat,
+                "out_sat": entity.out_sat,
+                "net_sat": entity.net_sat,
+            }
+            for entity in e.entities
+        ],
+        "exchange_addresses": e.exchange_addresses,
+        "confidence": e.confidence,
+        "reason": e.flow_reason,
+        "shape": e.shape,
+    }
 
 
 @cache
@@ -167,10 +207,11 @@ def _default_book(network: Network) -> LabelBook:
 
 
 def _parse(tx_data: object) -> Transaction | None:
-    """Return a transaction given as a mapping; None when it is none."""
+    """Return a transaction given as a mapping; None when it is none, or one that nobody sends."""
     if not isinstance(tx_data, Mapping):
         return None
     try:
-        return parse_esplora_transaction(json.dumps(dict(tx_data)).encode())
+        tx = parse_esplora_transaction(json.dumps(dict(tx_data)).encode())
     except (TypeError, ValueError, RecursionError, MalformedMessage):  # the first three: no JSON at all
         return None
+    return tx if tx.inputs and tx.outputs and not tx.is_coinbase else None

@@ -79,6 +79,10 @@ class StoreMismatch(StoreError):
     """The file is no database of ours, or is newer than this code."""
 
 
+class UnknownTransaction(StoreError):
+    """A transaction that the database does not hold."""
+
+
 class StoreClosed(StoreError):
     """A write or query after the store was closed."""
 

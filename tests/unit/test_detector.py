@@ -10,6 +10,7 @@ from hydrophone.domain.labels import Entity, EntityKind, Label, LabelBook, Role
 from hydrophone.domain.script import Network
 from hydrophone.errors import ConfigError
 from hydrophone.store.label_files import build_label_book
+from tests.explained import BATCH, COINBASE, COINJOIN
 
 BTC = 100_000_000
 # Sources: BIP 173, examples: the same key as P2WPKH on mainnet and testnet.
@@ -253,3 +254,38 @@ def test_files_beside_a_book_are_refused() -> None:
 def test_an_unusable_label_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent\.csv"):
         WhaleFlowDetector([tmp_path / "absent.csv"])
+
+
+def test_shape_is_part_of_the_result() -> None:
+    detector = WhaleFlowDetector(book=BOOK)
+    shapes = []
+    for document in (deposit(), COINJOIN, BATCH):
+        result = detector.classify(document)
+        assert result is not None
+        shapes.append(result["shape"])
+    assert shapes == [None, "coinjoin_whirlpool", "batch"]
+
+
+def test_an_explanation_agrees_with_the_result_and_is_fit_for_json() -> None:
+    detector = WhaleFlowDetector(book=BOOK)
+    result, explanation = detector.classify(deposit()), detector.explain(deposit())
+    assert result is not None
+    assert explanation is not None
+    said = cast("dict[str, Any]", result)
+    same = (said.keys() & explanation.keys()) - {"entities"}
+    assert {"flow_type", "flow_subtype", "probabilities", "values", "confidence", "shape"} <= same
+    assert {key: explanation[key] for key in same} == {key: said[key] for key in same}
+    assert json.loads(json.dumps(explanation)) == explanation
+    assert explanation["whale"]["is_whale"] is True
+
+
+def test_the_threshold_is_that_of_the_caller() -> None:
+    explanation = WhaleFlowDetector(book=BOOK, threshold_btc="151").explain(deposit())
+    assert explanation is not None
+    assert explanation["whale"]["is_whale"] is False
+    with pytest.raises(ConfigError, match="threshold_btc"):
+        WhaleFlowDetector(threshold_btc="much")
+
+
+def test_what_cannot_be_judged_has_no_explanation() -> None:
+    assert WhaleFlowDetector(book=BOOK).explain(COINBASE) is None

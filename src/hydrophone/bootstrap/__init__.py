@@ -2,6 +2,7 @@
 
 from hydrophone.bootstrap.demo import run_demo
 from hydrophone.bootstrap.engine import Addresses, run_service
+from hydrophone.bootstrap.explaining import Explainer, explain_stored, make_explainer
 from hydrophone.bootstrap.label_sets import (
     STALE_DAYS,
     KnownList,
@@ -34,16 +35,19 @@ __all__ = [
     "SOURCE_NAME",
     "STALE_DAYS",
     "Addresses",
+    "Explainer",
     "KnownList",
     "SetReport",
     "SimulationRequest",
     "SimulationSummary",
     "SyncState",
+    "explain_stored",
     "export_labels",
     "find_list",
     "find_source",
     "import_labels",
     "load_labels",
+    "make_explainer",
     "make_supervisor",
     "replay",
     "run_demo",

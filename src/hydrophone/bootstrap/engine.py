@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from hydrophone import __version__
+from hydrophone.bootstrap.explaining import LiveExplainer
 from hydrophone.bootstrap.listening import Ears
 from hydrophone.bootstrap.parts import (
     SOURCE_NAME,
@@ -87,6 +88,7 @@ class Engine:
             settings.api.port,
             report=self.report,
             is_ready=lambda: self._monitor.is_connected,
+            explain=LiveExplainer(settings, book, ears.tracker.labels, store).explain,
         )
 
     def services(self) -> tuple[Service, ...]:

@@ -43,6 +43,11 @@ def load(arguments: argparse.Namespace) -> LoadedSettings:
     return load_settings(file=getattr(arguments, "config", None), flags=given)
 
 
+def was_given(arguments: argparse.Namespace, key: str) -> bool:
+    """Return whether a setting was given as a flag."""
+    return getattr(arguments, _PREFIX + key) is not None
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add `--json`."""
     parser.add_argument("--json", action="store_true", help="for programs")

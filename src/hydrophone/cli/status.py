@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from hydrophone.bootstrap import DEFAULT_URLS, STALE_DAYS, load_labels, sync_states, today
+from hydrophone.cli.asking import ask_service, open_direct
 from hydrophone.cli.flags import Commands, add_command, add_json
 from hydrophone.config import RECORDING_SCHEME, LoadedSettings, Settings, host_in_url
 from hydrophone.errors import ConfigError, ExitCode, HydrophoneError, StoreError
@@ -31,8 +33,6 @@ _CLOCK_TOLERANCE_S: Final = 5.0
 """# chosen: HTTP dates have whole seconds, and an answer takes some."""
 _LABEL_AGE_DAYS: Final = 90
 """# chosen: a third of Binance's own list changed within a year."""
-_open_direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
-"""A proxy set in the environment knows another localhost."""
 
 
 def add_commands(commands: Commands) -> None:
@@ -47,15 +47,15 @@ def fetch_status(settings: Settings) -> dict[str, Any] | None:
     Raises:
         ConfigError: something else answers there.
     """
-    url = f"http://{host_in_url(settings.api.host)}:{settings.api.port}/api/v1/status"
-    try:
-        with _open_direct(url, timeout=_TIMEOUT_S) as response:
-            report = json.load(response)
-    except urllib.error.HTTPError as error:
-        raise ConfigError(f"{url} answered {error.code}: is it Hydrophone that listens there?") from error
-    except OSError:
+    answer = ask_service(settings, "/api/v1/status", timeout_s=_TIMEOUT_S)
+    if answer is None:
         return None
-    except (ValueError, HTTPException) as error:
+    url, status, body = answer
+    if status is not HTTPStatus.OK:
+        raise ConfigError(f"{url} answered {status.value}: is it Hydrophone that listens there?")
+    try:
+        report = json.loads(body)
+    except ValueError as error:
         raise ConfigError(f"{url} did not answer with JSON: is it Hydrophone that listens there?") from error
     if not isinstance(report, dict) or "predictions" not in report:
         raise ConfigError(f"{url} is not Hydrophone's status")
@@ -185,7 +185,7 @@ def _check_clock(settings: Settings) -> Finding:
 def _open(url: str) -> Any:  # noqa: ANN401 -- what urllib returns
     """Open a URL, one on this machine without a proxy: the proxy has a clock, and a localhost, of its own."""
     is_here = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
-    return (_open_direct if is_here else urllib.request.urlopen)(url, timeout=_TIMEOUT_S)
+    return (open_direct if is_here else urllib.request.urlopen)(url, timeout=_TIMEOUT_S)
 
 
 def _check_labels(settings: Settings) -> Finding:

@@ -152,6 +152,7 @@ def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters
         receivers=receivers,
         change=change,
         swept_by=swept_by,
+        stays=stays,
         roles=roles,
         shares=share_directions(outputs, change, sender, receivers, stays=stays),
         basis=find_basis(tx, looks, reading, roles, spent_count=len(spent)),

@@ -58,6 +58,7 @@ class FlowEvidence:
         change: which outputs are change, and why.
         swept_by: key of the exchange that gathers deposits, so that most of what looks like inflow is
             internal; None when it is no sweep.
+        stays: share of what seems to be inflow that stays inside an exchange: not 0 in a sweep.
         roles: what the labelled scripts on either side are used for.
         shares: of the value net of change by FlowType, as labels say.
         basis: what each direction rests on.
@@ -70,6 +71,7 @@ class FlowEvidence:
     receivers: tuple[Mapping[str, float], ...]
     change: ChangeEstimate
     swept_by: str | None
+    stays: float
     roles: Roles
     shares: Mapping[FlowType, float]
     basis: Mapping[FlowType, Basis]

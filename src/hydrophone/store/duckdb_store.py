@@ -20,7 +20,7 @@ import duckdb
 
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.record import GENESIS, chain_hash
-from hydrophone.domain.units import UnixMicros, micros_from_datetime
+from hydrophone.domain.units import Txid, UnixMicros, micros_from_datetime
 from hydrophone.errors import StoreClosed, StoreError
 from hydrophone.pipeline.ports import Entry, Publication, SavedState, StoreStatus
 from hydrophone.store.label_history import (
@@ -55,6 +55,7 @@ from hydrophone.store.schema import (
     status_of,
     translated_errors,
 )
+from hydrophone.store.stored_transactions import StoredTransaction, find_transaction
 
 __all__ = ["DuckDbStore", "check_database", "initialise", "migrate", "read_status"]
 
@@ -146,6 +147,17 @@ class DuckDbStore:
     async def query_status(self) -> StoreStatus:
         """Return counts, read beside the writer."""
         return await self._run(self._reader, lambda: self._database.read(status_of))
+
+    async def find_transaction(self, txid: Txid) -> StoredTransaction:
+        """Return a transaction and what was said about it, read beside the writer.
+
+        Raises:
+            UnknownTransaction: it is not there, or was kept without its inputs and outputs.
+            StoreError: the database cannot be read.
+        """
+        return await self._run(
+            self._reader, lambda: self._database.read(lambda cursor: find_transaction(cursor, txid))
+        )
 
     async def record_labels(self, book: LabelBook, at: UnixMicros) -> None:
         """Record the label set that is used, as far as it differs from the one before.

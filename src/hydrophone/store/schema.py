@@ -152,7 +152,7 @@ def read_status(path: Path) -> StoreStatus:
     Raises:
         StoreError: there is no such file, or it cannot be read.
     """
-    with _reading(path) as connection:
+    with reading(path) as connection:
         return status_of(connection)
 
 
@@ -203,7 +203,7 @@ def check_database(path: Path) -> list[str]:
     Raises:
         StoreError: there is no such file, or it cannot be read.
     """
-    with _reading(path) as connection:
+    with reading(path) as connection:
         version, newest = schema_version(connection), len(load_migrations())
         if version > newest:
             return [
@@ -294,7 +294,7 @@ def _connect(path: Path, *, memory_limit_mb: int, read_only: bool) -> duckdb.Duc
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open an existing file read-only."""
     _require_file(path)
     with (

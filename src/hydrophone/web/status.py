@@ -5,6 +5,7 @@ handful of small answers needs.
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,7 +16,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from hydrophone.errors import HydrophoneError
+from hydrophone.domain.units import Txid
+from hydrophone.errors import HydrophoneError, UnknownTransaction
 from hydrophone.web.loopback import Connection, Endpoint, is_loopback_name, make_room, parse_host
 
 _CAPACITY: Final = 256
@@ -26,7 +28,9 @@ _PAGE_FILES: Final = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
 }
 _JSON: Final = "application/json"
-_PATHS: Final = "/, /api/v1/status, /healthz, /readyz"
+_PATHS: Final = "/, /api/v1/status, /api/v1/explain/TXID, /healthz, /readyz"
+_EXPLAIN: Final = "/api/v1/explain/"
+_TXID: Final = re.compile(r"[0-9a-fA-F]{64}")
 _METHODS: Final = ("GET", "HEAD")
 
 
@@ -38,13 +42,14 @@ class _Answer:
 
 
 class StatusServer:
-    """Serves `/api/v1/status`, `/healthz`, `/readyz` and the page `/`.
+    """Serves `/api/v1/status`, `/api/v1/explain/TXID`, `/healthz`, `/readyz` and the page `/`.
 
     Args:
         host: `localhost` is 127.0.0.1 and ::1.
         port: 0 takes a free one; `port` says which.
         report: what `/api/v1/status` says; the page needs `alerts_port` in it.
         is_ready: whether whales would be heard now.
+        explain: what `/api/v1/explain/{txid}` says, as JSON.
         allowed_hosts: names in the Host header that are ours, besides those of loopback and `host` itself. A
             website that points its own name at this machine (DNS rebinding) is refused by that.
         close_timeout_s: so long clients may take to hang up.
@@ -57,11 +62,13 @@ class StatusServer:
         *,
         report: Callable[[], Awaitable[Mapping[str, object]]],
         is_ready: Callable[[], bool],
+        explain: Callable[[Txid], Awaitable[bytes]],
         allowed_hosts: Collection[str] = (),
         close_timeout_s: float = 2.0,
     ) -> None:
         self._report = report
         self._is_ready = is_ready
+        self._explain = explain
         self._allowed_hosts = frozenset(name.lower() for name in (host, *allowed_hosts))
         self._endpoint = Endpoint(
             host, port, section="api", capacity=_CAPACITY, close_timeout_s=close_timeout_s
@@ -132,15 +139,10 @@ class StatusServer:
                 return await self._status()
             case "/healthz":
                 return _json(HTTPStatus.OK, {"status": "ok"})
-            case "/readyz" if self._is_ready():
-                return _json(HTTPStatus.OK, {"status": "ready"})
             case "/readyz":
-                return _refusal(
-                    HTTPStatus.SERVICE_UNAVAILABLE,
-                    "not_ready",
-                    "no source is being heard",
-                    "see /api/v1/status",
-                )
+                return self._readiness()
+            case _ if path.startswith(_EXPLAIN):
+                return await self._explanation(path.removeprefix(_EXPLAIN))
             case _ if path in self._page:
                 return self._page[path]
             case _:
@@ -148,12 +150,34 @@ class StatusServer:
                     HTTPStatus.NOT_FOUND, "not_found", f"nothing is at {path[:80]}", f"there are: {_PATHS}"
                 )
 
+    def _readiness(self) -> _Answer:
+        if self._is_ready():
+            return _json(HTTPStatus.OK, {"status": "ready"})
+        return _refusal(
+            HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", "no source is being heard", "see /api/v1/status"
+        )
+
     async def _status(self) -> _Answer:
         try:
             report = await self._report()
         except HydrophoneError as error:
             return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", str(error), "try again later")
         return _json(HTTPStatus.OK, report)
+
+    async def _explanation(self, txid: str) -> _Answer:
+        if not _TXID.fullmatch(txid):
+            return _refusal(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "malformed_txid",
+                f"expected a txid of 64 hex digits, found {txid[:80]}",
+                f"ask for {_EXPLAIN} and the txid of a whale",
+            )
+        try:
+            return _Answer(HTTPStatus.OK, _JSON, await self._explain(Txid(txid.lower())) + b"\n")
+        except UnknownTransaction as error:
+            return _refusal(HTTPStatus.NOT_FOUND, "unknown_transaction", str(error), "")
+        except HydrophoneError as error:
+            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", str(error), "try again later")
 
 
 async def _serve_nobody(_: ServerConnection) -> None:

@@ -19,6 +19,8 @@ from hydrophone import __version__, bootstrap
 from hydrophone.cli import main
 from hydrophone.cli import status as status_command
 from hydrophone.config import TABLE, Settings
+from hydrophone.domain.units import Txid
+from hydrophone.errors import UnknownTransaction
 from hydrophone.store.schema import load_migrations
 from hydrophone.web.status import StatusServer
 from tests.backends import HOST, Backend, blunt_server, free_port, running
@@ -35,6 +37,7 @@ COMMANDS = (
     ("record",),
     ("replay",),
     ("status",),
+    ("explain",),
     ("doctor",),
     ("labels", "stats"),
     ("labels", "lookup"),
@@ -404,7 +407,10 @@ async def status_server(host: str = "localhost") -> AsyncIterator[int]:
     async def report() -> Mapping[str, object]:
         return {"memory_mb": 61.5, "predictions": {"total": 3, "pending": 2}}
 
-    server = StatusServer(host, 0, report=report, is_ready=lambda: True)
+    async def explain(txid: Txid) -> bytes:
+        raise UnknownTransaction(f"{txid} is not here")
+
+    server = StatusServer(host, 0, report=report, is_ready=lambda: True, explain=explain)
     async with running(server.run):
         yield server.port
 

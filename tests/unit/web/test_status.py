@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from hydrophone.errors import ConfigError, StoreError
+from hydrophone.domain.units import Txid
+from hydrophone.errors import ConfigError, StoreError, UnknownTransaction
 from hydrophone.web.status import StatusServer
 
 
@@ -39,6 +40,11 @@ class Service:
     def is_ready(self) -> bool:
         return self.ready
 
+    async def explain(self, txid: Txid) -> bytes:
+        if self.error is not None:
+            raise self.error
+        return json.dumps({"txid": txid}).encode()
+
 
 @pytest.fixture
 def service() -> Service:
@@ -54,7 +60,12 @@ async def server(service: Service) -> AsyncIterator[StatusServer]:
 
 def make_server(service: Service, *, host: str = "localhost", port: int = 0) -> StatusServer:
     return StatusServer(
-        host, port, report=service.report, is_ready=service.is_ready, allowed_hosts=["Whales.example"]
+        host,
+        port,
+        report=service.report,
+        is_ready=service.is_ready,
+        explain=service.explain,
+        allowed_hosts=["Whales.example"],
     )
 
 
@@ -81,6 +92,34 @@ async def ask(
     first, *lines = head.split("\r\n")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
     return Reply(int(first.split()[1]), headers, body)
+
+
+async def test_an_explanation_is_passed_on_as_it_is(server: StatusServer) -> None:
+    reply = await ask(server, "/api/v1/explain/" + "AB" * 32)
+    assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
+    assert reply.json == {"txid": "ab" * 32}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (UnknownTransaction("not here"), 404, "unknown_transaction"),
+        (StoreError("no disk"), 503, "unavailable"),
+    ],
+)
+async def test_why_there_is_no_explanation_is_said(
+    server: StatusServer, service: Service, error: Exception, status: int, code: str
+) -> None:
+    service.error = error
+    reply = await ask(server, "/api/v1/explain/" + "ab" * 32)
+    assert reply.status == status
+    assert (reply.json["error"]["code"], reply.json["error"]["message"]) == (code, str(error))
+
+
+@pytest.mark.parametrize("txid", ["", "ab", "zz" * 32, "ab" * 33, "ab" * 32 + "/"])
+async def test_only_a_txid_is_looked_up(server: StatusServer, txid: str) -> None:
+    reply = await ask(server, f"/api/v1/explain/{txid}")
+    assert (reply.status, reply.json["error"]["code"]) == (422, "malformed_txid")
 
 
 async def test_status_is_the_report_as_json(server: StatusServer) -> None:
