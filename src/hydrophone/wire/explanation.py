@@ -178,7 +178,7 @@ def _describe_sender(evidence: FlowEvidence, input_count: int, parameters: FlowP
     sender, names = evidence.sender, evidence.reading.names
     return SenderV1(
         same_owner=sender.same_owner,
-        same_owner_why=_why_same_owner(evidence, input_count),
+        same_owner_why=_why_same_owner(evidence, input_count, parameters),
         shares={names[key]: share for key, share in sender.shares.items()},
         conflict=[names[key] for key in sender.conflict],
         unnamed=sender.unnamed,
@@ -187,12 +187,12 @@ def _describe_sender(evidence: FlowEvidence, input_count: int, parameters: FlowP
     )
 
 
-def _why_same_owner(evidence: FlowEvidence, input_count: int) -> str:
+def _why_same_owner(evidence: FlowEvidence, input_count: int, parameters: FlowParameters) -> str:
     if input_count == 1:
         return "there is one input"
     if evidence.looks.shape is not None and evidence.looks.shape.is_coinjoin:
         return "a coinjoin has many owners"
-    if evidence.looks.has_spare_input:
+    if evidence.sender.same_owner == parameters.same_owner_payjoin:
         return "one input was not needed to pay, as in a payjoin"
     return "inputs that are spent together usually have one owner"
 

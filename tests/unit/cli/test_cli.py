@@ -301,7 +301,7 @@ def test_replay_speaks_in_words_for_people(excerpt: Path, capsys: Capture) -> No
     lines = captured.out.splitlines()
     assert captured.err == ""
     assert lines[0] == (
-        "2026-11-22 08:49:56  unknown   77.19 BTC from unknown wallet to unknown wallet  "
+        "2026-11-22 08:49:56  unknown   112.27 BTC from unknown wallet to unknown wallet  "
         "(5c4d106a5800deb815c652ec1a1dbd3419980515fb4789dc0558454539710220)"
     )
     assert lines[5].startswith("2026-11-22 08:50:12  replaced  fc6f91f5")
