@@ -7,7 +7,8 @@ from typing import Final
 from hydrophone.domain.signal import Signal
 
 REMEMBERED_LIMIT: Final = 3_000
-"""# chosen: more than a day of whales at 2,200 a day; deposits are mostly swept within hours. 12 MB."""
+"""# chosen: more than a day of whales at 2,200 a day; deposits are mostly swept within hours. Some
+20 MB with their transactions."""
 
 
 class SignalMemory:
@@ -15,7 +16,7 @@ class SignalMemory:
 
     def __init__(self) -> None:
         self._signals: dict[str, Signal] = {}
-        self._by_script: dict[bytes, dict[str, None]] = {}
+        self._by_script: dict[bytes, tuple[str, ...]] = {}
 
     def __len__(self) -> int:
         """Number of signals."""
@@ -29,7 +30,7 @@ class SignalMemory:
         self.forget(signal.prediction_id)
         self._signals[signal.prediction_id] = replace(signal, flow=replace(signal.flow, evidence=None))
         for script in _scripts_of(signal):
-            self._by_script.setdefault(script, {})[signal.prediction_id] = None
+            self._by_script[script] = (*self._by_script.get(script, ()), signal.prediction_id)
         if len(self._signals) > REMEMBERED_LIMIT:
             self.forget(next(iter(self._signals)))
 
@@ -37,10 +38,9 @@ class SignalMemory:
         """Keep nothing of a prediction; harmless when nothing is kept."""
         signal = self._signals.pop(prediction_id, None)
         for script in () if signal is None else _scripts_of(signal):
-            of_script = self._by_script[script]
-            del of_script[prediction_id]
-            if not of_script:
-                del self._by_script[script]
+            others = tuple([other for other in self._by_script.pop(script) if other != prediction_id])
+            if others:
+                self._by_script[script] = others
 
     def touched_by(self, scripts: Iterable[bytes]) -> list[Signal]:
         """Return the signals with one of these scripts on either side, oldest first."""

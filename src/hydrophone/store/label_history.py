@@ -13,25 +13,13 @@ import duckdb
 
 from hydrophone.domain.labels import Entity, EntityKind, Label, LabelBook, Role
 from hydrophone.domain.units import UnixMicros, micros_from_datetime
+from hydrophone.store.label_formats.rows import FIELDS
 from hydrophone.store.rows import timestamp
 
 CLAIMS_AT_ONCE: Final = 500
 """# chosen: claims looked at in one transaction: a signal that comes meanwhile waits some 10 ms."""
 
-_FIELDS: Final = (
-    "script",
-    "entity",
-    "kind",
-    "role",
-    "source",
-    "confidence",
-    "as_of",
-    "citation",
-    "source_url",
-    "licence",
-    "valid_from",
-    "valid_to",
-)
+_FIELDS: Final = ("script", *FIELDS)
 _COLUMNS: Final = ("claim_id", *_FIELDS, "recorded_from")
 
 
