@@ -69,8 +69,8 @@ RELIABILITY: Final[Mapping[Basis, Reliability]] = {
     Basis.BOTH_SIDES: Reliability(79480, 79767),
 }
 """Fitted on 25 November 2026 by `python -m evaluation.fit_flow`: 165,441 answers as first published, in 20
-simulated worlds of twelve hours, with label books that have 40, 70 and 100 % of the published wallets and 0, 2
-and 5 % of errors. Scores in worlds that were not fitted on: docs/flow.md."""
+simulated worlds of twelve hours, with label books that have 40, 70 and 100 % of the published wallets and 0,
+2 and 5 % of errors. Scores in worlds that were not fitted on: docs/flow.md."""
 
 
 class Calibrated(NamedTuple):

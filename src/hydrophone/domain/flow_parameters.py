@@ -35,9 +35,9 @@ class FlowParameters:
     no_change_known_sender: float = 0.85
     """The same for a sender with a label: services return change to scripts we know. chosen: design."""
     vote_discount: float = 0.7
-    """Kappa. Votes overlap; counting each in full would make two that say the same near certain. chosen: design.
-    A fit on simulated worlds would have it above 1, as their payers choose independently of each other; on
-    the 151 hidden self-changes of a mainnet block 0.8 is best, and 0.7 as good within the noise."""
+    """Kappa. Votes overlap; counting each in full would make two that say the same near certain. chosen:
+    design. A fit on simulated worlds would have it above 1, as their payers choose independently of each
+    other; on the 151 hidden self-changes of a mainnet block 0.8 is best, and 0.7 as good within the noise."""
     round_weights: tuple[tuple[int, float], ...] = (
         (10_000_000, 5.36),
         (1_000_000, 3.75),
@@ -59,9 +59,9 @@ class FlowParameters:
     structural_consolidation: float = 0.8
     structural_round_total: float = -0.3
     structural_coinjoin: float = -3.0
-    """Log-odds that the sender is an exchange, by what the transaction looks like. chosen: design. A regression
-    on simulated worlds gives +4.4 for a batch and +2.5 for a consolidation, where hardly anybody but
-    exchanges makes any; the cap below makes larger weights equal."""
+    """Log-odds that the sender is an exchange, by what the transaction looks like. chosen: design. A
+    regression on simulated worlds gives +4.4 for a batch and +2.5 for a consolidation, where hardly anybody
+    but exchanges makes any; the cap below makes larger weights equal."""
     many_outputs: int = 25
     """chosen: design."""
     unnamed_cap: float = 0.5
@@ -81,8 +81,8 @@ class FlowParameters:
     loss is flat between 0.2 and 0.3, and half as large again at 1."""
     least_confidence: float = 0.50
     """Probability that an answer needs, besides: what is more likely wrong than right is not said. chosen: a
-    majority. The rule of the design (the least value with 80 % right by a one-sided 95 % bound) gives the same:
-    148,158 of 161,837 answers of the fit were right above it."""
+    majority. The rule of the design (the least value with 80 % right by a one-sided 95 % bound) gives the
+    same: 148,158 of 161,837 answers of the fit were right above it."""
     mixed_share: float = 0.30
     """Share of the value from which a second direction is worth telling. chosen: design."""
 
