@@ -75,6 +75,7 @@ class FlowAssessment:
         sender: the name of the most probable sending exchange above one half, else None.
         receiver: the name of the exchange that receives more than half of the value net of change, else None.
         reason: why the answer is unknown; None when it is not.
+        conflict: names of the exchanges that cannot all be the sender as labels say; mostly empty.
         evidence: what all this rests on; None when the inputs are unknown.
     """
 
@@ -89,6 +90,7 @@ class FlowAssessment:
     sender: str | None
     receiver: str | None
     reason: str | None
+    conflict: tuple[str, ...] = ()
     evidence: FlowEvidence | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -179,6 +181,7 @@ def classify_flow(tx: Transaction, labels: Labels, *, parameters: FlowParameters
         sender=None if from_key is None else reading.names[from_key],
         receiver=None if to_key is None else reading.names[to_key],
         reason=explain_unknown(evidence, parameters) if flow_type is FlowType.UNKNOWN else None,
+        conflict=tuple([reading.names[key] for key in sender.conflict]),
         evidence=evidence,
     )
 
@@ -192,8 +195,8 @@ def _swept_by(tx: Transaction, looks: Looks, spent: Sequence[bytes], reading: La
     """Return the key of the exchange that gathers what customers paid in; None when it is no sweep.
 
     All goes to wallets of one exchange, by claims more likely true than not, and comes out of its deposit
-    scripts, or out of five or more scripts that are used once and are nobody else's. A wallet is what is not
-    labelled as a deposit script: most published lists do not say hot or cold.
+    scripts; or it goes to a wallet labelled hot or cold, out of five or more scripts that are used once and
+    are nobody else's.
     """
     if not reading.claims:
         return None
@@ -211,7 +214,8 @@ def _swept_by(tx: Transaction, looks: Looks, spent: Sequence[bytes], reading: La
     ]
     if all(are_deposits):
         return receiver
-    is_sweep = looks.is_gathering and all(
+    is_sweep = looks.is_gathering and all(claims is not None and claims.is_working_wallet for claims in paid)
+    is_sweep = is_sweep and all(
         deposit or unclaimed for deposit, unclaimed in zip(are_deposits, are_unclaimed, strict=True)
     )
     return receiver if is_sweep else None

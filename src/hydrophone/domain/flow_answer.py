@@ -87,7 +87,7 @@ _DOUBTS: Final = {
     Basis.LEAVES_COLD: "cold storage pays no customers: these may be the exchange's own coins",
     Basis.LEAVES_DEPOSIT: "an exchange gathers what was deposited: these may be its own coins",
     Basis.PAYS_COLD: "customers do not pay into cold storage: these may be the exchange's own coins",
-    Basis.PAYS_WALLET_REUSED: "services, not customers, gather coins on a script: these may be its own coins",
+    Basis.PAYS_WALLET_REUSED: "who keeps many coins on one script is rather a service: these may be its own",
     Basis.PAYS_LEARNED: "only what we learned ourselves says so",
 }
 """Why what labels say is seldom right, by what it rests on."""
@@ -110,7 +110,11 @@ def share_directions(
         receivers: for each output the probability by entity key that it belongs to that exchange.
         stays: share of what seems to be inflow that stays inside an exchange.
     """
-    sends = math.fsum((*sender.shares.values(), sender.unnamed))
+    if not any(output.value_sat for output in outputs):
+        return {kind: float(kind is FlowType.UNKNOWN) for kind in FlowType}  # nothing moves
+    sends = min(
+        1.0, math.fsum((*sender.shares.values(), sender.unnamed))
+    )  # shares of 1 may sum to a hair more
     claimed = [min(1.0, math.fsum(claims.values())) if claims else 0.0 for claims in receivers]
     receives = expected_share(outputs, claimed, change)
     inflow = (1 - sends) * receives
@@ -138,10 +142,10 @@ def find_basis(
     out = {Role.DEPOSIT: Basis.LEAVES_DEPOSIT, Role.COLD: Basis.LEAVES_COLD}.get(
         roles.sender, Basis.PAYS_MANY if is_many else Basis.PAYS_FEW
     )
-    if spent_count < len(tx.inputs):
-        wallet = Basis.PAYS_WALLET_REUSED
-    elif spent_count > 1:
+    if spent_count > 1:
         wallet = Basis.PAYS_WALLET_SEVERAL
+    elif len(tx.inputs) > 1:
+        wallet = Basis.PAYS_WALLET_REUSED
     else:
         paid = [reading.claims[o.script] for o in tx.outputs if o.script in reading.claims]
         wallet = Basis.PAYS_LEARNED if all(c.is_learned for c in paid) else Basis.PAYS_WALLET_ONE

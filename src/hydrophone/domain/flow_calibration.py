@@ -29,7 +29,7 @@ class Basis(StrEnum):
     PAYS_WALLET_ONE = "pays_wallet_one"
     """Inflow: one script nobody knows pays a labelled wallet."""
     PAYS_WALLET_REUSED = "pays_wallet_reused"
-    """Inflow: several coins of one script nobody knows pay a labelled wallet: a service does so."""
+    """Inflow: several coins, all of one script nobody knows, pay a labelled wallet."""
     PAYS_LEARNED = "pays_learned"
     """Inflow: to a wallet that we know by what we learned alone."""
     PAYS_COLD = "pays_cold"

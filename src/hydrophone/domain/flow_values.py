@@ -158,7 +158,7 @@ def split_values(
         ]
     )
     to_others_sat = total_sat - to_exchanges_sat
-    from_exchange = math.fsum((*sender.values(), unnamed))
+    from_exchange = min(1.0, math.fsum((*sender.values(), unnamed)))  # shares of 1 may sum to a hair more
     received_sat = sum_received(net_sat, receivers)
     internal_sat = math.fsum([sender.get(key, 0.0) * value for key, value in received_sat.items()])
     parts = (

@@ -131,8 +131,9 @@ class _Claims:
         self.bodies = tuple(bodies)
         in_force = tuple(body for body in bodies if _is_in_force(body[8], body[9], on))
         self.in_force = self.bodies if len(in_force) == len(self.bodies) else in_force
-        holders = [b for b in in_force if b[0].kind is not EntityKind.POOL and b[0].kind not in OVERLAYS]
-        named = holders or [b for b in in_force if b[0].kind is EntityKind.POOL]
+        believed = [b for b in in_force if b[3] > 0]
+        holders = [b for b in believed if b[0].kind is not EntityKind.POOL and b[0].kind not in OVERLAYS]
+        named = holders or [b for b in believed if b[0].kind is EntityKind.POOL]
         self.is_disputed = len({body[0].key for body in named}) > 1
         self.entity = max(named, key=_confidence_of)[0] if named and not self.is_disputed else None
 
@@ -201,6 +202,11 @@ class LabelBook:
         A tenth of the cost of looking each of them up: most scripts of a transaction are nobody's we know.
         """
         return self._by_script.keys() & scripts
+
+    def origins(self) -> set[tuple[str, str]]:
+        """Return source and entity key of all claims in force that are believed at all."""
+        shared = {id(claims): claims for claims in self._by_script.values()}
+        return {(body[2], body[0].key) for c in shared.values() for body in c.in_force if body[3] > 0}
 
     def lookup(self, script: bytes) -> tuple[Label, ...]:
         """Return the claims on a script that are in force; empty when there are none."""

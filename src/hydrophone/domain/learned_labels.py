@@ -38,6 +38,11 @@ class LearnedLabel(Label):
     evidence: Txid = field(kw_only=True)
     learned_at: UnixMicros = field(kw_only=True)
 
+    @property
+    def origin(self) -> tuple[str, str]:
+        """Source and entity key of the claims it follows from: see `LabelBook.origins`."""
+        return self.source, self.entity.key
+
 
 def learned_label(
     script: bytes,

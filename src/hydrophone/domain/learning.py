@@ -7,8 +7,8 @@ Three rules, and each needs an exchange that is known already:
 - **Co-spend**: who spends coins together owns them together. Not in coinjoins, and not where an input was not
   needed, as in payjoins.
 - **Own wallet**: customers are paid by hot wallets and pay to deposit scripts. That a script is paid by the
-  cold storage or out of the deposit scripts of an exchange, or pays into its wallets, is a sign; two signs of
-  different transactions make it the exchange's.
+  cold storage or out of the deposit scripts of an exchange, or pays into its hot or cold wallets, is a sign;
+  two signs of different payments make it the exchange's.
 
 A claim that was learned carries the source of the claim it follows from and is no surer than that; what
 follows from claims that were learned is less sure with each step.
@@ -161,10 +161,10 @@ class _Scene(NamedTuple):
         return [script for script in dict.fromkeys(scripts) if script not in self.spent]
 
     def wallet_paid(self) -> str | None:
-        """Return the key of the one exchange whose wallets, and no other claimed scripts, are paid."""
+        """Return the key of the one exchange whose hot or cold wallets are paid, no other known script."""
         claims = self.evidence.reading.claims
         keys = {
-            claims[script].key if claims[script].is_likely_wallet else None
+            claims[script].key if claims[script].is_working_wallet else None
             for script in self.payees()
             if script in claims
         }

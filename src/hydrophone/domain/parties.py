@@ -1,7 +1,7 @@
 """Who sends and who receives, as far as labels and looks say."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -54,6 +54,11 @@ class ExchangeClaims(NamedTuple):
     def is_likely_wallet(self) -> bool:
         """Whether it is more likely than not the exchange's, and no deposit script."""
         return self.role is not Role.DEPOSIT and self.belief > LIKELY
+
+    @property
+    def is_working_wallet(self) -> bool:
+        """Whether it is likely a wallet of the exchange, by a claim that says hot or cold."""
+        return self.role in (Role.HOT, Role.COLD) and self.belief > LIKELY
 
     @property
     def is_learned(self) -> bool:
@@ -261,9 +266,23 @@ def unnamed_share(signs: Iterable[Sign], *, parameters: FlowParameters = DEFAULT
     return min(parameters.unnamed_cap, 1 / (1 + math.exp(-log_odds)))
 
 
-def _belief(claims: Iterable[Label], *, discount: float) -> float:
-    """Return the probability that claims on one entity hold, each source counted once with its best."""
-    by_source: dict[str, float] = {}
+def _belief(claims: Sequence[Label], *, discount: float) -> float:
+    """Return the probability that claims on one entity hold, each origin counted once with its best."""
+    if len(claims) == 1:
+        return claims[0].confidence * discount
+    return 1.0 - math.prod([1 - confidence * discount for confidence in sorted(_best_by_origin(claims))])
+
+
+def _best_by_origin(claims: Iterable[Label]) -> list[float]:
+    """Return the highest confidence of each origin: claims of one source, or read at one URL, have one."""
+    origins: list[tuple[set[str], float]] = []
     for label in claims:
-        by_source[label.source] = max(label.confidence, by_source.get(label.source, 0.0))
-    return 1 - math.prod(1 - confidence * discount for confidence in sorted(by_source.values()))
+        names, best = {label.source, label.source_url} - {""}, label.confidence
+        others = []
+        for known, confidence in origins:
+            if known.isdisjoint(names):
+                others.append((known, confidence))
+            else:
+                names, best = names | known, max(best, confidence)
+        origins = [*others, (names, best)]
+    return [best for _, best in origins]

@@ -16,6 +16,7 @@ class SignalMemory:
 
     def __init__(self) -> None:
         self._signals: dict[str, Signal] = {}
+        self._doubtful: dict[str, str] = {}
         self._by_script: dict[bytes, tuple[str, ...]] = {}
 
     def __len__(self) -> int:
@@ -37,15 +38,39 @@ class SignalMemory:
     def forget(self, prediction_id: str) -> None:
         """Keep nothing of a prediction; harmless when nothing is kept."""
         signal = self._signals.pop(prediction_id, None)
+        self._doubtful.pop(prediction_id, None)
         for script in () if signal is None else _scripts_of(signal):
             others = tuple([other for other in self._by_script.pop(script) if other != prediction_id])
             if others:
                 self._by_script[script] = others
 
-    def touched_by(self, scripts: Iterable[bytes]) -> list[Signal]:
-        """Return the signals with one of these scripts on either side, oldest first."""
-        found = {key for script in scripts for key in self._by_script.get(script, ())}
-        return [signal for key, signal in self._signals.items() if key in found] if found else []
+    def doubt(self, scripts: Iterable[bytes], reason: str, *, besides: str) -> None:
+        """Let the signals with one of these scripts on either side be looked at again, oldest first.
+
+        Args:
+            scripts: about which something is known now.
+            reason: what.
+            besides: prediction id of the signal that taught it.
+        """
+        found = {key for script in scripts for key in self._by_script.get(script, ())} - {besides}
+        for prediction_id in [key for key in self._signals if key in found] if found else ():
+            self._doubtful.setdefault(prediction_id, reason)
+
+    def doubt_other_labels(self, label_set: str, reason: str) -> None:
+        """Let the signals that were made with another label set be looked at again."""
+        for prediction_id, signal in self._signals.items():
+            if signal.label_set != label_set:
+                self._doubtful.setdefault(prediction_id, reason)
+
+    @property
+    def has_doubtful(self) -> bool:
+        """Whether a signal is to be looked at again."""
+        return bool(self._doubtful)
+
+    def take_doubtful(self, limit: int) -> list[tuple[Signal, str]]:
+        """Return the next signals to look at again, as they read now, each with the reason."""
+        taken = [(key, self._doubtful.pop(key)) for key in list(self._doubtful)[:limit]]
+        return [(self._signals[key], reason) for key, reason in taken]
 
     def all(self) -> list[Signal]:
         """Return every signal, oldest first."""

@@ -141,8 +141,11 @@ def _coinjoin(prevouts: Sequence[Output], paid: Sequence[Output], *, is_exchange
 
 
 def _is_joinmarket(equal: int, owners: int, output_count: int) -> bool:
-    """Return whether each but one at most of those who get the equal amount has change, too."""
-    return equal >= _MIN_EQUAL and 2 * equal - 1 <= output_count <= 2 * equal and equal <= owners
+    """Return whether each but one at most of those who get the equal amount has change, too.
+
+    Equal payments with one change, or none, come of one owner more often: a batch of equal payments.
+    """
+    return _MIN_EQUAL <= equal <= owners and 2 * equal - 1 <= output_count <= 2 * equal
 
 
 def _is_wabisabi(input_count: int, counts: Counter[int]) -> bool:

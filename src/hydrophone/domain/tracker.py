@@ -34,7 +34,7 @@ from hydrophone.domain.events import (
 )
 from hydrophone.domain.flow import FlowAssessment, classify_flow
 from hydrophone.domain.labels import LabelBook
-from hydrophone.domain.learned_labels import KnownLabels, LearnedLabel
+from hydrophone.domain.learned_labels import KnownLabels, LearnedBy, LearnedLabel
 from hydrophone.domain.learning import Learner
 from hydrophone.domain.outcome import ALLOWED, OPEN, Outcome, Status
 from hydrophone.domain.revision import SignalMemory
@@ -55,7 +55,7 @@ _ENDED_LIMIT: Final = 50_000
 _LATE_LIMIT: Final = 1_000
 """# chosen: more signals than this never wait for late prevouts at once."""
 _REVIEWED_AT_ONCE: Final = 20
-"""# chosen: 5 ms; after a change of labels a day's signals are through within minutes."""
+"""# chosen: 3 ms; after a change of labels a day's signals are through within minutes."""
 _CHANGE_MAJORITY: Final = 0.5
 
 
@@ -113,7 +113,6 @@ class Tracker:
         self._book = book
         self._use(KnownLabels(book))
         self._memory = SignalMemory()
-        self._outdated: list[Signal] = []
         self._tracked: dict[Txid, TrackedPrediction] = {}
         self._waiting: dict[Txid, _Waiting] = {}
         self._late: dict[Txid, Signal] = {}
@@ -129,6 +128,11 @@ class Tracker:
     def tracked(self) -> tuple[TrackedPrediction, ...]:
         """Open and recently confirmed predictions."""
         return tuple(self._tracked.values())
+
+    @property
+    def has_revisions(self) -> bool:
+        """Whether signals wait to be looked at again: each event lets a few more be."""
+        return self._memory.has_doubtful
 
     @property
     def next_deadline(self) -> UnixMicros | None:
@@ -150,12 +154,15 @@ class Tracker:
             ended: txids that must not be signalled again, oldest first.
             signals: that may still be corrected, oldest first; those made with other labels are looked at
                 again.
-            learned: what was learned about scripts, oldest first.
+            learned: what was learned about scripts, oldest first; what follows from a claim that nobody makes
+                any more is not believed any more.
         """
-        self._use(KnownLabels(self._book, learned))
+        origins = self._book.origins()
+        self._use(KnownLabels(self._book, [label for label in learned if label.origin in origins]))
         for signal in signals:
             self._memory.remember(signal)
-        self._outdated = [s for s in self._memory.all() if s.label_set != self._book.version]
+        version = self._book.version
+        self._memory.doubt_other_labels(version, f"read again with label set {version}")
         for prediction in tracked:
             self._tracked[prediction.txid] = prediction
             self._supersede(prediction.history, prediction.txid)
@@ -278,27 +285,32 @@ class Tracker:
     def _classify(
         self, transaction: Transaction, at: UnixMicros, payment: str
     ) -> tuple[FlowAssessment, tuple[LearnedLabel, ...]]:
-        """Return what is said of a transaction, with all that it teaches itself, and what that is."""
+        """Return what is said of a transaction, and what it teaches.
+
+        It is judged by what it teaches itself only where that rests on earlier payments, too: else it would
+        corroborate itself.
+        """
         flow = classify_flow(transaction, self.labels)
         learned = self._learner.observe(transaction, flow, at, payment=payment)
-        return (classify_flow(transaction, self.labels) if learned else flow), learned
+        if any(label.learned_by is LearnedBy.OWN_WALLET for label in learned):
+            flow = classify_flow(transaction, self.labels)
+        return flow, learned
 
     def _spread(self, learned: tuple[LearnedLabel, ...], at: UnixMicros, *, besides: str) -> list[Effect]:
-        """Keep what was learned, and correct earlier signals that read differently now."""
+        """Keep what was learned, and look again at the signals it touches."""
         if not learned:
             return []
-        effects: list[Effect] = [KeepLearned(at, learned)]
-        for signal in self._memory.touched_by([label.script for label in learned]):
-            if signal.prediction_id != besides:
-                reason = f"{learned[0].citation} showed whose a script is"
-                effects += self._reassess(signal, at, reason)
-        return effects
+        reason = f"{learned[0].citation} showed whose a script is"
+        self._memory.doubt([label.script for label in learned], reason, besides=besides)
+        return [KeepLearned(at, learned), *self._review(at)]
 
     def _review(self, at: UnixMicros) -> list[Effect]:
-        """Look again at signals made with other labels, a few at a time."""
-        now, self._outdated = self._outdated[:_REVIEWED_AT_ONCE], self._outdated[_REVIEWED_AT_ONCE:]
-        reason = f"read again with label set {self._book.version}"
-        return [effect for signal in now for effect in self._reassess(signal, at, reason)]
+        """Look again at signals that may read differently now, a few at a time."""
+        return [
+            effect
+            for signal, reason in self._memory.take_doubtful(_REVIEWED_AT_ONCE)
+            for effect in self._reassess(signal, at, reason)
+        ]
 
     def _reassess(self, signal: Signal, at: UnixMicros, reason: str) -> list[Effect]:
         """Return the correction of a signal if what subscribers act on has changed."""

@@ -14,12 +14,17 @@ from hydrophone.runtime.frame import Frame
 def detect(frames: Iterable[Frame], decoder: Decoder, tracker: Tracker) -> Iterator[Effect]:
     """Yield the effects of frames: no clock, no network, the same for the same frames.
 
-    What still waits for prevouts at the end is given up one patience later.
+    What still waits for prevouts at the end is given up one patience later; what is to be corrected, is.
     """
+    at = UnixMicros(0)
     for frame in frames:
+        at = UnixMicros(frame.at)
         yield from detect_frame(frame, decoder, tracker)
     while (deadline := tracker.next_deadline) is not None:
-        yield from tracker.step(TimePassed(deadline))
+        at = deadline
+        yield from tracker.step(TimePassed(at))
+    while tracker.has_revisions:
+        yield from tracker.step(TimePassed(at))
 
 
 def detect_frame(frame: Frame, decoder: Decoder, tracker: Tracker) -> Iterator[Effect]:

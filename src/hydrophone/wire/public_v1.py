@@ -86,6 +86,7 @@ class WhaleAlertV1(msgspec.Struct, frozen=True):
     flow_type: str
     flow_subtype: str | None
     flow_reason: str | None
+    sender_conflict: list[str]
     flow_probabilities: dict[str, float]
     values: ValuesV1
     btc_value: float
@@ -277,6 +278,7 @@ class PublicEncoder:
             flow_type=flow.flow_type,
             flow_subtype=flow.subtype,
             flow_reason=flow.reason,
+            sender_conflict=list(flow.conflict),
             flow_probabilities={k.value: round(p, _SHARE_DECIMALS) for k, p in flow.probabilities.items()},
             values=ValuesV1(
                 inflow_sat=flow.values.inflow_sat,
@@ -331,7 +333,7 @@ def describe_in_words(flow: FlowAssessment) -> str:
     """Return the sentence people post: `1,234.5 BTC from unknown wallet to Binance`."""
     if flow.sender is not None and flow.sender == flow.receiver:
         return f"{format_btc(flow.values.total_sat, decimals=2)} BTC inside {flow.sender}"
-    sender = flow.sender or "unknown wallet"
+    sender = flow.sender or " or ".join(flow.conflict) or "unknown wallet"
     receiver = flow.receiver or "unknown wallet"
     return f"{format_btc(flow.moved_sat, decimals=2)} BTC from {sender} to {receiver}"
 

@@ -219,7 +219,12 @@ class TestDoubtsAboutRoles:
         flow = classify_flow(transaction(spent, [pay(A_HOT, 999 * BTC)]), BOOK)
         assert flow.flow_type is FlowType.UNKNOWN
         assert flow.reason is not None
-        assert flow.reason.startswith("labels say inflow, but services, not customers")
+        assert flow.reason.startswith("labels say inflow, but who keeps many coins on one script")
+
+    def test_coins_of_several_scripts_are_not_although_some_share_one(self) -> None:
+        spent = [pay(STRANGER, 500 * BTC), pay(STRANGER, 500 * BTC), pay(taproot(60), 500 * BTC)]
+        flow = classify_flow(transaction(spent, [pay(A_HOT, 1_499 * BTC)]), BOOK)
+        assert flow.flow_type is FlowType.INFLOW
 
     def test_what_only_we_say_is_not_said_aloud(self) -> None:
         known = KnownLabels(BOOK, [learned(taproot(50), "Alpha", 0.9)])

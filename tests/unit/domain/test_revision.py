@@ -15,8 +15,38 @@ def test_a_signal_is_found_by_what_it_pays_and_by_what_it_spends() -> None:
     [output, *_] = whale(1).transaction.outputs
     [spent] = [i.prevout.script for i in whale(1).transaction.inputs if i.prevout is not None]
     for script in (output.script, spent):
-        assert [signal.txid for signal in memory.touched_by([script])] == [whale(1).txid]
-    assert memory.touched_by([b"another"]) == []
+        memory.doubt([script], "why", besides="")
+        assert [(s.txid, reason) for s, reason in memory.take_doubtful(9)] == [(whale(1).txid, "why")]
+    memory.doubt([b"another"], "why", besides="")
+    assert not memory.has_doubtful
+
+
+def test_what_taught_is_not_doubted() -> None:
+    memory = SignalMemory()
+    memory.remember(whale(1))
+    [output, *_] = whale(1).transaction.outputs
+    memory.doubt([output.script], "why", besides=whale(1).prediction_id)
+    assert not memory.has_doubtful
+
+
+def test_the_doubtful_come_a_few_at_a_time_oldest_first_and_as_they_read_now() -> None:
+    memory = SignalMemory()
+    for number in range(1, 5):
+        memory.remember(whale(number))
+    memory.doubt_other_labels("another set", "why")
+    memory.forget(whale(1).prediction_id)
+    newer = bumped(whale(3), 9, seen_at=later(1))
+    memory.remember(newer)  # a new version is judged by what is known now
+    assert [s.txid for s, _ in memory.take_doubtful(1)] == [whale(2).txid]
+    assert [s.txid for s, _ in memory.take_doubtful(9)] == [whale(4).txid]
+    assert not memory.has_doubtful
+
+
+def test_what_was_made_with_the_same_labels_is_not_doubted() -> None:
+    memory = SignalMemory()
+    memory.remember(whale(1))
+    memory.doubt_other_labels(whale(1).label_set, "why")
+    assert not memory.has_doubtful
 
 
 def test_what_it_rested_on_is_not_kept() -> None:
@@ -57,6 +87,7 @@ def test_the_index_holds_what_the_memory_holds(steps: list[tuple[bool, int]]) ->
     assert [signal.prediction_id for signal in memory.all()] == list(kept)
     assert len(memory) == len(kept)
     scripts = [output.script for number in range(1, 5) for output in whale(number).transaction.outputs]
-    assert [signal.prediction_id for signal in memory.touched_by(scripts)] == list(kept)
+    memory.doubt(scripts, "why", besides="")
+    assert [signal.prediction_id for signal, _ in memory.take_doubtful(99)] == list(kept)
     if not kept:
         assert memory._by_script == {}

@@ -31,9 +31,10 @@ from hydrophone.domain.events import (
     TransactionsLeft,
 )
 from hydrophone.domain.labels import Entity, EntityKind, Label, LabelBook, Role
+from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.outcome import Status
 from hydrophone.domain.script import Network
-from hydrophone.domain.signal import prediction_id_of
+from hydrophone.domain.signal import Signal, prediction_id_of
 from hydrophone.domain.tracker import PREVOUT_PATIENCE_MICROS, REORG_DEPTH, Tracker
 from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
 from hydrophone.domain.units import Height, Sats, Txid, UnixMicros, WeightUnits
@@ -521,6 +522,78 @@ def test_other_labels_after_a_restart_correct_what_was_said_with_the_old_ones() 
     assert (amended.signal.flow.flow_type.value, amended.signal.label_set) == ("inflow", book.version)
     assert book.version in amended.reason
     assert play(after, TimePassed(later(6))) == []
+
+
+def restarted(labels: Sequence[Label], *signals: Signal, learned: Sequence[LearnedLabel] = ()) -> Tracker:
+    """Return a core that made the signals, before it was restarted with these labels."""
+    before = tracker(LabelBook([HOT_LABEL]))
+    for signal in signals:
+        before.step(seen(signal.transaction))
+    after = tracker(LabelBook(labels))
+    after.restore(before.tracked, [], signals=signals, learned=learned)
+    return after
+
+
+def said_of(*transactions: Transaction) -> list[Signal]:
+    effects = play(tracker(LabelBook([HOT_LABEL])), *map(seen, transactions))
+    return [effect.signal for effect in only(effects, RaiseSignal)]
+
+
+def test_other_labels_do_not_bring_back_a_version_that_was_replaced() -> None:
+    deposits = [spend(f"deposit {n}", [script(f"c{n}")], [(DEPOSIT, 120 + n)]) for n in range(50)]
+    newer_label = Label(DEPOSIT, BINANCE, Role.DEPOSIT, "a newer list", 0.95)
+    core = restarted([HOT_LABEL, newer_label], *said_of(*deposits))
+    bumped = spend("bumped", [script("c49")], [(DEPOSIT, 160)])
+    effects = play(core, replaced("deposit 49", "bumped", bumped), *[TimePassed(later(n)) for n in range(9)])
+    amended = [effect.signal.txid for effect in only(effects, AmendSignal)]
+    assert sorted(amended) == sorted(deposit.txid for deposit in deposits[:49])
+    [raised] = only(effects, RaiseSignal)
+    assert (raised.signal.txid, raised.signal.was_modified) == (txid("bumped"), True)
+
+
+def test_other_labels_do_not_correct_what_has_ended_meanwhile() -> None:
+    newer_label = Label(DEPOSIT, BINANCE, Role.DEPOSIT, "a newer list", 0.95)
+    fillers = [spend(f"filler {n}", [script(f"c{n}")], [(script(f"p{n}"), 120)]) for n in range(30)]
+    core = restarted([HOT_LABEL, newer_label], *said_of(*fillers, DEPOSITED))
+    effects = play(core, replaced("deposit", "other", None), *[TimePassed(later(n)) for n in range(9)])
+    assert only(effects, AmendSignal) == []
+
+
+def test_one_correction_is_said_once_whoever_asks_for_it() -> None:
+    deposits = [spend(f"deposit {n}", [script(f"c{n}")], [(DEPOSIT, 120 + n)]) for n in range(30)]
+    core = restarted([HOT_LABEL, Label(script("x"), BINANCE, Role.HOT, "t", 0.9)], *said_of(*deposits))
+    effects = play(core, seen(sweep(), at=5), *[TimePassed(later(n)) for n in range(9, 19)])
+    amended = Counter(effect.signal.txid for effect in only(effects, AmendSignal))
+    assert amended == {deposit.txid: 1 for deposit in deposits}
+
+
+def test_corrections_of_a_busy_script_are_spread_over_the_events_that_follow() -> None:
+    deposits = [spend(f"deposit {n}", [script(f"c{n}")], [(DEPOSIT, 120 + n)]) for n in range(70)]
+    core = tracker(LabelBook([HOT_LABEL]))
+    play(core, *map(seen, deposits))
+    assert len(only(core.step(seen(sweep(), at=5)), AmendSignal)) < 30
+    count = 0
+    while core.has_revisions:
+        count += 1
+        core.step(TimePassed(later(10 + count)))
+    assert 1 <= count <= 4
+
+
+def test_what_follows_from_a_claim_that_nobody_makes_any_more_is_not_believed() -> None:
+    effects = play(tracker(LabelBook([HOT_LABEL])), seen(sweep()))
+    [learned] = only(effects, KeepLearned)
+    assert restarted([HOT_LABEL], learned=learned.labels).labels.lookup(DEPOSIT)
+    assert restarted([], learned=learned.labels).labels.lookup(DEPOSIT) == ()
+    of_somebody_else = Label(HOT, Entity("Kraken", EntityKind.EXCHANGE), Role.HOT, "test", 0.95)
+    assert restarted([of_somebody_else], learned=learned.labels).labels.lookup(DEPOSIT) == ()
+
+
+def test_a_transaction_is_not_judged_by_what_it_alone_teaches() -> None:
+    weak = Label(HOT, BINANCE, Role.HOT, "test", 0.64)
+    others = [script(f"deposit {n}") for n in range(6)]
+    [raised] = only(play(tracker(LabelBook([weak])), seen(spend("s", others, [(HOT, 500)]))), RaiseSignal)
+    assert raised.signal.flow.values.outflow_sat == 0
+    assert raised.signal.flow.flow_type.value == "unknown"
 
 
 NAMES = st.sampled_from("abcdef")

@@ -118,6 +118,7 @@ ALERT: Final[dict[str, Any]] = {
     "flow_type": "inflow",
     "flow_subtype": "mixed",
     "flow_reason": None,
+    "sender_conflict": [],
     "flow_probabilities": {"inflow": 0.666667, "outflow": 0.0, "internal": 0.0, "unknown": 0.333333},
     "values": {
         "inflow_sat": 100_000_000_000,
