@@ -53,8 +53,8 @@ _ORDINARY_SHARE: Final = 8
 """One in so many of the other transactions is kept. chosen: thousands in each world."""
 _SUBSCRIPTIONS: Final = ('{"action":"want","data":["blocks"]}', '{"track-mempool":true}')
 _MADE_BY: Final = (
-    "simulator", "wire/mempool_space.py", "runtime/frame.py", "domain/transaction.py", "domain/events.py", "domain/units.py",
-    "domain/script.py",
+    "simulator", "wire/mempool_space.py", "runtime/frame.py", "domain/transaction.py", "domain/events.py",
+    "domain/units.py", "domain/script.py",
 )  # fmt: skip
 """Code on which a world depends, inside the package: when it changes, worlds are made anew."""
 

@@ -294,7 +294,8 @@ class FakeStore:
                 if gap not in self.gaps:
                     self.gaps.append(gap)
             case KeepLearned(labels=labels):
-                self.learned += labels
+                known = {label.script for label in self.learned}
+                self.learned += [label for label in labels if label.script not in known]
             case NoteSuccessor():
                 pass
             case FetchPrevouts():

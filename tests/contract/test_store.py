@@ -145,7 +145,10 @@ async def test_what_was_learned_comes_back_in_order(bench: Bench) -> None:
     learned.sort(key=lambda label: label.learned_at)
     await bench.store.commit([Notation(KeepLearned(later(3), tuple(learned[:2])))])
     await bench.store.commit([Notation(KeepLearned(later(4), tuple(learned[2:])))])
-    assert (await (await bench.reopen()).load_state()).learned == tuple(learned)
+    store = await bench.reopen()
+    assert (await store.load_state()).learned == tuple(learned)
+    await store.commit([Notation(KeepLearned(later(5), tuple(learned)))])
+    assert (await store.load_state()).learned == tuple(learned), "told again, it is one row"
 
 
 async def test_what_the_source_did_not_say_stays_unknown(bench: Bench) -> None:

@@ -220,6 +220,7 @@ class _Database:
         self._last_seq = 0
         self._last_hash = GENESIS
         self._ids = _KnownIds(())
+        self._learned = _KnownIds(())
 
     def open(self) -> None:
         connection = open_database(self._path, memory_limit_mb=self._memory_limit_mb)
@@ -228,7 +229,8 @@ class _Database:
                 newest = connection.execute(
                     "SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1"
                 ).fetchall()
-                self._ids = _KnownIds(_read_ids(connection))
+                self._ids = _KnownIds(_read_column(connection, "mempool_predictions", "prediction_id"))
+                self._learned = _KnownIds(_read_column(connection, "learned_scripts", "script"))
                 self._cursor = connection.cursor()
                 connection.execute("PRAGMA disable_optimizer")  # see _optimised
         except BaseException:
@@ -323,6 +325,9 @@ class _Database:
         self._last_seq, self._last_hash = last_seq, last_hash
         for prediction_id, _ in batch.inserted:
             self._ids.add(prediction_id)
+        for row in batch.learned:
+            if row["script"] not in self._learned:
+                self._learned.add(row["script"])
 
     def _plan(self, connection: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> Batch:
         """Work out what the entries change. Nobody else writes, so what is read here stays true."""
@@ -348,7 +353,8 @@ class _Database:
         self._insert(connection, "mempool_predictions", batch.inserted.values())
         self._insert(connection, "prediction_outcomes", batch.ended.values())
         self._insert(connection, "amendments", batch.amendments)
-        self._insert(connection, "learned_scripts", batch.learned)
+        fresh = {row["script"]: row for row in batch.learned if row["script"] not in self._learned}
+        self._insert(connection, "learned_scripts", fresh.values())
         for gap in batch.gaps:
             connection.execute(_INSERT_GAP, gap)
 
@@ -404,22 +410,22 @@ def _optimised(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 class _KnownIds:
-    """Which predictions may be in the table, at 8 bytes each where a set of strings takes 100.
+    """Which values may be in a table, at 8 bytes each where a set of strings takes 100.
 
-    "No" is certain; "yes" has to be looked up, as two ids may have one hash. Looking every new id up would
-    scan the table each time: 8 ms at 200,000 rows.
+    "No" is certain; a "yes" that matters has to be looked up, as two values may have one hash. Looking every
+    new one up would scan the table each time: 8 ms at 200,000 rows.
     """
 
-    def __init__(self, prediction_ids: Iterable[str]) -> None:
-        self._hashes = array("q", sorted(map(hash, prediction_ids)))
+    def __init__(self, values: Iterable[object]) -> None:
+        self._hashes = array("q", sorted(map(hash, values)))
 
-    def __contains__(self, prediction_id: str) -> bool:
-        wanted = hash(prediction_id)
+    def __contains__(self, value: object) -> bool:
+        wanted = hash(value)
         place = bisect_left(self._hashes, wanted)
         return place < len(self._hashes) and self._hashes[place] == wanted
 
-    def add(self, prediction_id: str) -> None:
-        insort(self._hashes, hash(prediction_id))
+    def add(self, value: object) -> None:
+        insort(self._hashes, hash(value))
 
 
 def _row_of_publication(publication: Publication, entry_hash: bytes) -> Row:
@@ -442,10 +448,10 @@ def _by_columns(rows: Iterable[Row]) -> dict[tuple[str, ...], list[list[Value]]]
     return groups
 
 
-def _read_ids(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
-    connection.execute("SELECT prediction_id FROM mempool_predictions")
+def _read_column(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> Iterator[object]:
+    connection.execute(f"SELECT {column} FROM {table}")  # noqa: S608  our own names
     while page := connection.fetchmany(_IDS_AT_ONCE):
-        yield from (prediction_id for (prediction_id,) in page)
+        yield from (value for (value,) in page)
 
 
 def _read_rows(connection: duckdb.DuckDBPyConnection, keys: Collection[Key]) -> dict[Key, Row]:
