@@ -56,21 +56,21 @@ class Reliability(NamedTuple):
 
 
 RELIABILITY: Final[Mapping[Basis, Reliability]] = {
-    Basis.PAYS_MANY: Reliability(15131, 15131),
-    Basis.PAYS_FEW: Reliability(35536, 47747),
-    Basis.LEAVES_COLD: Reliability(27, 498),
-    Basis.LEAVES_DEPOSIT: Reliability(141, 518),
-    Basis.PAYS_DEPOSIT: Reliability(13807, 14219),
-    Basis.PAYS_WALLET_SEVERAL: Reliability(3007, 3131),
-    Basis.PAYS_WALLET_ONE: Reliability(1197, 1842),
-    Basis.PAYS_WALLET_REUSED: Reliability(0, 171),
-    Basis.PAYS_LEARNED: Reliability(494, 1000),
-    Basis.PAYS_COLD: Reliability(0, 1417),
-    Basis.BOTH_SIDES: Reliability(79480, 79767),
+    Basis.PAYS_MANY: Reliability(7412, 7412),
+    Basis.PAYS_FEW: Reliability(17405, 24579),
+    Basis.LEAVES_COLD: Reliability(27, 239),
+    Basis.LEAVES_DEPOSIT: Reliability(62, 252),
+    Basis.PAYS_DEPOSIT: Reliability(7103, 7324),
+    Basis.PAYS_WALLET_SEVERAL: Reliability(1386, 1623),
+    Basis.PAYS_WALLET_ONE: Reliability(683, 1071),
+    Basis.PAYS_WALLET_REUSED: Reliability(0, 65),
+    Basis.PAYS_LEARNED: Reliability(297, 965),
+    Basis.PAYS_COLD: Reliability(0, 757),
+    Basis.BOTH_SIDES: Reliability(39582, 39712),
 }
-"""Fitted on 25 November 2026 by `python -m evaluation.fit_flow`: 165,441 answers as first published, in 20
-simulated worlds of twelve hours, with label books that have 40, 70 and 100 % of the published wallets and 0,
-2 and 5 % of errors. Scores in worlds that were not fitted on: docs/flow.md."""
+"""Fitted on 25 November 2026 by `python -m evaluation.fit_flow --seeds 10`: 83,999 answers as first
+published, in ten simulated worlds of twelve hours, with label books that have 40, 70 and 100 % of the
+published wallets and 0, 2 and 5 % of errors. Scores in worlds that were not fitted on: docs/flow.md."""
 
 
 class Calibrated(NamedTuple):
