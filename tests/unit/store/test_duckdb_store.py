@@ -140,6 +140,17 @@ async def test_a_forecast_fills_its_columns(store: DuckDbStore) -> None:
     assert row["confidence_score"] == 0.5
 
 
+async def test_an_amendment_that_knows_no_forecast_leaves_what_was_said(store: DuckDbStore) -> None:
+    estimate = ConfirmationEstimate(Height(800), (0.625,) * DEPTH, 0.0125, 0.001, 500.5, None)
+    forecast = Forecast(Urgency(0.5, UrgencyBasis.FEE_MARKET, "a reason"), estimate, None, "1-abc")
+    signal = replace(whale(), forecast=forecast)
+    forgotten = replace(signal, forecast=None, label_set="another")
+    await commit(store, RaiseSignal(T0, signal), AmendSignal(later(60), forgotten, "after a restart"))
+    row = await prediction(store)
+    assert (row["label_set"], row["model_state"], row["p_replaced"]) == ("another", "1-abc", 0.0125)
+    assert row["p_confirm"] is not None
+
+
 async def test_a_market_and_what_was_learned_are_stored_once(store: DuckDbStore) -> None:
     market = FeeMarket.from_rates([(5.0, 4_000)], [], tip=Height(7))
     entries = [Notation(RecordMarket(T0, market)), Notation(RecordModel(T0, ModelState()))]
