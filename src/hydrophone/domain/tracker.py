@@ -42,6 +42,7 @@ from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.learned_labels import KnownLabels, LearnedBy, LearnedLabel
 from hydrophone.domain.learning import Learner
 from hydrophone.domain.outcome import ALLOWED, OPEN, Outcome, Status
+from hydrophone.domain.payees import continues, payees_of
 from hydrophone.domain.prospects import Prospects
 from hydrophone.domain.revision import SignalMemory
 from hydrophone.domain.script import Network
@@ -62,7 +63,6 @@ _LATE_LIMIT: Final = 1_000
 """# chosen: more signals than this never wait for late prevouts at once."""
 _REVIEWED_AT_ONCE: Final = 20
 """# chosen: 3 ms; after a change of labels a day's signals are through within minutes."""
-_CHANGE_MAJORITY: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +283,7 @@ class Tracker:
             rbf_enabled=transaction.signals_rbf,
             detected_at=detected_at,
             seen_at=waiting.seen_at,
-            payees=_payees(transaction, flow),
+            payees=payees_of(transaction, flow),
             source=waiting.source.name,
             is_simulated=waiting.source.is_simulated,
             label_set=self._book.version,
@@ -340,7 +340,7 @@ class Tracker:
         return [self._correct(replace(signal, flow=flow, label_set=self._book.version), at, reason)]
 
     def _correct(self, signal: Signal, at: UnixMicros, reason: str) -> AmendSignal:
-        signal = replace(signal, payees=_payees(signal.transaction, signal.flow))
+        signal = replace(signal, payees=payees_of(signal.transaction, signal.flow))
         prediction = self._tracked.get(signal.txid)
         if prediction is not None:
             self._tracked[signal.txid] = replace(
@@ -399,7 +399,7 @@ class Tracker:
         is_free = (
             event.by not in self._tracked and event.by not in self._waiting and event.by not in self._ended
         )
-        if event.successor is not None and is_free and _continues(prediction.payees, event.successor):
+        if event.successor is not None and is_free and continues(prediction.payees, event.successor):
             return effects + self._announce(_Waiting(event.successor, event.source, event.at, prediction))
         if event.by != event.txid:
             self._stop_following(event.txid)
@@ -590,19 +590,3 @@ def _outcome(
 
 def _doubt(prediction: TrackedPrediction, at: UnixMicros, *, in_doubt: bool) -> MarkDoubt:
     return MarkDoubt(at, prediction.prediction_id, prediction.txid, prediction.detected_at, in_doubt)
-
-
-def _payees(transaction: Transaction, flow: FlowAssessment) -> tuple[Output, ...]:
-    """Return the outputs that are probably not change; all of them when none is."""
-    paid = tuple(
-        output
-        for output, change in zip(transaction.outputs, flow.change, strict=True)
-        if change <= _CHANGE_MAJORITY and output.value_sat > 0
-    )
-    return paid or transaction.outputs
-
-
-def _continues(payees: tuple[Output, ...], successor: Transaction) -> bool:
-    """Whether a successor still pays one of the same scripts: the payment goes on under a new txid."""
-    scripts = {output.script for output in successor.outputs}
-    return any(payee.script in scripts for payee in payees)
