@@ -12,7 +12,9 @@ HOMES = {
     "aiohttp": {"sources"},
     "backports": {"store"},
     "duckdb": {"store"},
+    "matplotlib": {"cli"},
     "msgspec": {"wire"},
+    "numpy": {"domain"},
     "psutil": {"runtime"},
     "structlog": {"runtime"},
     "tqdm": {"cli"},
@@ -28,7 +30,9 @@ MODULES = {"PyYAML": "yaml"}
 
 def dependencies() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = {re.split(r"[^A-Za-z0-9_-]", line)[0] for line in project["dependencies"]}
+    optional = [line for lines in project["optional-dependencies"].values() for line in lines]
+    lines = [*project["dependencies"], *optional]
+    names = {re.split(r"[^A-Za-z0-9_-]", line)[0] for line in lines}
     return {MODULES.get(name, name.replace("-", "_")) for name in names}
 
 
@@ -46,6 +50,12 @@ def test_libraries_are_imported_at_home_only() -> None:
         if importer.split(".")[1] not in homes
     ]
     assert strangers == []
+
+
+def test_of_the_domain_only_two_modules_compute_with_numpy() -> None:
+    graph = grimp.build_graph("hydrophone", include_external_packages=True)
+    importers = graph.find_modules_that_directly_import("numpy")
+    assert importers <= {"hydrophone.domain.confirmation", "hydrophone.domain.scoring"}
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:

@@ -16,19 +16,24 @@ from hydrophone.domain.events import (
     NoteSuccessor,
     RaiseSignal,
     RecordGap,
+    RecordMarket,
+    RecordModel,
     RecordOutcome,
     ReopenPrediction,
 )
+from hydrophone.domain.feemarket import FeeMarket
 from hydrophone.domain.flow import EntityFlow, FlowAssessment, FlowType, FlowValues
 from hydrophone.domain.flow_values import Ledger
 from hydrophone.domain.learned_labels import LearnedLabel
+from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.outcome import OPEN, Outcome, Status
 from hydrophone.domain.record import GENESIS, chain_hash
 from hydrophone.domain.script import Network
-from hydrophone.domain.signal import Signal, UrgencyBasis, Version, prediction_id_of
+from hydrophone.domain.signal import Signal, Version, prediction_id_of
 from hydrophone.domain.tracker import TrackedPrediction
 from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
 from hydrophone.domain.units import MICROS_PER_S, FeeRate, Height, Sats, Txid, UnixMicros, WeightUnits
+from hydrophone.domain.urgency import UrgencyBasis
 from hydrophone.errors import StoreError
 from hydrophone.pipeline.ports import Entry, Handover, Publication, SavedState, StoreStatus
 
@@ -197,6 +202,8 @@ class FakeStore:
         handovers: what was said, by prediction id: when.
         gaps: recorded gaps.
         learned: what was learned, in order.
+        markets: recorded markets.
+        models: recorded states of the model.
         failures: errors that the next commits raise, before they store anything.
     """
 
@@ -204,6 +211,8 @@ class FakeStore:
     handovers: dict[str, UnixMicros] = field(default_factory=dict)
     gaps: list[GapFound] = field(default_factory=list)
     learned: list[LearnedLabel] = field(default_factory=list)
+    markets: list[FeeMarket] = field(default_factory=list)
+    models: list[ModelState] = field(default_factory=list)
     failures: deque[StoreError] = field(default_factory=deque)
     _predictions: dict[str, _Stored] = field(default_factory=dict)
 
@@ -228,7 +237,13 @@ class FakeStore:
                 ended.extend(chain(versions, [stored.signal.txid]))
         heard = max([*times, *(gap.at for gap in self.gaps)], default=None)
         return SavedState(
-            self._last_seq, tuple(followed), tuple(ended), heard, self._signals(), tuple(self.learned)
+            self._last_seq,
+            tuple(followed),
+            tuple(ended),
+            heard,
+            self._signals(),
+            tuple(self.learned),
+            self.models[-1] if self.models else None,
         )
 
     def _signals(self) -> tuple[Signal, ...]:
@@ -293,15 +308,23 @@ class FakeStore:
             case RecordGap(gap=gap):
                 if gap not in self.gaps:
                     self.gaps.append(gap)
-            case KeepLearned(labels=labels):
-                known = {label.script for label in self.learned}
-                self.learned += [label for label in labels if label.script not in known]
+            case KeepLearned() | RecordMarket() | RecordModel():
+                self._learn(effect)
             case NoteSuccessor():
                 pass
             case FetchPrevouts():
                 raise TypeError(f"expected an effect to store, found {effect}")
             case _:
                 assert_never(effect)
+
+    def _learn(self, effect: KeepLearned | RecordMarket | RecordModel) -> None:
+        if isinstance(effect, KeepLearned):
+            known = {label.script for label in self.learned}
+            self.learned += [label for label in effect.labels if label.script not in known]
+        elif isinstance(effect, RecordMarket):
+            self.markets.append(effect.market)
+        else:
+            self.models.append(effect.state)
 
     def _change(self, change: _Change, prediction_id: str, detected_at: UnixMicros) -> None:
         stored = self._predictions.get(prediction_id)

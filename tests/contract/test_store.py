@@ -18,14 +18,18 @@ from hydrophone.domain.events import (
     NoteSuccessor,
     RaiseSignal,
     RecordGap,
+    RecordMarket,
+    RecordModel,
     RecordOutcome,
 )
+from hydrophone.domain.feemarket import FeeMarket
 from hydrophone.domain.flow import FlowType
 from hydrophone.domain.labels import Entity, EntityKind, Role
 from hydrophone.domain.learned_labels import LearnedBy, learned_label
+from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.outcome import Status
 from hydrophone.domain.signal import Signal
-from hydrophone.domain.units import FeeRate, UnixMicros
+from hydrophone.domain.units import FeeRate, Height, UnixMicros
 from hydrophone.pipeline.ports import Entry, Handover, Notation, Publication, SavedState, Store, StoreStatus
 from hydrophone.store.duckdb_store import DuckDbStore
 from tests.contract.fake_store import (
@@ -149,6 +153,19 @@ async def test_what_was_learned_comes_back_in_order(bench: Bench) -> None:
     assert (await store.load_state()).learned == tuple(learned)
     await store.commit([Notation(KeepLearned(later(5), tuple(learned)))])
     assert (await store.load_state()).learned == tuple(learned), "told again, it is one row"
+
+
+async def test_what_was_learned_comes_back_and_the_newest_counts(bench: Bench) -> None:
+    older, newer = ModelState(scored_blocks=1), ModelState(scored_blocks=2, taken=50.25)
+    market = FeeMarket.from_rates([(5.0, 4_000)], [(7.0, 3.0)], tip=Height(7))
+    entries = [
+        Notation(RecordMarket(T0, market)),
+        Notation(RecordModel(T0, older)),
+        Notation(RecordModel(later(600), newer)),
+    ]
+    await bench.store.commit(entries)
+    await bench.store.commit(entries)  # as after a failure that left it unsure what was stored
+    assert (await (await bench.reopen()).load_state()).model == newer
 
 
 async def test_what_the_source_did_not_say_stays_unknown(bench: Bench) -> None:

@@ -503,9 +503,26 @@ async def hear_all(program: Program, pace: Pace) -> None:
     await program.until(lambda: any("retry_in_s" in entry for entry in program.log))
 
 
+OF_THE_MARKET = frozenset(
+    {
+        "urgency_score",
+        "urgency_basis",
+        "urgency_reason",
+        "predicted_confirmation_block",
+        "confirm_probability",
+    }
+    | {"eta_minutes", "p_replaced", "p_dropped", "calibrated", "market", "model_state", "confidence_score"}
+)
+"""How fast transactions arrive is measured by when frames were received."""
+
+
 def timeless(message: Message) -> Message:
-    """Return what of a message does not depend on when frames were received."""
-    data = {key: value for key, value in message["data"].items() if not key.endswith(("timestamp", "time"))}
+    """Return what of a message does not depend on when frames were received: two programs hear apart."""
+    data = {
+        key: value
+        for key, value in message["data"].items()
+        if not key.endswith(("timestamp", "time")) and key not in OF_THE_MARKET
+    }
     if "history" in data:
         data["history"] = [version | {"seen": None} for version in data["history"]]
     return {"type": message["type"], "seq": message["seq"], "data": data}

@@ -3,11 +3,12 @@
 import asyncio
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.backends import free_port
-from tests.e2e.program import started
+from tests.e2e.program import hydrophone, started
 
 WHALE_SAT = 100 * 10**8
 
@@ -38,8 +39,12 @@ async def test_every_whale_that_was_announced_is_signalled_and_nothing_else(
             await service.logged("source_connected")
             assert await simulator.end() == 0
             await service.until(lambda: any(e["event"] == "source_unavailable" for e in service.log))
+            page = urlsplit((await service.logged("ready"))["page"])
+            estimate = await hydrophone("estimate", "5", "--api-port", str(page.port), "--json", cwd=tmp_path)
             code, _ = await service.stop()
     assert code == 0
+    assert estimate.code == 0, estimate.err
+    assert json.loads(estimate.out)["predicted_confirmation_block"] > 975_000
     lines = await asyncio.to_thread((tmp_path / "truth.jsonl").read_text)
     truth = [json.loads(line) for line in lines.splitlines()]
     whales = [line for line in truth if line["gross_sat"] > WHALE_SAT]

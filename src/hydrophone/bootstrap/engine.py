@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hydrophone import __version__
@@ -21,6 +21,7 @@ from hydrophone.bootstrap.parts import (
 from hydrophone.config import Settings, host_in_url
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.units import MICROS_PER_S, format_instant
+from hydrophone.pipeline.accuracy import days_of, report_accuracy
 from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.connection import ConnectionMonitor
 from hydrophone.pipeline.ports import SavedState
@@ -65,6 +66,8 @@ class Engine:
         self._clock = steady_clock()
         self._started_at = self._clock()
         ears.tracker.restore(state.tracked, state.ended, signals=state.signals, learned=state.learned)
+        if state.model is not None:
+            ears.tracker.forecaster.restore(state.model)
         ears.decoder.resume(state.heard_at)
         self._alerts = AlertServer(
             settings.alerts.host,
@@ -86,7 +89,11 @@ class Engine:
         self._status = StatusServer(
             settings.api.host,
             settings.api.port,
-            report=self.report,
+            answers={
+                "/api/v1/status": lambda _query: self.report(),
+                "/api/v1/fee-market": lambda _query: self.fee_market(),
+                "/api/v1/accuracy": self.accuracy,
+            },
             is_ready=lambda: self._monitor.is_connected,
             explain=LiveExplainer(settings, book, ears.tracker.labels, store).explain,
         )
@@ -119,6 +126,26 @@ class Engine:
             page_url=f"http://{host_in_url(self._settings.api.host)}:{self._status.port}/",
             source_urls=() if self._ears.connected_url is None else (self._ears.connected_url,),
         )
+
+    async def fee_market(self) -> dict[str, object]:
+        """Return the fee market as it is now, and what was learned about it."""
+        forecaster = self._ears.tracker.forecaster
+        market, state = forecaster.market, forecaster.state
+        return {
+            "at": None if market is None else format_instant(market.at),
+            "market": None if market is None else market.as_json(),
+            "marginal_rate": None if market is None else market.marginal_rate_sat_vb,
+            "model_state": state.state_id,
+            "calibrated": state.is_calibrated,
+            "model": state.as_json(),
+            "simulated": self._monitor.is_simulated,
+        }
+
+    async def accuracy(self, query: Mapping[str, str]) -> dict[str, object]:
+        """Return how good forecasts were, off the loop."""
+        days = days_of(query.get("days"))
+        stored = await self._store.query_forecasts(days)
+        return {"days": days, **await asyncio.to_thread(report_accuracy, stored)}
 
     async def report(self) -> dict[str, object]:
         """Return its state for people and programs."""
@@ -191,8 +218,19 @@ async def run_service(
     check_port_free(settings.api.host, settings.api.port, section="api")
     book, files = load_labels(settings, today())
     report_rejected(files)
+    with contextlib.closing(Ears(settings, urls, book)) as ears:
+        await _serve(settings, ears, book, supervisor, on_ready)
+
+
+async def _serve(
+    settings: Settings,
+    ears: Ears,
+    book: LabelBook,
+    supervisor: Supervisor,
+    on_ready: Callable[[Addresses], None],
+) -> None:
     async with _opened(make_store(settings)) as store:
-        engine = Engine(settings, Ears(settings, urls, book), book, store, await store.load_state())
+        engine = Engine(settings, ears, book, store, await store.load_state())
 
         def announce() -> None:
             gc.collect()

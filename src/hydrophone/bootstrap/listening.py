@@ -1,6 +1,7 @@
 """The front half: a source, whoever asks it for prevouts, the decoder and the core."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -111,8 +112,13 @@ class Ears:
         self.effects: Channel[Effect] = Channel("effects", _EFFECT_CAPACITY)
         self.quarantine = Quarantine()
         self.decoder = make_decoder(settings, self.quarantine)
-        self.tracker = make_tracker(settings, book)
+        self._side_thread = ThreadPoolExecutor(1, thread_name_prefix="forecast")
+        self.tracker = make_tracker(settings, book, run=lambda work: self._side_thread.submit(work).result)
         self._listening = _listen(settings, urls, self.frames, steady_clock())
+
+    def close(self) -> None:
+        """End the thread beside the loop, once nothing is heard any more."""
+        self._side_thread.shutdown()
 
     @property
     def refused_count(self) -> int:

@@ -7,6 +7,7 @@ from random import Random
 from typing import Final
 
 from hydrophone.config import Settings
+from hydrophone.domain.forecast import Forecaster, Run, at_once
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.script import Network, address_from_script
 from hydrophone.domain.tracker import Tracker
@@ -75,9 +76,15 @@ def make_encoder(settings: Settings) -> PublicEncoder:
     return PublicEncoder(Network(settings.network), settings.explorer.url)
 
 
-def make_tracker(settings: Settings, book: LabelBook) -> Tracker:
-    """Return an empty core."""
-    return Tracker(network=Network(settings.network), book=book)
+def make_tracker(settings: Settings, book: LabelBook, *, run: Run = at_once) -> Tracker:
+    """Return an empty core.
+
+    Args:
+        settings: all of them.
+        book: labels it classifies by.
+        run: where it computes what takes long.
+    """
+    return Tracker(network=Network(settings.network), book=book, forecaster=Forecaster(run=run))
 
 
 def make_decoder(settings: Settings, quarantine: Quarantine) -> MempoolSpaceDecoder:

@@ -77,7 +77,7 @@ async def run_record(settings: Settings, urls: Sequence[str], target: Path, supe
     book, files = load_labels(settings, today())
     report_rejected(files)
     ears = Ears(settings, urls, book)
-    with _writable(target) as write:
+    with contextlib.closing(ears), _writable(target) as write:
 
         async def note(frame: Frame) -> None:
             write(encode_recorded_frame(RecordedFrame(_RECORDED_CONN, frame)))

@@ -7,12 +7,34 @@ import sys
 from collections.abc import Sequence
 
 from hydrophone import __version__
-from hydrophone.cli import configuration, database, explain, labels, replay, service, simulate, status
+from hydrophone.cli import (
+    accuracy,
+    configuration,
+    database,
+    estimate,
+    explain,
+    labels,
+    replay,
+    service,
+    simulate,
+    status,
+)
 from hydrophone.cli.flags import load
 from hydrophone.errors import ExitCode, HydrophoneError
 from hydrophone.runtime.telemetry import configure_logging
 
-_COMMANDS = (service, simulate, replay, status, explain, labels, database, configuration)
+_COMMANDS = (
+    service,
+    simulate,
+    replay,
+    status,
+    explain,
+    estimate,
+    accuracy,
+    labels,
+    database,
+    configuration,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

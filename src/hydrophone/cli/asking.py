@@ -1,14 +1,16 @@
 """Asking the running service over HTTP: a service that runs has the database to itself."""
 
+import json
 import urllib.error
 import urllib.request
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import Final
+from typing import Any, Final
 
 from hydrophone.config import Settings, host_in_url
 from hydrophone.errors import ConfigError
 
+_TIMEOUT_S: Final = 2.0
 open_direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 """A proxy set in the environment knows another localhost."""
 
@@ -35,3 +37,26 @@ def ask_service(settings: Settings, path: str, *, timeout_s: float) -> tuple[str
         return None
     except (ValueError, HTTPException) as error:
         raise ConfigError(f"{url} did not answer with HTTP: is it Hydrophone that listens there?") from error
+
+
+def fetch_from_service(
+    settings: Settings, path: str, *, timeout_s: float = _TIMEOUT_S
+) -> tuple[str, dict[str, Any]] | None:
+    """Return the URL that was asked and the JSON object that a running service answers; None when none runs.
+
+    Raises:
+        ConfigError: something else answers there, or the service refuses.
+    """
+    answer = ask_service(settings, path, timeout_s=timeout_s)
+    if answer is None:
+        return None
+    url, status, body = answer
+    if status is not HTTPStatus.OK:
+        raise ConfigError(f"{url} answered {status.value}: is it Hydrophone that listens there?")
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise ConfigError(f"{url} did not answer with JSON: is it Hydrophone that listens there?") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{url} did not answer with a JSON object: is it Hydrophone that listens there?")
+    return url, found

@@ -12,14 +12,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from hydrophone.bootstrap import DEFAULT_URLS, STALE_DAYS, load_labels, sync_states, today
-from hydrophone.cli.asking import ask_service, open_direct
+from hydrophone.cli.asking import fetch_from_service, open_direct
 from hydrophone.cli.flags import Commands, add_command, add_json
 from hydrophone.config import RECORDING_SCHEME, LoadedSettings, Settings, host_in_url
 from hydrophone.errors import ConfigError, ExitCode, HydrophoneError, StoreError
@@ -47,17 +46,8 @@ def fetch_status(settings: Settings) -> dict[str, Any] | None:
     Raises:
         ConfigError: something else answers there.
     """
-    answer = ask_service(settings, "/api/v1/status", timeout_s=_TIMEOUT_S)
-    if answer is None:
-        return None
-    url, status, body = answer
-    if status is not HTTPStatus.OK:
-        raise ConfigError(f"{url} answered {status.value}: is it Hydrophone that listens there?")
-    try:
-        report = json.loads(body)
-    except ValueError as error:
-        raise ConfigError(f"{url} did not answer with JSON: is it Hydrophone that listens there?") from error
-    if not isinstance(report, dict) or "predictions" not in report:
+    url, report = fetch_from_service(settings, "/api/v1/status") or ("", None)
+    if report is not None and "predictions" not in report:
         raise ConfigError(f"{url} is not Hydrophone's status")
     return report
 

@@ -4,14 +4,18 @@ Both unions are closed: whoever matches on them ends in `assert_never`. Each eve
 the frame it came from was received: the core has no other clock.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
+from hydrophone.domain.feemarket import FeeMarket, RateProfile
 from hydrophone.domain.learned_labels import LearnedLabel
+from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.outcome import Outcome
 from hydrophone.domain.signal import Signal
 from hydrophone.domain.transaction import Output, Transaction
-from hydrophone.domain.units import Height, Txid, UnixMicros
+from hydrophone.domain.units import FeeRate, Height, Txid, UnixMicros
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class BlockConnected:
         block_hash: its hash, display order.
         previous_hash: the hash of its parent.
         mined: txids in it, as far as the source named them.
+        found_at: when its header says it was found; None: the source did not tell.
+        profile: its fee rates; None likewise.
     """
 
     at: UnixMicros
@@ -80,6 +86,41 @@ class BlockConnected:
     block_hash: str
     previous_hash: str
     mined: tuple[Txid, ...]
+    found_at: UnixMicros | None = None
+    profile: RateProfile | None = None
+
+
+class Package(NamedTuple):
+    """A transaction that came with unconfirmed ancestors, and so may pay for them.
+
+    Attributes:
+        ancestors: their txids.
+        rate_sat_vb: of the package, as the source says.
+    """
+
+    ancestors: tuple[Txid, ...]
+    rate_sat_vb: FeeRate
+
+
+@dataclass(frozen=True, slots=True)
+class MarketChanged:
+    """What a frame told of the fee market; the last of its events.
+
+    Ordinary transactions are two numbers here and nothing else anywhere.
+
+    Attributes:
+        at: when the frame was received.
+        rates_sat_vb: effective rate of each transaction that came.
+        weights_wu: of each.
+        projected: the blocks to come, the next one first; None: the frame does not say.
+        packages: what may pay for transactions that came before.
+    """
+
+    at: UnixMicros
+    rates_sat_vb: Sequence[float] = ()
+    weights_wu: Sequence[int] = ()
+    projected: tuple[RateProfile, ...] | None = None
+    packages: tuple[Package, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +174,7 @@ Event = (
     | TransactionsLeft
     | Replaced
     | BlockConnected
+    | MarketChanged
     | PrevoutsResolved
     | PrevoutsUnavailable
     | TimePassed
@@ -223,6 +265,22 @@ class KeepLearned:
     labels: tuple[LearnedLabel, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RecordMarket:
+    """Store the fee market as it was before a block."""
+
+    at: UnixMicros
+    market: FeeMarket
+
+
+@dataclass(frozen=True, slots=True)
+class RecordModel:
+    """Store what was learned about confirmation until now; later signals name it."""
+
+    at: UnixMicros
+    state: ModelState
+
+
 Effect = (
     FetchPrevouts
     | RaiseSignal
@@ -233,4 +291,6 @@ Effect = (
     | MarkDoubt
     | RecordGap
     | KeepLearned
+    | RecordMarket
+    | RecordModel
 )

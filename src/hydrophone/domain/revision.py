@@ -44,6 +44,10 @@ class SignalMemory:
             if others:
                 self._by_script[script] = others
 
+    def get(self, prediction_id: str) -> Signal | None:
+        """Return the newest signal of a prediction, as it was said last; None when it is not kept."""
+        return self._signals.get(prediction_id)
+
     def doubt(self, scripts: Iterable[bytes], reason: str, *, besides: str) -> None:
         """Let the signals with one of these scripts on either side be looked at again, oldest first.
 

@@ -2,22 +2,20 @@
 
 import uuid
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from hydrophone.domain.confirmation import DEPTH
 from hydrophone.domain.flow import FlowAssessment
+from hydrophone.domain.forecast import Forecast
 from hydrophone.domain.script import Network
 from hydrophone.domain.transaction import Output, Transaction
 from hydrophone.domain.units import FeeRate, Sats, Txid, UnixMicros, WeightUnits
+from hydrophone.domain.urgency import UrgencyBasis
 
 _NAMESPACE: Final = uuid.UUID("6a1d3d0e-52c5-5b0c-9a3e-8c1f6a5d7b21")
 """# chosen: any fixed UUID; changing it would give every prediction a new id."""
-
-
-class UrgencyBasis(StrEnum):
-    """What an urgency score was computed from."""
-
-    FALLBACK_CURVE = "fallback_curve"
+_GRACE_BLOCKS: Final = 5
+"""# chosen: an hour late is still about right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,7 @@ class Signal:
         source: name of the source.
         is_simulated: whether the source is a simulation.
         label_set: version of the label book that was used.
+        forecast: when it confirms, and from what that was computed; None when the fee is unknown.
     """
 
     prediction_id: str
@@ -74,6 +73,7 @@ class Signal:
     source: str
     is_simulated: bool
     label_set: str
+    forecast: Forecast | None = None
 
     @property
     def was_modified(self) -> bool:
@@ -82,8 +82,16 @@ class Signal:
 
     @property
     def confidence_score(self) -> float:
-        """Probability of the flow's answer; until confirmation is estimated it is that alone."""
-        return self.flow.confidence
+        """Probability that the flow's answer is right and the prediction of the block not far off.
+
+        p(flow) * P(confirmed within the predicted block + 5); while confirmation is not estimated, p(flow)
+        alone.
+        """
+        estimate = None if self.forecast is None else self.forecast.estimate
+        if estimate is None:
+            return self.flow.confidence
+        blocks = DEPTH if estimate.likely_blocks is None else estimate.likely_blocks + _GRACE_BLOCKS
+        return self.flow.confidence * estimate.p_within(blocks)
 
 
 def prediction_id_of(network: Network, first_txid: Txid) -> str:

@@ -17,13 +17,17 @@ from hydrophone.domain.events import (
     Event,
     FetchPrevouts,
     GapFound,
+    GapReason,
     KeepLearned,
     MarkDoubt,
+    MarketChanged,
     NoteSuccessor,
     PrevoutsResolved,
     PrevoutsUnavailable,
     RaiseSignal,
     RecordGap,
+    RecordMarket,
+    RecordModel,
     RecordOutcome,
     ReopenPrediction,
     Replaced,
@@ -33,16 +37,19 @@ from hydrophone.domain.events import (
     TransactionsLeft,
 )
 from hydrophone.domain.flow import FlowAssessment, classify_flow
+from hydrophone.domain.forecast import Forecaster
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.learned_labels import KnownLabels, LearnedBy, LearnedLabel
 from hydrophone.domain.learning import Learner
 from hydrophone.domain.outcome import ALLOWED, OPEN, Outcome, Status
+from hydrophone.domain.payees import continues, payees_of
+from hydrophone.domain.prospects import Prospects
 from hydrophone.domain.revision import SignalMemory
 from hydrophone.domain.script import Network
-from hydrophone.domain.signal import Signal, UrgencyBasis, Version, prediction_id_of
+from hydrophone.domain.signal import Signal, Version, prediction_id_of
 from hydrophone.domain.transaction import Output, Transaction
 from hydrophone.domain.units import MICROS_PER_S, FeeRate, Height, Txid, UnixMicros
-from hydrophone.domain.urgency import calculate_urgency_score
+from hydrophone.domain.urgency import UrgencyBasis
 
 PREVOUT_PATIENCE_MICROS: Final = 1 * MICROS_PER_S
 """How long a signal waits for what its transaction spends.
@@ -56,7 +63,6 @@ _LATE_LIMIT: Final = 1_000
 """# chosen: more signals than this never wait for late prevouts at once."""
 _REVIEWED_AT_ONCE: Final = 20
 """# chosen: 3 ms; after a change of labels a day's signals are through within minutes."""
-_CHANGE_MAJORITY: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +112,16 @@ class Tracker:
     Args:
         network: part of every prediction's id.
         book: labels to classify by.
+        forecaster: says when transactions confirm; None: a new one.
     """
 
-    def __init__(self, *, network: Network, book: LabelBook) -> None:
+    def __init__(self, *, network: Network, book: LabelBook, forecaster: Forecaster | None = None) -> None:
         self._network = network
         self._book = book
         self._use(KnownLabels(book))
         self._memory = SignalMemory()
+        self.forecaster = Forecaster() if forecaster is None else forecaster
+        self._prospects = Prospects(self.forecaster)
         self._tracked: dict[Txid, TrackedPrediction] = {}
         self._waiting: dict[Txid, _Waiting] = {}
         self._late: dict[Txid, Signal] = {}
@@ -172,6 +181,7 @@ class Tracker:
     def step(self, event: Event) -> list[Effect]:
         """Take a fact in, give wishes out."""
         effects = self._expire(event.at) + self._review(event.at)
+        self.forecaster.note_time(event.at)
         match event:
             case TransactionSeen():
                 effects += self._seen(event)
@@ -179,6 +189,8 @@ class Tracker:
                 effects += self._replaced(event)
             case BlockConnected():
                 effects += self._connected(event)
+            case MarketChanged():
+                effects += self._market_changed(event)
             case TransactionsLeft():
                 effects += self._left(event)
             case PrevoutsResolved():
@@ -187,7 +199,7 @@ class Tracker:
                 effects += self._stop_waiting(txid, at, reason)
                 self._late.pop(txid, None)
             case GapFound():
-                effects.append(RecordGap(event))
+                effects += self._gap_found(event)
             case TimePassed():
                 pass
             case _:
@@ -198,11 +210,17 @@ class Tracker:
         """Signal all that waits for prevouts: nothing more will be heard."""
         return [effect for txid in tuple(self._waiting) for effect in self._stop_waiting(txid, at, reason)]
 
+    def _gap_found(self, event: GapFound) -> list[Effect]:
+        if event.reason is not GapReason.MALFORMED:  # of a frame only parts are missing then
+            self.forecaster.go_blind(event.started_at, event.at)
+        return [RecordGap(event)]
+
     def _expire(self, now: UnixMicros) -> list[Effect]:
         """Signal what has waited long enough, dated at its deadline: a replay finds the same instant."""
         effects: list[Effect] = []
         while (deadline := self.next_deadline) is not None and deadline <= now:
             txid = next(iter(self._waiting))
+            self.forecaster.note_time(deadline)
             effects += self._stop_waiting(txid, deadline, "they did not come within a second")
         return effects
 
@@ -248,6 +266,7 @@ class Tracker:
         if doubt is not None:
             flow = replace(flow, reason=f"{flow.reason}; {doubt}")
         fee_rate = transaction.fee_rate
+        forecast = self._prospects.forecast(transaction, waiting.seen_at, detected_at, len(history))
         signal = Signal(
             prediction_id=prediction_id,
             txid=transaction.txid,
@@ -259,15 +278,16 @@ class Tracker:
             weight_wu=transaction.weight_wu,
             fee_rate_sat_vb=fee_rate,
             effective_fee_rate_sat_vb=transaction.effective_fee_rate,
-            urgency_score=None if fee_rate is None else calculate_urgency_score(fee_rate),
-            urgency_basis=UrgencyBasis.FALLBACK_CURVE,
+            urgency_score=None if forecast is None else forecast.urgency.score,
+            urgency_basis=UrgencyBasis.FALLBACK_CURVE if forecast is None else forecast.urgency.basis,
             rbf_enabled=transaction.signals_rbf,
             detected_at=detected_at,
             seen_at=waiting.seen_at,
-            payees=_payees(transaction, flow),
+            payees=payees_of(transaction, flow),
             source=waiting.source.name,
             is_simulated=waiting.source.is_simulated,
             label_set=self._book.version,
+            forecast=forecast,
         )
         self._tracked[signal.txid] = TrackedPrediction(
             prediction_id=prediction_id,
@@ -320,7 +340,7 @@ class Tracker:
         return [self._correct(replace(signal, flow=flow, label_set=self._book.version), at, reason)]
 
     def _correct(self, signal: Signal, at: UnixMicros, reason: str) -> AmendSignal:
-        signal = replace(signal, payees=_payees(signal.transaction, signal.flow))
+        signal = replace(signal, payees=payees_of(signal.transaction, signal.flow))
         prediction = self._tracked.get(signal.txid)
         if prediction is not None:
             self._tracked[signal.txid] = replace(
@@ -328,6 +348,26 @@ class Tracker:
             )
         self._memory.remember(signal)
         return AmendSignal(at, signal, reason)
+
+    def _market_changed(self, event: MarketChanged) -> list[Effect]:
+        effects: list[Effect] = []
+        for package in event.packages:
+            for txid in package.ancestors:
+                effects += self._rescued(txid, package.rate_sat_vb, event.at)
+        self.forecaster.note_market(event.rates_sat_vb, event.weights_wu, event.projected, event.at)
+        return effects
+
+    def _rescued(self, txid: Txid, rate_sat_vb: FeeRate, at: UnixMicros) -> list[Effect]:
+        prediction = self._tracked.get(txid)
+        if prediction is None or prediction.status not in OPEN:
+            return []
+        signal = self._memory.get(prediction.prediction_id)
+        amended = None if signal is None else self._prospects.rescued(signal, rate_sat_vb, at)
+        if amended is None or amended.txid != txid:
+            return []
+        if txid in self._late:
+            self._late[txid] = amended
+        return [self._correct(amended, at, f"a child pays for it: {rate_sat_vb:.2f} sat/vB together")]
 
     def _announced_again(self, prediction: TrackedPrediction, at: UnixMicros) -> list[Effect]:
         """Take note that a source has again what it had let go of.
@@ -338,10 +378,12 @@ class Tracker:
         if prediction.status is not Status.IN_DOUBT:
             return []
         self._move(prediction, Status.PENDING)
+        self.forecaster.note_back(prediction.txid)
         return [_doubt(prediction, at, in_doubt=False)]
 
     def _reopen(self, prediction: TrackedPrediction, at: UnixMicros) -> ReopenPrediction:
         self._move(prediction, Status.PENDING)
+        self.forecaster.note_back(prediction.txid)
         return ReopenPrediction(at, prediction.prediction_id, prediction.txid, prediction.detected_at)
 
     def _move(self, prediction: TrackedPrediction, status: Status, height: Height | None = None) -> None:
@@ -353,10 +395,11 @@ class Tracker:
         prediction = self._tracked.get(event.txid)
         if prediction is None or prediction.status not in OPEN or self._is_succeeded(event.txid):
             return effects  # it was no whale, is in a block, or an old pair repeats
+        self.forecaster.note_gone(event.txid, is_replaced=True)
         is_free = (
             event.by not in self._tracked and event.by not in self._waiting and event.by not in self._ended
         )
-        if event.successor is not None and is_free and _continues(prediction.payees, event.successor):
+        if event.successor is not None and is_free and continues(prediction.payees, event.successor):
             return effects + self._announce(_Waiting(event.successor, event.source, event.at, prediction))
         if event.by != event.txid:
             self._stop_following(event.txid)
@@ -375,6 +418,21 @@ class Tracker:
                 for prediction in self.tracked
                 if prediction.confirmation_height is not None and prediction.confirmation_height >= stale
             ]
+        if self._waiting:  # what is signalled only now was forecast for this block
+            for txid in event.mined:
+                effects += self._stop_waiting(txid, event.at, "it was mined before they came")
+        market = self.forecaster.market
+        is_learned = self.forecaster.note_block(
+            event.height,
+            event.block_hash,
+            event.at,
+            found_at=event.found_at,
+            profile=event.profile,
+            mined=event.mined,
+        )
+        if is_learned and market is not None:
+            effects.append(RecordMarket(event.at, market))
+            effects.append(RecordModel(event.at, self.forecaster.state))
         for txid in event.mined:
             effects += self._mined(txid, event)
         self._forget_settled(event.height)
@@ -431,6 +489,7 @@ class Tracker:
                 and not self._is_succeeded(txid)
             ):
                 self._move(prediction, Status.IN_DOUBT)
+                self.forecaster.note_gone(txid, is_replaced=False)
                 effects.append(_doubt(prediction, event.at, in_doubt=True))
         return effects
 
@@ -456,14 +515,20 @@ class Tracker:
         if signal.txid not in self._tracked:
             return []
         flow, learned = self._classify(resolved, at, signal.prediction_id)
-        fee_rate = resolved.fee_rate
+        fee_rate, forecast = resolved.fee_rate, signal.forecast
+        if forecast is None:
+            forecast = self._prospects.forecast(
+                resolved, signal.seen_at, signal.detected_at, len(signal.history)
+            )
         amended = replace(
             signal,
             transaction=resolved,
             flow=flow,
             fee_sat=resolved.fee_sat,
             fee_rate_sat_vb=fee_rate,
-            urgency_score=None if fee_rate is None else calculate_urgency_score(fee_rate),
+            urgency_score=None if forecast is None else forecast.urgency.score,
+            urgency_basis=signal.urgency_basis if forecast is None else forecast.urgency.basis,
+            forecast=forecast,
         )
         return [
             self._correct(amended, at, "what it spends became known after it was signalled"),
@@ -525,19 +590,3 @@ def _outcome(
 
 def _doubt(prediction: TrackedPrediction, at: UnixMicros, *, in_doubt: bool) -> MarkDoubt:
     return MarkDoubt(at, prediction.prediction_id, prediction.txid, prediction.detected_at, in_doubt)
-
-
-def _payees(transaction: Transaction, flow: FlowAssessment) -> tuple[Output, ...]:
-    """Return the outputs that are probably not change; all of them when none is."""
-    paid = tuple(
-        output
-        for output, change in zip(transaction.outputs, flow.change, strict=True)
-        if change <= _CHANGE_MAJORITY and output.value_sat > 0
-    )
-    return paid or transaction.outputs
-
-
-def _continues(payees: tuple[Output, ...], successor: Transaction) -> bool:
-    """Whether a successor still pays one of the same scripts: the payment goes on under a new txid."""
-    scripts = {output.script for output in successor.outputs}
-    return any(payee.script in scripts for payee in payees)

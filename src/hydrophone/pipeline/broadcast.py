@@ -12,6 +12,8 @@ from hydrophone.domain.events import (
     NoteSuccessor,
     RaiseSignal,
     RecordGap,
+    RecordMarket,
+    RecordModel,
     RecordOutcome,
     ReopenPrediction,
 )
@@ -49,7 +51,7 @@ class Composer:
             case RaiseSignal() | AmendSignal() | RecordOutcome() | NoteSuccessor() | ReopenPrediction():
                 self.last_seq += 1
                 return Publication(self.last_seq, effect, self._encoder.encode(effect, self.last_seq))
-            case MarkDoubt() | RecordGap() | KeepLearned():
+            case MarkDoubt() | RecordGap() | KeepLearned() | RecordMarket() | RecordModel():
                 return Notation(effect)
             case FetchPrevouts():
                 raise ValueError("a question to a source is not recorded")

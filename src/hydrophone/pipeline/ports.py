@@ -6,6 +6,7 @@ from typing import Protocol
 
 from hydrophone.domain.events import Effect, Event
 from hydrophone.domain.learned_labels import LearnedLabel
+from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.signal import Signal
 from hydrophone.domain.tracker import TrackedPrediction
 from hydrophone.domain.units import Txid, UnixMicros
@@ -29,7 +30,7 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Notation:
-    """An effect that is stored and not said (a gap, a doubt, what was learned)."""
+    """An effect that is stored and not said (a gap, a doubt, a market, what was learned)."""
 
     effect: Effect
 
@@ -58,6 +59,7 @@ class SavedState:
         heard_at: when the newest thing that was stored was heard; None when nothing was.
         signals: the newest that may still be corrected, oldest first.
         learned: what was learned about scripts, oldest first.
+        model: what was learned about confirmation; None when nothing was, or by another version.
     """
 
     last_seq: int = 0
@@ -66,6 +68,40 @@ class SavedState:
     heard_at: UnixMicros | None = None
     signals: tuple[Signal, ...] = ()
     learned: tuple[LearnedLabel, ...] = ()
+    model: ModelState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredForecast:
+    """A forecast as it was stored, and the end of its prediction; times in seconds since the epoch."""
+
+    tip: int
+    made_at_s: float
+    p_confirm: tuple[float, ...]
+    p_replaced: float
+    p_dropped: float
+    eta_p50_s: float | None
+    eta_p90_s: float | None
+    ahead_wu: float
+    weight_wu: int
+    status: str
+    confirmation_height: int | None
+    ended_at_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredForecasts:
+    """Forecasts in order of time.
+
+    Attributes:
+        forecasts: any.
+        blocks: when each block came (seconds) and the height before it.
+        simulated_count: of the forecasts, on a simulated mempool.
+    """
+
+    forecasts: tuple[StoredForecast, ...]
+    blocks: tuple[tuple[float, int], ...]
+    simulated_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

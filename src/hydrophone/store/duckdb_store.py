@@ -22,7 +22,8 @@ from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.record import GENESIS, chain_hash
 from hydrophone.domain.units import Txid, UnixMicros, micros_from_datetime
 from hydrophone.errors import StoreClosed, StoreError
-from hydrophone.pipeline.ports import Entry, Publication, SavedState, StoreStatus
+from hydrophone.pipeline.ports import Entry, Publication, SavedState, StoredForecasts, StoreStatus
+from hydrophone.store.forecasts import forecasts_of
 from hydrophone.store.label_history import (
     current_version,
     in_pages,
@@ -73,6 +74,16 @@ _INSERT_GAP: Final = """
     EXCEPT SELECT source, reason, started_at, ended_at, detail FROM source_gaps
 """
 """A gap has no seq to tell a retry by; the same gap twice is one."""
+_INSERT_MARKET: Final = """
+    INSERT INTO fee_market (recorded_at, tip, tau_s, marginal_rate, waiting_wu, market)
+    SELECT $recorded_at::TIMESTAMP, $tip, $tau_s, $marginal_rate, $waiting_wu, $market
+    WHERE NOT EXISTS (FROM fee_market WHERE recorded_at = $recorded_at::TIMESTAMP AND tip = $tip)
+"""
+_INSERT_MODEL: Final = """
+    INSERT INTO model_state (state_id, recorded_at, state)
+    SELECT $state_id, $recorded_at::TIMESTAMP, $state
+    WHERE NOT EXISTS (FROM model_state WHERE recorded_at = $recorded_at::TIMESTAMP AND state_id = $state_id)
+"""
 
 
 class DuckDbStore:
@@ -194,6 +205,10 @@ class DuckDbStore:
         return await self._run(
             self._reader, lambda: self._database.read(lambda c: read_label_set(c, version))
         )
+
+    async def query_forecasts(self, days: float) -> StoredForecasts:
+        """Return the forecasts of the last days that were stored, read beside the writer."""
+        return await self._run(self._reader, lambda: self._database.read(lambda c: forecasts_of(c, days)))
 
     async def _run(self, thread: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
         if thread is None:
@@ -357,6 +372,10 @@ class _Database:
         self._insert(connection, "learned_scripts", fresh.values())
         for gap in batch.gaps:
             connection.execute(_INSERT_GAP, gap)
+        for market in batch.markets:
+            connection.execute(_INSERT_MARKET, market)
+        for model in batch.models:
+            connection.execute(_INSERT_MODEL, model)
 
     def _insert(self, connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Row]) -> None:
         """Insert rows: a few by a statement each, many by an appender, which is 15 times faster for 100."""

@@ -17,10 +17,15 @@ from hydrophone.domain.events import (
     NoteSuccessor,
     RaiseSignal,
     RecordGap,
+    RecordMarket,
+    RecordModel,
     RecordOutcome,
     ReopenPrediction,
 )
+from hydrophone.domain.feemarket import FeeMarket
+from hydrophone.domain.forecast import Forecast, MarketView
 from hydrophone.domain.learned_labels import LearnedLabel
+from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.outcome import OPEN, Outcome, Status
 from hydrophone.domain.signal import Signal
 from hydrophone.domain.units import (
@@ -67,6 +72,17 @@ CLAIM_COLUMNS: Final = (
     "effective_fee_rate",
     "urgency_score",
     "urgency_basis",
+    "urgency_reason",
+    "predicted_confirmation_block",
+    "p_confirm",
+    "eta_p50_s",
+    "eta_p90_s",
+    "p_replaced",
+    "p_dropped",
+    "market",
+    "market_tip",
+    "model_state",
+    "calibrated",
     "rbf_enabled",
     "was_modified",
     "history",
@@ -80,9 +96,11 @@ CLAIM_COLUMNS: Final = (
 _UNTOLD: Final = frozenset({"raw_transaction"})
 """Columns that an amendment may change and does not list: bytes say nothing to people."""
 _JSON_COLUMNS: Final = frozenset(
-    {"flow_probabilities", "entities", "exchange_addresses", "payees", "history"}
+    {"flow_probabilities", "entities", "exchange_addresses", "payees", "history", "p_confirm", "market"}
 )
 
+_MERGED_BUCKETS: Final = 10
+"""# chosen: rates to a tenth; a market for each of 13,000 blocks in 90 days is kept in 8 kB, not in 80."""
 _OUTCOME_IDS: Final = uuid.UUID("0f5b8e2c-6f0d-5c55-9d53-3b9d2a4f7c10")
 """# chosen: any fixed UUID; it makes outcome ids the same in every replay."""
 
@@ -134,6 +152,7 @@ def row_of_signal(signal: Signal, address_of: AddressOf) -> Row:
         "effective_fee_rate": _finite(signal.effective_fee_rate_sat_vb),
         "urgency_score": _finite(signal.urgency_score),
         "urgency_basis": signal.urgency_basis.value,
+        **_columns_of_forecast(signal.forecast),
         "rbf_enabled": signal.rbf_enabled,
         "was_modified": signal.was_modified,
         "history": _json(
@@ -154,7 +173,38 @@ def row_of_signal(signal: Signal, address_of: AddressOf) -> Row:
     }
 
 
-def describe_effect(effect: Effect) -> tuple[str, UnixMicros, str | None]:  # noqa: PLR0911  one each
+def _columns_of_forecast(forecast: Forecast | None) -> Row:
+    estimate = None if forecast is None else forecast.estimate
+    view = None if forecast is None else forecast.market
+    return {
+        "urgency_reason": None if forecast is None else forecast.urgency.reason,
+        "predicted_confirmation_block": None if estimate is None else estimate.predicted_block,
+        "p_confirm": None if estimate is None else _json({str(k): p for k, p in estimate.p_confirm.items()}),
+        "eta_p50_s": None if estimate is None else estimate.eta_p50_s,
+        "eta_p90_s": None if estimate is None else estimate.eta_p90_s,
+        "p_replaced": None if estimate is None else estimate.p_replaced,
+        "p_dropped": None if estimate is None else estimate.p_dropped,
+        "market": None if view is None else _json(_describe_market(view)),
+        "market_tip": None if view is None else view.tip,
+        "model_state": None if forecast is None else forecast.model_state,
+        "calibrated": None if forecast is None or estimate is None else forecast.is_calibrated,
+    }
+
+
+def _describe_market(view: MarketView) -> dict[str, object]:
+    return {
+        "at": format_instant(view.at),
+        "tip": view.tip,
+        "tau_s": view.tau_s,
+        "waiting_wu": view.waiting_wu,
+        "ahead_wu": view.ahead_wu,
+        "inflow_wu_s": view.inflow_wu_s,
+        "marginal_rate_sat_vb": view.marginal_rate_sat_vb,
+        "overpay": view.overpay,
+    }
+
+
+def describe_effect(effect: Effect) -> tuple[str, UnixMicros, str | None]:  # noqa: C901, PLR0911  one each
     """Return kind, time and prediction id of an effect, as the record lists them.
 
     Raises:
@@ -177,6 +227,10 @@ def describe_effect(effect: Effect) -> tuple[str, UnixMicros, str | None]:  # no
             return "gap", gap.at, None
         case KeepLearned(at=at):
             return "learned", at, None
+        case RecordMarket():
+            return "market", effect.at, None
+        case RecordModel():
+            return "model", effect.at, None
         case FetchPrevouts():
             raise _not_to_be_stored(effect)
         case _:
@@ -200,7 +254,14 @@ def touched_keys(entries: Iterable[Entry]) -> set[Key]:
                 keys.add((outcome.prediction_id, outcome.detected_at))
             case ReopenPrediction() | MarkDoubt():
                 keys.add((effect.prediction_id, effect.detected_at))
-            case NoteSuccessor() | RecordGap() | KeepLearned() | FetchPrevouts():
+            case (
+                NoteSuccessor()
+                | RecordGap()
+                | KeepLearned()
+                | RecordMarket()
+                | RecordModel()
+                | FetchPrevouts()
+            ):
                 pass
             case _:
                 assert_never(effect)
@@ -223,6 +284,8 @@ class Batch:
         amendments: new rows of amendments.
         gaps: new rows of source_gaps.
         learned: new rows of learned_scripts.
+        markets: new rows of fee_market.
+        models: new rows of model_state.
     """
 
     def __init__(self, address_of: AddressOf, stored: Mapping[Key, Row], taken: Iterable[str]) -> None:
@@ -236,6 +299,8 @@ class Batch:
         self.amendments: list[Row] = []
         self.gaps: list[Row] = []
         self.learned: list[Row] = []
+        self.markets: list[Row] = []
+        self.models: list[Row] = []
 
     def add(self, entry: Entry) -> None:
         """Take account of the next entry.
@@ -259,19 +324,23 @@ class Batch:
             case MarkDoubt() as effect:
                 status = Status.IN_DOUBT if effect.in_doubt else Status.PENDING
                 self._move((effect.prediction_id, effect.detected_at), status)
-            case RecordGap() | KeepLearned() | NoteSuccessor() as effect:
+            case RecordGap() | KeepLearned() | NoteSuccessor() | RecordMarket() | RecordModel() as effect:
                 self._keep(effect)
             case FetchPrevouts() as effect:
                 raise _not_to_be_stored(effect)
             case _:
                 assert_never(entry.effect)
 
-    def _keep(self, effect: RecordGap | KeepLearned | NoteSuccessor) -> None:
+    def _keep(self, effect: RecordGap | KeepLearned | NoteSuccessor | RecordMarket | RecordModel) -> None:
         """Take up what changes no prediction; of a successor the next version says all."""
         if isinstance(effect, RecordGap):
             self.gaps.append(_row_of_gap(effect.gap))
         elif isinstance(effect, KeepLearned):
             self.learned += [_row_of_learned(label) for label in effect.labels]
+        elif isinstance(effect, RecordMarket):
+            self.markets.append(_row_of_market(effect.market, effect.at))
+        elif isinstance(effect, RecordModel):
+            self.models.append(_row_of_model(effect.state, effect.at))
 
     def _raise(self, signal: Signal) -> None:
         key = (signal.prediction_id, signal.detected_at)
@@ -289,6 +358,8 @@ class Batch:
         if key not in self._rows:
             return
         before, after = self._rows[key], row_of_signal(signal, self._address_of)
+        if signal.forecast is None:  # after a restart it is not remembered; what was said of it stands
+            after |= {column: before[column] for column in _columns_of_forecast(None)}
         changed = [column for column in CLAIM_COLUMNS if before[column] != after[column]]
         told = [column for column in changed if column not in _UNTOLD]
         self.amendments.append(
@@ -375,6 +446,29 @@ def _row_of_learned(label: LearnedLabel) -> Row:
         "confidence": label.confidence,
         "learned_at": timestamp(label.learned_at),
     }
+
+
+def _row_of_market(market: FeeMarket, at: UnixMicros) -> Row:
+    return {
+        "recorded_at": timestamp(at),
+        "tip": market.tip,
+        "tau_s": market.tau_s,
+        "marginal_rate": market.marginal_rate_sat_vb,
+        "waiting_wu": market.total_waiting_wu,
+        "market": _json(market.as_json(merged=_MERGED_BUCKETS)),
+    }
+
+
+def _row_of_model(state: ModelState, at: UnixMicros) -> Row:
+    return {"state_id": state.state_id, "recorded_at": timestamp(at), "state": _json(state.as_json())}
+
+
+def model_of_json(text: str) -> ModelState | None:
+    """Return a stored state of the model; None for one of another version, which is learned anew."""
+    try:
+        return ModelState.from_json(json.loads(text))
+    except ValueError:
+        return None
 
 
 def _json(value: object) -> str:

@@ -12,9 +12,10 @@ from hydrophone.domain.flow import EntityFlow, FlowAssessment, FlowSubtype, Flow
 from hydrophone.domain.flow_values import Ledger
 from hydrophone.domain.labels import Entity, EntityKind, Role
 from hydrophone.domain.learned_labels import LEARNED_LIMIT, LearnedBy, LearnedLabel, learned_label
+from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.outcome import Status
 from hydrophone.domain.revision import REMEMBERED_LIMIT
-from hydrophone.domain.signal import Signal, UrgencyBasis, Version
+from hydrophone.domain.signal import Signal, Version
 from hydrophone.domain.tracker import TrackedPrediction
 from hydrophone.domain.transaction import Output
 from hydrophone.domain.units import (
@@ -25,9 +26,11 @@ from hydrophone.domain.units import (
     WeightUnits,
     micros_from_datetime,
 )
+from hydrophone.domain.urgency import UrgencyBasis
 from hydrophone.errors import MalformedMessage, StoreMismatch
 from hydrophone.pipeline.ports import SavedState
 from hydrophone.store.raw_transactions import unpack_transaction
+from hydrophone.store.rows import model_of_json
 
 _REORG_DAYS: Final = 2
 """# chosen: how long a confirmed prediction is still followed: 288 blocks, more than any reorg ever undid."""
@@ -62,7 +65,7 @@ def load_state(connection: duckdb.DuckDBPyConnection) -> SavedState:
     ).fetchall()
     heard = None if heard_at is None else micros_from_datetime(heard_at)
     if newest_at is None:
-        return SavedState(heard_at=heard, learned=load_learned(connection))
+        return SavedState(heard_at=heard, learned=load_learned(connection), model=_load_model(connection))
     tracked = fetch_rows(
         connection.execute(
             """
@@ -97,7 +100,14 @@ def load_state(connection: duckdb.DuckDBPyConnection) -> SavedState:
         heard_at=heard,
         signals=_load_signals(connection),
         learned=load_learned(connection),
+        model=_load_model(connection),
     )
+
+
+def _load_model(connection: duckdb.DuckDBPyConnection) -> ModelState | None:
+    """Return what was learned last about confirmation; None: nothing, or by another version."""
+    rows = connection.execute("SELECT state FROM model_state ORDER BY recorded_at DESC LIMIT 1").fetchall()
+    return model_of_json(rows[0][0]) if rows else None
 
 
 def _load_signals(connection: duckdb.DuckDBPyConnection) -> tuple[Signal, ...]:

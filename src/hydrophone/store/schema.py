@@ -42,7 +42,7 @@ _MAX_EXAMPLES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One numbered step of the schema; the steps are 1, 2, 3..."""
+    """One numbered step of the schema; steps are taken in the order of their numbers."""
 
     version: int
     name: str
@@ -50,7 +50,7 @@ class Migration:
 
 
 def load_migrations() -> tuple[Migration, ...]:
-    """Return the migrations this code knows, oldest first."""
+    """Return the migrations this code knows, oldest first. Numbers may be skipped, never used twice."""
     folder = resources.files("hydrophone.store") / "migrations"
     files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda e: e.name)
     return tuple(
@@ -204,7 +204,7 @@ def check_database(path: Path) -> list[str]:
         StoreError: there is no such file, or it cannot be read.
     """
     with reading(path) as connection:
-        version, newest = schema_version(connection), len(load_migrations())
+        version, newest = schema_version(connection), load_migrations()[-1].version
         if version > newest:
             return [
                 f"schema version {version} is newer than {newest}, the newest known here: upgrade Hydrophone"
@@ -260,13 +260,14 @@ def _apply_migrations(connection: duckdb.DuckDBPyConnection, path: Path) -> None
     """Apply what is missing, each step in its transaction; one that fails is undone with the connection."""
     migrations = load_migrations()
     with translated_errors(path):
-        version = schema_version(connection)
-        if version > len(migrations):
+        version, newest = schema_version(connection), migrations[-1].version
+        if version > newest:
             raise StoreMismatch(
-                f"{path} has schema version {version} and this program knows none above {len(migrations)}: "
+                f"{path} has schema version {version} and this program knows none above {newest}: "
                 "upgrade Hydrophone, or set store.path to another file"
             )
-        for migration in migrations[version:]:
+        taken = _steps_taken(connection) if version else set()
+        for migration in (step for step in migrations if step.version not in taken):
             connection.begin()
             connection.execute(migration.sql)
             connection.execute(
@@ -274,6 +275,11 @@ def _apply_migrations(connection: duckdb.DuckDBPyConnection, path: Path) -> None
                 [migration.version, migration.name],
             )
             connection.commit()
+
+
+def _steps_taken(connection: duckdb.DuckDBPyConnection) -> set[int]:
+    rows = connection.execute("SELECT version FROM schema_version").fetchall()
+    return {version for (version,) in rows}
 
 
 def _connect(path: Path, *, memory_limit_mb: int, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -295,7 +301,11 @@ def _connect(path: Path, *, memory_limit_mb: int, read_only: bool) -> duckdb.Duc
 
 @contextmanager
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open an existing file read-only."""
+    """Open an existing file read-only.
+
+    Raises:
+        StoreError: there is none, or it cannot be read.
+    """
     _require_file(path)
     with (
         translated_errors(path),

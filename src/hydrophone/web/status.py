@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from importlib import resources
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from hydrophone.domain.units import Txid
-from hydrophone.errors import HydrophoneError, UnknownTransaction
+from hydrophone.errors import ConfigError, HydrophoneError, UnknownTransaction
 from hydrophone.web.loopback import Connection, Endpoint, is_loopback_name, make_room, parse_host
 
 _CAPACITY: Final = 256
@@ -28,10 +29,12 @@ _PAGE_FILES: Final = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
 }
 _JSON: Final = "application/json"
-_PATHS: Final = "/, /api/v1/status, /api/v1/explain/TXID, /healthz, /readyz"
 _EXPLAIN: Final = "/api/v1/explain/"
 _TXID: Final = re.compile(r"[0-9a-fA-F]{64}")
 _METHODS: Final = ("GET", "HEAD")
+
+Answer = Callable[[Mapping[str, str]], Awaitable[Mapping[str, object]]]
+"""What a path says to a query, asked anew each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,12 @@ class _Answer:
 
 
 class StatusServer:
-    """Serves `/api/v1/status`, `/api/v1/explain/TXID`, `/healthz`, `/readyz` and the page `/`.
+    """Serves `/api/v1/status`, `/api/v1/explain/TXID`, other answers, `/healthz`, `/readyz` and the page `/`.
 
     Args:
         host: `localhost` is 127.0.0.1 and ::1.
         port: 0 takes a free one; `port` says which.
-        report: what `/api/v1/status` says; the page needs `alerts_port` in it.
+        answers: what is said at which path; the page needs `alerts_port` at `/api/v1/status`.
         is_ready: whether whales would be heard now.
         explain: what `/api/v1/explain/{txid}` says, as JSON.
         allowed_hosts: names in the Host header that are ours, besides those of loopback and `host` itself. A
@@ -60,13 +63,14 @@ class StatusServer:
         host: str,
         port: int,
         *,
-        report: Callable[[], Awaitable[Mapping[str, object]]],
+        answers: Mapping[str, Answer],
         is_ready: Callable[[], bool],
         explain: Callable[[Txid], Awaitable[bytes]],
         allowed_hosts: Collection[str] = (),
         close_timeout_s: float = 2.0,
     ) -> None:
-        self._report = report
+        self._answers = answers
+        self._paths = ", ".join(["/", *answers, f"{_EXPLAIN}TXID", "/healthz", "/readyz"])
         self._is_ready = is_ready
         self._explain = explain
         self._allowed_hosts = frozenset(name.lower() for name in (host, *allowed_hosts))
@@ -126,17 +130,19 @@ class StatusServer:
                 "",
             )
             return _respond(request, answer, name=names[0])
-        return _respond(request, await self._route(request.path.partition("?")[0]), name=names[0])
+        asked = urlsplit(request.path)
+        answer = await self._route(asked.path, dict(parse_qsl(asked.query)))
+        return _respond(request, answer, name=names[0])
 
     def _is_ours(self, name: str) -> bool:
         return (
             is_loopback_name(name) or name in self._allowed_hosts or name.strip("[]") in self._allowed_hosts
         )
 
-    async def _route(self, path: str) -> _Answer:
+    async def _route(self, path: str, query: Mapping[str, str]) -> _Answer:
         match path:
-            case "/api/v1/status":
-                return await self._status()
+            case _ if path in self._answers:
+                return await _asked(self._answers[path], query)
             case "/healthz":
                 return _json(HTTPStatus.OK, {"status": "ok"})
             case "/readyz":
@@ -147,7 +153,10 @@ class StatusServer:
                 return self._page[path]
             case _:
                 return _refusal(
-                    HTTPStatus.NOT_FOUND, "not_found", f"nothing is at {path[:80]}", f"there are: {_PATHS}"
+                    HTTPStatus.NOT_FOUND,
+                    "not_found",
+                    f"nothing is at {path[:80]}",
+                    f"there are: {self._paths}",
                 )
 
     def _readiness(self) -> _Answer:
@@ -156,13 +165,6 @@ class StatusServer:
         return _refusal(
             HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", "no source is being heard", "see /api/v1/status"
         )
-
-    async def _status(self) -> _Answer:
-        try:
-            report = await self._report()
-        except HydrophoneError as error:
-            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", str(error), "try again later")
-        return _json(HTTPStatus.OK, report)
 
     async def _explanation(self, txid: str) -> _Answer:
         if not _TXID.fullmatch(txid):
@@ -178,6 +180,16 @@ class StatusServer:
             return _refusal(HTTPStatus.NOT_FOUND, "unknown_transaction", str(error), "")
         except HydrophoneError as error:
             return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", str(error), "try again later")
+
+
+async def _asked(answer: Answer, query: Mapping[str, str]) -> _Answer:
+    try:
+        found = await answer(query)
+    except ConfigError as error:
+        return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_query", str(error), "see docs/api.md")
+    except HydrophoneError as error:
+        return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", str(error), "try again later")
+    return _json(HTTPStatus.OK, found)
 
 
 async def _serve_nobody(_: ServerConnection) -> None:

@@ -6,9 +6,10 @@ bytes, are skipped as raw JSON. Stage two decodes the inputs of the few that pas
 Sources: frames of a backend 3.4-dev on regtest (August 2026), and its websocket-handler.ts.
 """
 
+import math
 import re
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -17,6 +18,8 @@ from hydrophone.domain.events import (
     Event,
     GapFound,
     GapReason,
+    MarketChanged,
+    Package,
     PrevoutsResolved,
     PrevoutsUnavailable,
     Replaced,
@@ -24,8 +27,19 @@ from hydrophone.domain.events import (
     TransactionSeen,
     TransactionsLeft,
 )
+from hydrophone.domain.feemarket import RANGE_LENGTH, RateProfile
 from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
-from hydrophone.domain.units import MAX_MONEY_SAT, FeeRate, Height, Sats, Txid, UnixMicros, WeightUnits
+from hydrophone.domain.units import (
+    MAX_MONEY_SAT,
+    WEIGHT_PER_VBYTE,
+    FeeRate,
+    Height,
+    Sats,
+    Txid,
+    UnixMicros,
+    WeightUnits,
+    micros_from_seconds,
+)
 from hydrophone.errors import MalformedMessage
 from hydrophone.runtime.frame import Frame, FrameKind
 from hydrophone.wire.quarantine import Quarantine
@@ -38,6 +52,8 @@ SUBSCRIPTIONS: Final = (
 SIMULATED_HEADER: Final = "X-Hydrophone-Simulated"
 """Our simulator says by this header of its handshake that its mempool is not real."""
 
+_T = TypeVar("_T")
+
 _TXID_DIGITS: Final = 64
 _TXID: Final = re.compile(r"[0-9a-f]{64}")
 _TX_PATH: Final = re.compile(r"/api/(?:v1/)?tx/([0-9a-f]{64})")
@@ -48,11 +64,18 @@ _MAX_WEIGHT_WU: Final = 4_000_000
 _Amount = Annotated[int, msgspec.Meta(ge=0, le=MAX_MONEY_SAT)]
 _Fee = Annotated[float, msgspec.Meta(ge=0, le=MAX_MONEY_SAT)]
 """Satoshis; backends compute it from BTC and may be a hair off."""
+_Rate = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+"""Also of sizes in vB. # chosen: beyond any that a block has; sums of them stay finite."""
 _Weight = Annotated[int, msgspec.Meta(gt=0, le=_MAX_WEIGHT_WU)]
 _Height = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 """Sources: Bitcoin Core, chain.h, CBlockIndex::nHeight is an int."""
 _Uint32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 _BlockHash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
+
+_NOTHING: Final = msgspec.Raw(b"")
+_LONGEST_EMPTY: Final = len(b"null")
+"""What is no longer than this has nothing in it: nothing, `[]`, `null`."""
 
 
 class _Output(msgspec.Struct, gc=False):
@@ -69,6 +92,7 @@ class _GatedTransaction(msgspec.Struct, gc=False):
     weight: _Weight
     fee: _Fee | None = None
     effective_rate: float | None = msgspec.field(name="effectiveFeePerVsize", default=None)
+    ancestors: msgspec.Raw = _NOTHING
 
 
 class _Prevout(msgspec.Struct, gc=False):
@@ -108,21 +132,41 @@ class _RawDelta(msgspec.Struct, gc=False):
 
 
 class _Block(msgspec.Struct, gc=False):
+    """Its header is needed; what it says of fees may be malformed, and is read apart."""
+
     id: _BlockHash
     height: _Height
     previousblockhash: _BlockHash
+    timestamp: msgspec.Raw = _NOTHING
+    weight: msgspec.Raw = _NOTHING
+    extras: msgspec.Raw = _NOTHING
+
+
+class _Extras(msgspec.Struct, gc=False):
+    range_sat_vb: list[_Rate] | None = msgspec.field(name="feeRange", default=None)
+
+
+class _ProjectedBlock(msgspec.Struct, gc=False):
+    size_vb: _Rate = msgspec.field(name="blockVSize")
+    range_sat_vb: list[_Rate] = msgspec.field(name="feeRange")
+
+
+class _Ancestor(msgspec.Struct, gc=False):
+    txid: str
 
 
 class _Frame(msgspec.Struct, gc=False):
     delta: _Delta | None = msgspec.field(name="mempool-transactions", default=None)
     block: _Block | None = None
     blocks: list[_Block] = []
+    projected: msgspec.Raw = msgspec.field(name="mempool-blocks", default=_NOTHING)
 
 
 class _RawFrame(msgspec.Struct, gc=False):
     delta: msgspec.Raw = msgspec.field(name="mempool-transactions", default=msgspec.Raw(b"null"))
     block: msgspec.Raw = msgspec.Raw(b"null")
     blocks: msgspec.Raw = msgspec.Raw(b"[]")
+    projected: msgspec.Raw = msgspec.field(name="mempool-blocks", default=_NOTHING)
 
 
 class _Numbered(msgspec.Struct, gc=False):
@@ -148,6 +192,11 @@ _decode_transaction = msgspec.json.Decoder(_GatedTransaction).decode
 _decode_replacement = msgspec.json.Decoder(_Replacement).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_inputs = msgspec.json.Decoder(list[_Input]).decode
+_decode_projected = msgspec.json.Decoder(list[_ProjectedBlock]).decode
+_decode_extras = msgspec.json.Decoder(_Extras).decode
+_decode_weight = msgspec.json.Decoder(_Weight).decode
+_decode_timestamp = msgspec.json.Decoder(_Uint32).decode
+_decode_ancestors = msgspec.json.Decoder(list[_Ancestor]).decode
 
 _NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are not what was asked for; RecursionError: nested too deeply."""
@@ -215,11 +264,38 @@ class MempoolSpaceDecoder:
         announcement, both before the block that may contain them, and leaving comes last.
         """
         events: list[Event] = [_block_connected(at, block, ()) for block in parsed.blocks]
+        is_first = self._last_sequence is None
         if parsed.delta is not None:
+            before = len(events)
             events += self._delta_events(at, parsed.delta, parsed.block)
+            is_first = is_first or any(isinstance(event, GapFound) for event in events[before:])
         elif parsed.block is not None:
             events.append(_block_connected(at, parsed.block, ()))
+        if parsed.delta is not None or parsed.projected:
+            events.append(self._market_changed(at, parsed, is_first=is_first))
         return events
+
+    def _market_changed(self, at: UnixMicros, parsed: _Frame, *, is_first: bool) -> MarketChanged:
+        """Return what a frame says of the fee market.
+
+        Args:
+            at: when it was received.
+            parsed: it.
+            is_first: since the stream began or broke: then what is announced may have waited for long (a
+                backend that starts announces its whole mempool), and says nothing about what arrives.
+        """
+        projected = None
+        if parsed.projected:
+            blocks: list[_ProjectedBlock] | None = self._part(at, _decode_projected, parsed.projected)
+            projected = None if blocks is None else _profiles(blocks)
+        added = [] if parsed.delta is None or is_first else parsed.delta.added
+        return MarketChanged(
+            at,
+            [_rate_of(gated) if gated.effective_rate is None else gated.effective_rate for gated in added],
+            [gated.weight for gated in added],
+            projected,
+            tuple([_package(g) for g in added if len(g.ancestors) > _LONGEST_EMPTY]),
+        )
 
     def _delta_events(self, at: UnixMicros, delta: _Delta, block: _Block | None) -> list[Event]:
         events: list[Event] = []
@@ -282,7 +358,9 @@ class MempoolSpaceDecoder:
             return []
         block = self._part(at, _decode_block, raw.block)
         blocks = self._part(at, _decode_raw_list, raw.blocks) or []
-        sound = _Frame(block=block, blocks=self._parts(at, _decode_some_block, blocks))
+        sound = _Frame(
+            block=block, blocks=self._parts(at, _decode_some_block, blocks), projected=raw.projected
+        )
         raw_delta = self._part(at, _decode_raw_delta, raw.delta)
         if raw_delta is None:
             return self._events(at, sound)
@@ -416,7 +494,7 @@ def _transaction(gated: _GatedTransaction) -> Transaction:
             outputs=tuple([Output(bytes.fromhex(o.scriptpubkey), Sats(o.value)) for o in gated.vout]),
             weight_wu=WeightUnits(gated.weight),
             fee_sat=None if gated.fee is None else Sats(round(gated.fee)),
-            effective_fee_rate=None if gated.effective_rate is None else FeeRate(gated.effective_rate),
+            effective_fee_rate=_effective_rate(gated.effective_rate),
         )
     except ValueError as error:
         raise MalformedMessage(f"expected txids and scripts in hex in {gated.txid}: {error}") from error
@@ -443,6 +521,54 @@ def _input(parsed: _Input) -> Input:
 
 
 def _block_connected(at: UnixMicros, block: _Block, mined: Iterable[str]) -> BlockConnected:
+    timestamp = _lenient(_decode_timestamp, block.timestamp)
     return BlockConnected(
-        at, Height(block.height), block.id, block.previousblockhash, tuple(map(Txid, mined))
+        at,
+        Height(block.height),
+        block.id,
+        block.previousblockhash,
+        tuple(map(Txid, mined)),
+        None if timestamp is None else micros_from_seconds(timestamp),
+        _profile(block),
     )
+
+
+def _lenient(decode: Callable[[msgspec.Raw], _T], raw: msgspec.Raw) -> _T | None:
+    """Return what is not worth losing a block for; None when it is missing or malformed."""
+    try:
+        return decode(raw) if raw else None
+    except _NOT_JSON:
+        return None
+
+
+def _profile(block: _Block) -> RateProfile | None:
+    extras, weight_wu = _lenient(_decode_extras, block.extras), _lenient(_decode_weight, block.weight)
+    if extras is None or weight_wu is None or extras.range_sat_vb is None:
+        return None
+    return _profile_of(weight_wu, extras.range_sat_vb)
+
+
+def _profiles(blocks: Iterable[_ProjectedBlock]) -> tuple[RateProfile, ...]:
+    """Return projected blocks; one whose range has another length than we know is left out."""
+    found = (_profile_of(block.size_vb * WEIGHT_PER_VBYTE, block.range_sat_vb) for block in blocks)
+    return tuple([profile for profile in found if profile is not None])
+
+
+def _profile_of(weight_wu: float, range_sat_vb: Sequence[float]) -> RateProfile | None:
+    return RateProfile(weight_wu, tuple(range_sat_vb)) if len(range_sat_vb) == RANGE_LENGTH else None
+
+
+def _effective_rate(rate_sat_vb: float | None) -> FeeRate | None:
+    """Return a rate that can be one; None for what cannot."""
+    return FeeRate(rate_sat_vb) if rate_sat_vb is not None and 0 <= rate_sat_vb < math.inf else None
+
+
+def _rate_of(gated: _GatedTransaction) -> float:
+    return 0.0 if gated.fee is None else gated.fee * WEIGHT_PER_VBYTE / gated.weight
+
+
+def _package(gated: _GatedTransaction) -> Package:
+    ancestors = _lenient(_decode_ancestors, gated.ancestors) or []
+    rate = _effective_rate(gated.effective_rate)
+    txids = tuple([Txid(ancestor.txid) for ancestor in ancestors])
+    return Package(txids, FeeRate(_rate_of(gated)) if rate is None else rate)

@@ -18,10 +18,13 @@ from hydrophone.domain.events import (
     NoteSuccessor,
     RaiseSignal,
     RecordGap,
+    RecordMarket,
+    RecordModel,
     RecordOutcome,
     ReopenPrediction,
 )
 from hydrophone.domain.flow import FlowAssessment
+from hydrophone.domain.forecast import Forecast
 from hydrophone.domain.outcome import Status
 from hydrophone.domain.script import Network, address_from_script
 from hydrophone.domain.signal import Signal
@@ -30,6 +33,8 @@ from hydrophone.errors import MalformedMessage, UnsupportedMessage
 
 _RATE_DECIMALS: Final = 4
 """# chosen: a ten-thousandth of a sat/vB is below what any wallet sets."""
+_MINUTE_DECIMALS: Final = 1
+_S_PER_MINUTE: Final = 60
 _SHARE_DECIMALS: Final = 6
 """# chosen: probabilities are not known better; keeps messages short and byte-stable."""
 
@@ -70,6 +75,19 @@ class EtaV1(msgspec.Struct, frozen=True):
     p90: float | None
 
 
+class MarketV1(msgspec.Struct, frozen=True):
+    """The fee market that the estimate was computed from, as far as it mattered."""
+
+    at: str
+    tip: int
+    block_interval_s: float
+    waiting_wu: int
+    ahead_wu: int
+    inflow_wu_per_s: float
+    marginal_rate: float | None
+    overpay: float | None
+
+
 class VersionV1(msgspec.Struct, frozen=True):
     """An earlier version of a payment that was replaced by fee."""
 
@@ -99,11 +117,17 @@ class WhaleAlertV1(msgspec.Struct, frozen=True):
     effective_fee_rate: float | None
     urgency_score: float | None
     urgency_basis: str
+    urgency_reason: str | None
     rbf_enabled: bool
     detection_timestamp: str
     predicted_confirmation_block: int | None
     confirm_probability: dict[str, float] | None
     eta_minutes: EtaV1
+    p_replaced: float | None
+    p_dropped: float | None
+    calibrated: bool | None
+    market: MarketV1 | None
+    model_state: str | None
     exchange_addresses: list[str]
     entities: list[EntityV1]
     confidence_score: float
@@ -264,14 +288,15 @@ class PublicEncoder:
             case ReopenPrediction(at, prediction_id, txid, _):
                 update = StatusUpdateV1(prediction_id, txid, "reorged")
                 return self._message("status_update", update, at, seq)
-            case FetchPrevouts() | MarkDoubt() | RecordGap() | KeepLearned():
+            case FetchPrevouts() | MarkDoubt() | RecordGap() | KeepLearned() | RecordMarket() | RecordModel():
                 raise ValueError(f"{type(effect).__name__} is not said to subscribers")
             case _:
                 assert_never(effect)
 
     def describe(self, signal: Signal) -> WhaleAlertV1:
         """Return a signal as published."""
-        flow = signal.flow
+        flow, forecast = signal.flow, signal.forecast
+        estimate = None if forecast is None else forecast.estimate
         return WhaleAlertV1(
             prediction_id=signal.prediction_id,
             transaction_id=signal.txid,
@@ -297,11 +322,24 @@ class PublicEncoder:
             effective_fee_rate=_rounded(signal.effective_fee_rate_sat_vb),
             urgency_score=_rounded(signal.urgency_score, _SHARE_DECIMALS),
             urgency_basis=signal.urgency_basis,
+            urgency_reason=None if forecast is None else forecast.urgency.reason,
             rbf_enabled=signal.rbf_enabled,
             detection_timestamp=format_instant(signal.detected_at),
-            predicted_confirmation_block=None,
-            confirm_probability=None,
-            eta_minutes=EtaV1(None, None),
+            predicted_confirmation_block=None if estimate is None else estimate.predicted_block,
+            confirm_probability=(
+                None
+                if estimate is None
+                else {str(k): round(p, _SHARE_DECIMALS) for k, p in estimate.p_confirm.items()}
+            ),
+            eta_minutes=EtaV1(
+                None if estimate is None else _minutes(estimate.eta_p50_s),
+                None if estimate is None else _minutes(estimate.eta_p90_s),
+            ),
+            p_replaced=None if estimate is None else round(estimate.p_replaced, _SHARE_DECIMALS),
+            p_dropped=None if estimate is None else round(estimate.p_dropped, _SHARE_DECIMALS),
+            calibrated=None if forecast is None or estimate is None else forecast.is_calibrated,
+            market=None if forecast is None else _market(forecast),
+            model_state=None if forecast is None else forecast.model_state,
             exchange_addresses=self._addresses(flow),
             entities=[
                 EntityV1(e.name, e.in_sat, e.out_sat, e.net_sat, LedgerV1(*e.received), LedgerV1(*e.sent))
@@ -336,6 +374,26 @@ def describe_in_words(flow: FlowAssessment) -> str:
     sender = flow.sender or " or ".join(flow.conflict) or "unknown wallet"
     receiver = flow.receiver or "unknown wallet"
     return f"{format_btc(flow.moved_sat, decimals=2)} BTC from {sender} to {receiver}"
+
+
+def _market(forecast: Forecast) -> MarketV1 | None:
+    view = forecast.market
+    if view is None:
+        return None
+    return MarketV1(
+        at=format_instant(view.at),
+        tip=view.tip,
+        block_interval_s=round(view.tau_s, _MINUTE_DECIMALS),
+        waiting_wu=round(view.waiting_wu),
+        ahead_wu=round(view.ahead_wu),
+        inflow_wu_per_s=round(view.inflow_wu_s, _MINUTE_DECIMALS),
+        marginal_rate=_rounded(view.marginal_rate_sat_vb),
+        overpay=_rounded(view.overpay),
+    )
+
+
+def _minutes(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds / _S_PER_MINUTE, _MINUTE_DECIMALS)
 
 
 def _rounded(number: float | None, decimals: int = _RATE_DECIMALS) -> float | None:

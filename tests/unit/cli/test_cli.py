@@ -39,6 +39,8 @@ COMMANDS = (
     ("status",),
     ("explain",),
     ("doctor",),
+    ("estimate",),
+    ("accuracy",),
     ("labels", "stats"),
     ("labels", "lookup"),
     ("labels", "check"),
@@ -180,7 +182,7 @@ def test_a_settings_file_can_be_named(capsys: Capture) -> None:
 
 def test_db_init_makes_a_database_that_check_finds_sound(capsys: Capture) -> None:
     assert main(["db", "init"]) == 0
-    newest = len(load_migrations())
+    newest = load_migrations()[-1].version
     assert capsys.readouterr().out == f"data/mempool_predictions.db is at schema version {newest}\n"
     assert main(["db", "migrate"]) == 0
     capsys.readouterr()
@@ -404,13 +406,13 @@ def test_status_without_a_service_and_a_file_is_exit_4(capsys: Capture) -> None:
 
 @asynccontextmanager
 async def status_server(host: str = "localhost") -> AsyncIterator[int]:
-    async def report() -> Mapping[str, object]:
+    async def report(_query: Mapping[str, str]) -> Mapping[str, object]:
         return {"memory_mb": 61.5, "predictions": {"total": 3, "pending": 2}}
 
     async def explain(txid: Txid) -> bytes:
         raise UnknownTransaction(f"{txid} is not here")
 
-    server = StatusServer(host, 0, report=report, is_ready=lambda: True, explain=explain)
+    server = StatusServer(host, 0, answers={"/api/v1/status": report}, is_ready=lambda: True, explain=explain)
     async with running(server.run):
         yield server.port
 

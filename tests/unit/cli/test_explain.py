@@ -15,7 +15,7 @@ from hydrophone.errors import StoreError, UnknownTransaction
 from hydrophone.store.schema import initialise
 from hydrophone.web.status import StatusServer
 from tests.backends import HOST, blunt_server, running
-from tests.builders import Json, txid_of, wpkh
+from tests.builders import txid_of, wpkh
 from tests.explained import COINBASE, DEPOSIT, KRAKEN_ADDRESS, SWEEP, WITHDRAWAL
 from tests.unit.store.test_stored_transactions import LEARN, TX, keep, run
 
@@ -182,16 +182,13 @@ def test_a_missing_database_is_exit_4(capsys: Capture) -> None:
 
 @asynccontextmanager
 async def service(answer: bytes | Exception) -> AsyncIterator[str]:
-    async def report() -> Json:
-        return {}
-
     async def explain(txid: Txid) -> bytes:
         assert txid == TX.txid
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    server = StatusServer("localhost", 0, report=report, is_ready=lambda: True, explain=explain)
+    server = StatusServer("localhost", 0, answers={}, is_ready=lambda: True, explain=explain)
     async with running(server.run):
         yield str(server.port)
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from hypothesis import given, settings
@@ -17,11 +18,15 @@ from hydrophone.domain.events import (
     GapReason,
     KeepLearned,
     MarkDoubt,
+    MarketChanged,
     NoteSuccessor,
+    Package,
     PrevoutsResolved,
     PrevoutsUnavailable,
     RaiseSignal,
     RecordGap,
+    RecordMarket,
+    RecordModel,
     RecordOutcome,
     ReopenPrediction,
     Replaced,
@@ -30,6 +35,7 @@ from hydrophone.domain.events import (
     TransactionSeen,
     TransactionsLeft,
 )
+from hydrophone.domain.feemarket import RateProfile
 from hydrophone.domain.labels import Entity, EntityKind, Label, LabelBook, Role
 from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.outcome import Status
@@ -37,7 +43,8 @@ from hydrophone.domain.script import Network
 from hydrophone.domain.signal import Signal, prediction_id_of
 from hydrophone.domain.tracker import PREVOUT_PATIENCE_MICROS, REORG_DEPTH, Tracker
 from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
-from hydrophone.domain.units import Height, Sats, Txid, UnixMicros, WeightUnits
+from hydrophone.domain.units import FeeRate, Height, Sats, Txid, UnixMicros, WeightUnits
+from hydrophone.domain.urgency import UrgencyBasis, calculate_urgency_score
 
 T = TypeVar("T")
 SOURCE = Source("mempool.space")
@@ -601,6 +608,134 @@ PAYEES = st.sampled_from(["p", "q"])
 BRANCHES = st.sampled_from(["block", "block", "block", "fork"])
 
 
+# Confirmation.
+
+
+def market(at: int, *packages: Package) -> MarketChanged:
+    """Return what a frame tells: something came, and a block and a half wait."""
+    profiles = (RateProfile(4e6, (5.0,) * 7), RateProfile(2e6, (2.0,) * 7))
+    return MarketChanged(later(at), [5.0, 2.0], [800, 800], profiles, packages)
+
+
+def informed() -> Tracker:
+    """Return a core that has heard of a block and of the market."""
+    core = tracker()
+    mined = BlockConnected(
+        T0, Height(100), "block100", "block99", (), found_at=T0, profile=RateProfile(4e6, (3.0,) * 7)
+    )
+    play(core, mined, market(1), market(1_000_001), TimePassed(later(2_000_000)))
+    return core
+
+
+def test_before_a_market_is_known_nothing_is_said_of_confirmation() -> None:
+    (effect,) = only(play(tracker(), seen(whale("a"))), RaiseSignal)
+    forecast = effect.signal.forecast
+    assert forecast is not None
+    assert forecast.estimate is None
+    assert effect.signal.urgency_basis is UrgencyBasis.FALLBACK_CURVE
+    assert effect.signal.urgency_score == calculate_urgency_score(10)
+    assert effect.signal.confidence_score == effect.signal.flow.confidence
+
+
+def test_a_signal_says_when_it_confirms() -> None:
+    (effect,) = only(play(informed(), seen(whale("a"), 3_000_000)), RaiseSignal)
+    signal = effect.signal
+    assert signal.forecast is not None
+    assert signal.forecast.estimate is not None
+    assert signal.forecast.estimate.predicted_block == 101
+    assert signal.urgency_basis is UrgencyBasis.FEE_MARKET
+    assert signal.urgency_score == signal.forecast.urgency.score > 0.8
+    assert 0 < signal.confidence_score < signal.flow.confidence
+
+
+def test_a_lower_rate_confirms_later() -> None:
+    core = informed()
+    low, high = only(
+        play(core, seen(whale("a", rate=1), 3_000_000), seen(whale("b", rate=10), 3_000_000)), RaiseSignal
+    )
+    assert low.signal.forecast is not None
+    assert high.signal.forecast is not None
+    assert low.signal.forecast.estimate is not None
+    assert high.signal.forecast.estimate is not None
+    assert low.signal.forecast.estimate.by_block < high.signal.forecast.estimate.by_block
+    assert (low.signal.urgency_score or 0) < (high.signal.urgency_score or 0)
+
+
+def test_a_fee_bump_raises_the_urgency_beyond_that_of_its_rate() -> None:
+    core = informed()
+    play(core, seen(whale("a", rate=2), 3_000_000))
+    bumped = play(core, replaced("a", "b", whale("b", rate=3), 4_000_000))
+    (first,) = only(bumped, RaiseSignal)
+    (plain,) = only(play(informed(), seen(whale("b", rate=3), 4_000_000)), RaiseSignal)
+    assert (first.signal.urgency_score or 0) > (plain.signal.urgency_score or 0)
+    assert first.signal.forecast is not None
+    assert "fee raised 1 time" in first.signal.forecast.urgency.reason
+
+
+def test_a_child_that_pays_amends_the_signal() -> None:
+    core = informed()
+    (before,) = only(play(core, seen(whale("a", rate=1), 3_000_000)), RaiseSignal)
+    effects = play(core, market(4_000_000, Package((txid("a"), txid("unknown")), FeeRate(8.0))))
+    (amended,) = only(effects, AmendSignal)
+    assert amended.reason == "a child pays for it: 8.00 sat/vB together"
+    assert amended.signal.effective_fee_rate_sat_vb == 8.0
+    assert amended.signal.fee_rate_sat_vb == 1.0
+    assert (amended.signal.urgency_score or 0) > (before.signal.urgency_score or 0)
+    assert play(core, market(5_000_000, Package((txid("a"),), FeeRate(8.0)))) == [], "it pays no more"
+
+
+def test_a_child_of_what_is_confirmed_changes_nothing() -> None:
+    core = informed()
+    play(core, seen(whale("a", rate=1), 3_000_000), block(101, "a"))
+    assert play(core, market(6_000_000, Package((txid("a"),), FeeRate(8.0)))) == []
+
+
+def test_what_is_learned_from_a_block_is_recorded_with_the_market_before_it() -> None:
+    core = informed()
+    play(core, seen(whale("a", rate=10), 3_000_000))
+    effects = play(core, block(101, "a", at=600_000_000))
+    (recorded,) = only(effects, RecordMarket)
+    (learned,) = only(effects, RecordModel)
+    assert recorded.market.tip == 100
+    assert learned.state == core.forecaster.state
+    assert learned.state.scored_blocks == 1
+    assert only(play(core, block(101, "a", at=600_000_000)), RecordModel) == []
+
+
+def test_what_is_mined_while_it_waits_for_prevouts_is_held_to_account_by_that_block() -> None:
+    core = informed()
+    play(core, seen(whale("a", has_prevouts=False), 3_000_000))
+    effects = play(core, block(101, "a", at=3_500_000))
+    assert only(effects, RaiseSignal)[0].signal.forecast is not None
+    (learned,) = only(effects, RecordModel)
+    assert learned.state.scored_blocks == 1
+    assert learned.state.calibrations[1](0.5) > 0.5, "it came true"
+
+
+def test_after_a_gap_the_market_is_unknown_until_it_is_told_again() -> None:
+    core = informed()
+    gap = GapFound(later(3_000_000), "source", GapReason.RECONNECTED, later(2_000_000))
+    (blind,) = only(play(core, gap, seen(whale("a"), 3_000_000)), RaiseSignal)
+    assert blind.signal.forecast is not None
+    assert blind.signal.forecast.estimate is None
+    play(core, market(4_000_000))
+    (seeing,) = only(play(core, seen(whale("b"), 5_000_000)), RaiseSignal)
+    assert seeing.signal.forecast is not None
+    assert seeing.signal.forecast.estimate is not None
+
+
+def test_a_fee_that_is_known_late_gives_the_forecast_late() -> None:
+    core = informed()
+    unknown = replace(whale("a", has_prevouts=False), fee_sat=None)
+    first = play(core, seen(unknown, 3_000_000), TimePassed(later(9_000_000)))
+    assert only(first, RaiseSignal)[0].signal.forecast is None
+    prevout = whale("a").inputs[0].prevout
+    assert prevout is not None
+    (amended,) = only(play(core, PrevoutsResolved(later(9_500_000), txid("a"), (prevout,))), AmendSignal)
+    assert amended.signal.forecast is not None
+    assert amended.signal.urgency_basis is UrgencyBasis.FEE_MARKET
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[Event]:
     """Any events about six transactions in any order, at times that do not go back."""
@@ -626,6 +761,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
                 tuple(map(txid, draw(st.lists(NAMES, unique=True)))),
             ),
             TransactionsLeft(later(at), (txid(name),)),
+            market(at, Package((txid(name),), FeeRate(draw(st.sampled_from([1.0, 99.0]))))),
             PrevoutsResolved(later(at), txid(name), (prevout,)),
             PrevoutsUnavailable(later(at), txid(name), "no"),
             TimePassed(later(at)),
@@ -656,15 +792,22 @@ def test_every_signal_gets_at_most_one_outcome_after_it_was_raised(events: list[
                 assert signal.prediction_id in is_open
             case NoteSuccessor(prediction_id=prediction_id) | MarkDoubt(prediction_id=prediction_id):
                 assert is_open[prediction_id]
-            case FetchPrevouts() | RecordGap() | KeepLearned():
+            case FetchPrevouts() | RecordGap() | KeepLearned() | RecordMarket() | RecordModel():
                 pass
     assert all(count == 1 for count in signalled.values())
 
 
 @given(histories())
 def test_an_event_told_twice_is_harmless(events: list[Event]) -> None:
-    """All effects are the same: mempool.space repeats itself, and so may a second source."""
-    doubled = [twice for event in events for twice in (event, event)]
+    """All effects are the same: mempool.space repeats itself, and so may a second source.
+
+    Only what arrives is counted, not remembered: told twice, it is twice as much.
+    """
+    doubled = [
+        twice
+        for event in events
+        for twice in ((event,) if isinstance(event, MarketChanged) else (event, event))
+    ]
     asked = FetchPrevouts
     once = [effect for effect in play(tracker(), *events) if not isinstance(effect, asked)]
     assert [effect for effect in play(tracker(), *doubled) if not isinstance(effect, asked)] == once

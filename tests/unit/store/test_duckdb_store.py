@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hydrophone.domain.confirmation import DEPTH, ConfirmationEstimate
 from hydrophone.domain.events import (
     AmendSignal,
     Effect,
@@ -24,12 +25,18 @@ from hydrophone.domain.events import (
     NoteSuccessor,
     RaiseSignal,
     RecordGap,
+    RecordMarket,
+    RecordModel,
     RecordOutcome,
 )
+from hydrophone.domain.feemarket import FeeMarket
 from hydrophone.domain.flow import FlowSubtype, FlowType
+from hydrophone.domain.forecast import Forecast, MarketView
+from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.outcome import Status
 from hydrophone.domain.signal import Signal
-from hydrophone.domain.units import FeeRate, Sats, Txid, UnixMicros
+from hydrophone.domain.units import FeeRate, Height, Sats, Txid, UnixMicros
+from hydrophone.domain.urgency import Urgency, UrgencyBasis
 from hydrophone.errors import StoreClosed, StoreError, StoreMismatch
 from hydrophone.pipeline.ports import Entry, Handover, Notation, Publication
 from hydrophone.store.duckdb_store import DuckDbStore, _KnownIds, check_database
@@ -96,6 +103,71 @@ async def prediction(store: DuckDbStore) -> dict[str, Any]:
 def at(seconds: float, micros: int = 99_989) -> datetime:
     """Return the stored form of `later(seconds)`."""
     return datetime(2026, 11, 22, 8, 51 + int(seconds // 60), 2 + int(seconds % 60), micros)  # noqa: DTZ001 -- as stored
+
+
+async def test_a_forecast_fills_its_columns(store: DuckDbStore) -> None:
+    market = MarketView(
+        at=T0,
+        tip=Height(800),
+        tau_s=600.0,
+        waiting_wu=1e6,
+        ahead_wu=5.5,
+        inflow_wu_s=0.25,
+        marginal_rate_sat_vb=FeeRate(1.5),
+        overpay=2.0,
+    )
+    estimate = ConfirmationEstimate(Height(800), (0.625,) * DEPTH, 0.0125, 0.001, 500.5, None)
+    forecast = Forecast(
+        Urgency(0.5, UrgencyBasis.FEE_MARKET, "a reason", 2.0), estimate, market, "1-abc", is_calibrated=True
+    )
+    await commit(store, RaiseSignal(T0, replace(whale(), forecast=forecast)))
+    row = await prediction(store)
+    assert json.loads(row["p_confirm"]) == dict.fromkeys(["1", "2", "3", "6", "12", "24"], 0.625)
+    assert (row["eta_p50_s"], row["eta_p90_s"]) == (500.5, None)
+    assert (row["p_replaced"], row["p_dropped"]) == (0.0125, 0.001)
+    assert (row["predicted_confirmation_block"], row["market_tip"]) == (801, 800)
+    assert (row["model_state"], row["calibrated"], row["urgency_reason"]) == ("1-abc", True, "a reason")
+    assert json.loads(row["market"]) == {
+        "at": "2026-11-22T08:51:02.099989Z",
+        "tip": 800,
+        "tau_s": 600.0,
+        "waiting_wu": 1e6,
+        "ahead_wu": 5.5,
+        "inflow_wu_s": 0.25,
+        "marginal_rate_sat_vb": 1.5,
+        "overpay": 2.0,
+    }
+    assert row["confidence_score"] == 0.5
+
+
+async def test_an_amendment_that_knows_no_forecast_leaves_what_was_said(store: DuckDbStore) -> None:
+    estimate = ConfirmationEstimate(Height(800), (0.625,) * DEPTH, 0.0125, 0.001, 500.5, None)
+    forecast = Forecast(Urgency(0.5, UrgencyBasis.FEE_MARKET, "a reason"), estimate, None, "1-abc")
+    signal = replace(whale(), forecast=forecast)
+    forgotten = replace(signal, forecast=None, label_set="another")
+    await commit(store, RaiseSignal(T0, signal), AmendSignal(later(60), forgotten, "after a restart"))
+    row = await prediction(store)
+    assert (row["label_set"], row["model_state"], row["p_replaced"]) == ("another", "1-abc", 0.0125)
+    assert row["p_confirm"] is not None
+
+
+async def test_a_market_and_what_was_learned_are_stored_once(store: DuckDbStore) -> None:
+    market = FeeMarket.from_rates([(5.0, 4_000)], [], tip=Height(7))
+    entries = [Notation(RecordMarket(T0, market)), Notation(RecordModel(T0, ModelState()))]
+    await store.commit(entries)
+    await store.commit(entries)
+    [row] = await rows(store, "SELECT * FROM fee_market")
+    assert (row["tip"], row["waiting_wu"], row["tau_s"]) == (7, 4_000, 600)
+    assert json.loads(row["market"])["waiting"][0][1] == 4_000
+
+
+async def test_a_model_of_another_version_is_learned_anew(store: DuckDbStore) -> None:
+    await store.commit([Notation(RecordModel(T0, ModelState(scored_blocks=9)))])
+    await store.close()
+    with duckdb.connect(store._path) as connection:
+        connection.execute("UPDATE model_state SET state = '{\"version\":0}'")
+    await store.open()
+    assert (await store.load_state()).model is None
 
 
 async def test_a_signal_fills_its_row_exactly(store: DuckDbStore) -> None:

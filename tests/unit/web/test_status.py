@@ -31,8 +31,10 @@ class Service:
     def __init__(self) -> None:
         self.ready = True
         self.error: Exception | None = None
+        self.query: Mapping[str, str] = {}
 
-    async def report(self) -> Mapping[str, object]:
+    async def report(self, query: Mapping[str, str]) -> Mapping[str, object]:
+        self.query = query
         if self.error is not None:
             raise self.error
         return {"alerts_port": 8765, "simulated": True}
@@ -62,7 +64,7 @@ def make_server(service: Service, *, host: str = "localhost", port: int = 0) -> 
     return StatusServer(
         host,
         port,
-        report=service.report,
+        answers={"/api/v1/status": service.report},
         is_ready=service.is_ready,
         explain=service.explain,
         allowed_hosts=["Whales.example"],
@@ -136,6 +138,18 @@ async def test_a_report_that_cannot_be_made_is_503_and_says_why(
     reply = await ask(server, "/api/v1/status")
     assert reply.status == 503
     assert reply.json["error"]["message"] == "the database is busy"
+
+
+async def test_a_query_that_is_not_understood_is_422(server: StatusServer, service: Service) -> None:
+    service.error = ConfigError("expected a number of days")
+    reply = await ask(server, "/api/v1/status?days=x")
+    assert reply.status == 422
+    assert reply.json["error"]["message"] == "expected a number of days"
+
+
+async def test_an_answer_is_told_what_was_asked(server: StatusServer, service: Service) -> None:
+    await ask(server, "/api/v1/status?days=7&name=a%20b")
+    assert service.query == {"days": "7", "name": "a b"}
 
 
 async def test_healthy_means_that_it_answers_and_ready_that_it_hears(

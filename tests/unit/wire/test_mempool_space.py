@@ -13,6 +13,8 @@ from hydrophone.domain.events import (
     Event,
     GapFound,
     GapReason,
+    MarketChanged,
+    Package,
     PrevoutsResolved,
     PrevoutsUnavailable,
     Replaced,
@@ -20,8 +22,9 @@ from hydrophone.domain.events import (
     TransactionSeen,
     TransactionsLeft,
 )
+from hydrophone.domain.feemarket import RateProfile
 from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
-from hydrophone.domain.units import MAX_MONEY_SAT, Height, Sats, UnixMicros
+from hydrophone.domain.units import MAX_MONEY_SAT, FeeRate, Height, Sats, UnixMicros
 from hydrophone.errors import MalformedMessage
 from hydrophone.runtime.frame import Frame, FrameKind
 from hydrophone.wire.mempool_space import (
@@ -64,7 +67,14 @@ class Ears:
         )
 
     def hear(self, *frames: Frame) -> list[Event]:
+        """Return what is said of whales, blocks and gaps."""
+        return [event for event in self.hear_all(*frames) if not isinstance(event, MarketChanged)]
+
+    def hear_all(self, *frames: Frame) -> list[Event]:
         return [event for frame in frames for event in self.decoder.decode(frame)]
+
+    def hear_market(self, *frames: Frame) -> list[MarketChanged]:
+        return [event for event in self.hear_all(*frames) if isinstance(event, MarketChanged)]
 
 
 @pytest.fixture
@@ -82,6 +92,127 @@ def seen(events: list[Event]) -> list[str]:
 
 def gaps(events: list[Event]) -> list[GapFound]:
     return [event for event in events if isinstance(event, GapFound)]
+
+
+# --- the fee market
+
+RANGE = [0.1, 0.5, 1, 2, 3.5, 5, 40]
+PROJECTED: Json = {
+    "blockSize": 9,
+    "blockVSize": 250.5,
+    "nTx": 2,
+    "totalFees": 7,
+    "medianFee": 0,
+    "feeRange": RANGE,
+}
+
+
+def projected_json(blocks: object) -> Json:
+    return {"mempool-blocks": blocks}
+
+
+def test_what_comes_is_two_numbers_to_the_market(ears: Ears) -> None:
+    added = [
+        transaction_json("a", [5], effectiveFeePerVsize=14.5, weight=400),
+        transaction_json("b", [5], fee_sat=1_000, weight=800),
+        transaction_json("c", [5], weight=800) | {"fee": None},
+    ]
+    first, second = ears.hear_market(
+        received(mempool_json(1)), received(mempool_json(2, added=added), after(7))
+    )
+    assert (first.rates_sat_vb, first.projected) == ([], None)
+    assert second.at == after(7)
+    assert second.rates_sat_vb == [14.5, 5.0, 0.0]
+    assert second.weights_wu == [400, 800, 800]
+
+
+@pytest.mark.parametrize("opening", ["start", "jump", "reset"])
+def test_what_is_announced_after_a_break_may_have_waited_for_long(opening: str, ears: Ears) -> None:
+    ears.hear(received(mempool_json(5)))
+    frames = {
+        "start": [opened(), received(mempool_json(6, added=[transaction_json("a", [5])]))],
+        "jump": [received(mempool_json(9, added=[transaction_json("a", [5])]))],
+        "reset": [received(mempool_json(1, added=[transaction_json("a", [5])]))],
+    }[opening]
+    [market] = ears.hear_market(*frames)
+    assert market.rates_sat_vb == []
+
+
+def test_the_market_is_the_last_that_a_frame_tells(ears: Ears) -> None:
+    whale, told = transaction_json("whale", [WHALE_SAT]), projected_json([PROJECTED])
+    *_, last = ears.hear_all(received(mempool_json(added=[whale], mined=["x"], block=block_json(7), **told)))
+    assert isinstance(last, MarketChanged)
+    assert last.projected == (RateProfile(1_002.0, tuple(RANGE)),)
+
+
+def test_projected_blocks_are_heard_without_a_change_of_the_mempool(ears: Ears) -> None:
+    [market] = ears.hear_market(received({"mempool-blocks": [PROJECTED, PROJECTED]}))
+    assert market.projected is not None
+    assert len(market.projected) == 2
+
+
+@pytest.mark.parametrize("blocks", [[{"feeRange": RANGE}], 7, [PROJECTED | {"blockVSize": -1}], "x"])
+def test_projected_blocks_that_are_malformed_are_quarantined_and_the_rest_is_heard(
+    blocks: object, ears: Ears
+) -> None:
+    whale = transaction_json("whale", [WHALE_SAT])
+    document = mempool_json(added=[whale], **projected_json(blocks))
+    events = ears.hear_all(received(document))
+    assert seen(events) == [txid_of("whale")]
+    assert ears.quarantine.count == 1
+    [market] = [event for event in events if isinstance(event, MarketChanged)]
+    assert market.projected is None
+
+
+def test_a_range_of_another_length_is_left_out(ears: Ears) -> None:
+    odd = PROJECTED | {"feeRange": [1, 2]}
+    [market] = ears.hear_market(received({"mempool-blocks": [odd, PROJECTED]}))
+    assert market.projected is not None
+    assert len(market.projected) == 1
+
+
+def test_a_block_tells_when_it_was_found_and_its_rates(ears: Ears) -> None:
+    told = block_json(7) | {"timestamp": 1_790_000_000, "weight": 3_000_000, "extras": {"feeRange": RANGE}}
+    [event] = ears.hear(received({"block": told}))
+    assert isinstance(event, BlockConnected)
+    assert event.found_at == 1_790_000_000_000_000
+    assert event.profile == RateProfile(3_000_000, tuple(RANGE))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"timestamp": "soon", "weight": -1, "extras": 7},
+        {"timestamp": None, "weight": 4, "extras": {"feeRange": None}},
+        {"timestamp": 2**40, "weight": 4, "extras": {"feeRange": [1, 2]}},
+    ],
+)
+def test_a_block_is_heard_whatever_it_says_of_its_fees(told: Json, ears: Ears) -> None:
+    [event] = ears.hear(received({"block": block_json(7) | told}))
+    assert isinstance(event, BlockConnected)
+    assert (event.height, event.found_at, event.profile) == (7, None, None)
+    assert ears.quarantine.count == 0
+
+
+def test_a_child_names_what_it_pays_for(ears: Ears) -> None:
+    parent = {"txid": txid_of("parent"), "fee": 200, "weight": 561}
+    child = transaction_json("child", [5], effectiveFeePerVsize=14.5, ancestors=[parent])
+    orphan = transaction_json("orphan", [5], effectiveFeePerVsize=14.5, ancestors=[])
+    odd = transaction_json("odd", [5], effectiveFeePerVsize=14.5, ancestors="none of your business")
+    ears.hear(received(mempool_json(1)))
+    [market] = ears.hear_market(received(mempool_json(2, added=[child, orphan, odd])))
+    assert market.packages[0] == Package((txid_of("parent"),), FeeRate(14.5))
+    assert [package.ancestors for package in market.packages[1:]] == [()]
+
+
+@pytest.mark.parametrize("rate", [-1.0, -1e300])
+def test_an_effective_rate_that_cannot_be_one_is_unknown(rate: float, ears: Ears) -> None:
+    [event] = ears.hear(
+        received(mempool_json(added=[transaction_json("w", [WHALE_SAT], effectiveFeePerVsize=rate)]))
+    )
+    assert isinstance(event, TransactionSeen)
+    assert event.transaction.effective_fee_rate is None
 
 
 # --- the value gate

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hydrophone.domain.confirmation import DEPTH, ConfirmationEstimate
 from hydrophone.domain.events import (
     AmendSignal,
     Effect,
@@ -23,11 +24,13 @@ from hydrophone.domain.events import (
 )
 from hydrophone.domain.flow import EntityFlow, FlowAssessment, FlowSubtype, FlowType, FlowValues
 from hydrophone.domain.flow_values import Ledger
+from hydrophone.domain.forecast import Forecast, MarketView
 from hydrophone.domain.outcome import Outcome, Status
 from hydrophone.domain.script import Network
-from hydrophone.domain.signal import Signal, UrgencyBasis, Version
+from hydrophone.domain.signal import Signal, Version
 from hydrophone.domain.transaction import Transaction
 from hydrophone.domain.units import MAX_MONEY_SAT, FeeRate, Height, Sats, UnixMicros, WeightUnits
+from hydrophone.domain.urgency import Urgency, UrgencyBasis
 from hydrophone.errors import MalformedMessage, UnsupportedMessage
 from hydrophone.wire.public_v1 import (
     ClientMessage,
@@ -78,7 +81,7 @@ FLOW: Final = FlowAssessment(
     receiver="Binance",
     reason=None,
 )
-SIGNAL: Final = Signal(
+UNESTIMATED: Final = Signal(
     prediction_id="a prediction",
     txid=txid_of("whale"),
     history=(Version(txid_of("first"), START, FeeRate(1.234567)),),
@@ -99,6 +102,29 @@ SIGNAL: Final = Signal(
     is_simulated=True,
     label_set="labels",
 )
+FORECAST: Final = Forecast(
+    urgency=Urgency(0.18660093979277226, UrgencyBasis.FEE_MARKET, "a reason", 1.23456),
+    estimate=ConfirmationEstimate(
+        tip=Height(800),
+        by_block=tuple(k / (k + 1) for k in range(1, DEPTH + 1)),
+        p_replaced=0.0123456789,
+        p_dropped=0.001,
+        eta_p50_s=500.04,
+        eta_p90_s=None,
+    ),
+    market=MarketView(
+        at=START,
+        tip=Height(800),
+        tau_s=601.234,
+        waiting_wu=1_000_000.6,
+        ahead_wu=5_000.4,
+        inflow_wu_s=123.456,
+        marginal_rate_sat_vb=FeeRate(1.00005),
+        overpay=1.23456,
+    ),
+    model_state="1-abc",
+)
+SIGNAL: Final = replace(UNESTIMATED, urgency_basis=UrgencyBasis.FEE_MARKET, forecast=FORECAST)
 OUTCOME: Final = Outcome(
     prediction_id="a prediction",
     txid=txid_of("whale"),
@@ -136,12 +162,27 @@ ALERT: Final[dict[str, Any]] = {
     "fee_rate": 7.1301,
     "effective_fee_rate": 0.5,
     "urgency_score": 0.186601,
-    "urgency_basis": "fallback_curve",
+    "urgency_basis": "fee_market",
+    "urgency_reason": "a reason",
     "rbf_enabled": True,
     "detection_timestamp": START_TEXT,
-    "predicted_confirmation_block": None,
-    "confirm_probability": None,
-    "eta_minutes": {"p50": None, "p90": None},
+    "predicted_confirmation_block": 801,
+    "confirm_probability": {"1": 0.5, "2": 0.666667, "3": 0.75, "6": 0.857143, "12": 0.923077, "24": 0.96},
+    "eta_minutes": {"p50": 8.3, "p90": None},
+    "p_replaced": 0.012346,
+    "p_dropped": 0.001,
+    "calibrated": False,
+    "market": {
+        "at": START_TEXT,
+        "tip": 800,
+        "block_interval_s": 601.2,
+        "waiting_wu": 1_000_001,
+        "ahead_wu": 5_000,
+        "inflow_wu_per_s": 123.5,
+        "marginal_rate": 1.0001,
+        "overpay": 1.2346,
+    },
+    "model_state": "1-abc",
     "exchange_addresses": [
         "bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqpsqgljc",
         "bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqz7nafu8",
@@ -156,7 +197,7 @@ ALERT: Final[dict[str, Any]] = {
             "sent": {"certain_sat": 0, "likely_sat": 0, "unknown_sat": 0},
         }
     ],
-    "confidence_score": 0.666667,
+    "confidence_score": 0.571429,
     "was_modified": True,
     "history": [{"transaction_id": txid_of("first"), "seen": START_TEXT, "fee_rate": 1.2346}],
     "source": "mempool_space",
@@ -289,13 +330,28 @@ def test_what_is_unknown_is_null_and_never_missing() -> None:
         fee_rate_sat_vb=None,
         effective_fee_rate_sat_vb=None,
         urgency_score=None,
+        forecast=None,
     )
     data = json.loads(PublicEncoder(Network.MAINNET).encode(RaiseSignal(START, unknown), 1))["data"]
     assert list(data) == list(ALERT)
     names = ["flow_subtype", "fee_sat", "fee_rate", "effective_fee_rate", "urgency_score", "explorer_url"]
+    names += ["predicted_confirmation_block", "confirm_probability", "p_replaced", "p_dropped", "calibrated"]
+    names += ["market", "model_state", "urgency_reason"]
     assert [data[name] for name in names] == [None] * len(names)
     assert data["history"][0]["fee_rate"] is None
     assert data["flow_reason"] == "no prevouts"
+
+
+def test_confidence_is_that_of_the_flow_alone_until_confirmation_is_estimated() -> None:
+    assert ENCODER.describe(UNESTIMATED).confidence_score == 0.666667
+
+
+def test_confidence_in_what_may_never_confirm_is_as_low_as_that() -> None:
+    assert FORECAST.estimate is not None
+    hopeless = replace(FORECAST, estimate=replace(FORECAST.estimate, by_block=(0.0,) * (DEPTH - 1) + (0.3,)))
+    signal = replace(SIGNAL, forecast=hopeless)
+    assert signal.confidence_score == pytest.approx(0.3 * FLOW.confidence)
+    assert ENCODER.describe(signal).predicted_confirmation_block is None
 
 
 def test_a_first_version_was_not_modified() -> None:

@@ -1,0 +1,428 @@
+"""When a transaction will confirm: a distribution over blocks, not a point.
+
+A transaction waits until the weight that pays more, what is there and what will have come by then, fits into
+the blocks found so far: a first passage. Blocks come by chance, so it is followed along many paths, the same
+ones for every rate; then what the plain model leaves out is put on top (`Corrections`).
+
+numpy is used here for speed alone; its generator is given, so the same seed gives the same distribution.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from math import exp, floor, log
+from statistics import NormalDist
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hydrophone.domain.feemarket import MAX_RATE_SAT_VB, MIN_RATE_SAT_VB, FeeMarket
+from hydrophone.domain.units import Height
+
+HORIZONS: Final = (1, 2, 3, 6, 12, 24)
+"""Blocks for which a probability is published."""
+DEPTH: Final = 36
+"""Blocks that are looked ahead. # chosen: six hours; who waits longer is told so."""
+PATHS: Final = 2_000
+"""# chosen: the half of a distribution is known to one per cent, and a new draw comes with each block."""
+ENDS_HORIZON: Final = HORIZONS[-1]
+"""The other ends are counted up to the last published horizon, so that with it all ends sum to 1."""
+
+_GROWTH_SIGMA: Final = 0.35
+"""Spread of the factor by which the inflow may differ from its average. # chosen: a prior guess."""
+_GROWTH_NODES: Final = 16
+_INFLOW_BLOCKS: Final = 144
+"""The average over half a day takes over towards a horizon of a day. # chosen."""
+_TABLE_RATES: Final = 200
+_HEAVY_SHARE: Final = 0.005
+"""# chosen: what is lighter than half a per cent of a block does not notice its own weight."""
+_LOG_LOWEST: Final = log(MIN_RATE_SAT_VB)
+_LOG_STEP: Final = (log(MAX_RATE_SAT_VB) - _LOG_LOWEST) / (_TABLE_RATES - 1)
+_LIKELY: Final = 0.5
+_QUANTILES: Final = (0.5, 0.9)
+_NEVER: Final = float("inf")
+
+_Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """What the plain model leaves out.
+
+    Attributes:
+        inclusion: probability that a block takes a transaction that is in its template by rate and age.
+        replaced: probability, after each block that did not take it, of being replaced.
+        dropped: the same of being dropped.
+        replaced_at_once: probability of being replaced before the first block: many bump within minutes.
+        dropped_at_once: the same of being dropped.
+        accelerated: share of the hashrate that takes it whatever its rate: it was paid for elsewhere.
+    """
+
+    inclusion: float = 1.0
+    replaced: float = 0.0
+    dropped: float = 0.0
+    accelerated: float = 0.0
+    replaced_at_once: float = 0.0
+    dropped_at_once: float = 0.0
+
+
+NO_CORRECTIONS: Final = Corrections()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationEstimate:
+    """What becomes of a transaction, as far as can be said now.
+
+    Attributes:
+        tip: height of the newest block then.
+        by_block: P(confirmed within k blocks) for k = 1 ... `DEPTH`.
+        p_replaced: P(replaced within `ENDS_HORIZON` blocks).
+        p_dropped: P(dropped within as many).
+        eta_p50_s: half of the confirmations come within so many seconds; None: beyond `DEPTH` blocks.
+        eta_p90_s: nine in ten do.
+    """
+
+    tip: Height
+    by_block: tuple[float, ...]
+    p_replaced: float
+    p_dropped: float
+    eta_p50_s: float | None
+    eta_p90_s: float | None
+
+    @property
+    def p_confirm(self) -> dict[int, float]:
+        """P(confirmed within k blocks) for the published horizons."""
+        return {horizon: self.by_block[horizon - 1] for horizon in HORIZONS}
+
+    @property
+    def p_waiting(self) -> float:
+        """P(still waiting after `ENDS_HORIZON` blocks)."""
+        return max(0.0, 1 - self.by_block[ENDS_HORIZON - 1] - self.p_replaced - self.p_dropped)
+
+    @property
+    def likely_blocks(self) -> int | None:
+        """So many blocks make it more likely confirmed than not; None: more than `DEPTH`."""
+        return next((k for k, p in enumerate(self.by_block, 1) if p >= _LIKELY), None)
+
+    @property
+    def predicted_block(self) -> Height | None:
+        """The block by which it is more likely confirmed than not; None: later than can be said."""
+        blocks = self.likely_blocks
+        return None if blocks is None else Height(self.tip + blocks)
+
+    def p_within(self, blocks: int) -> float:
+        """Return P(confirmed within so many blocks), at most `DEPTH`."""
+        return self.by_block[min(blocks, DEPTH) - 1]
+
+    def recalibrated(
+        self, calibrate: Callable[[int, float], float], eta_factor: float
+    ) -> "ConfirmationEstimate":
+        """Return it with its probabilities mended.
+
+        Args:
+            calibrate: mended probability of a horizon in blocks; never falls as the probability rises.
+            eta_factor: on the minutes.
+        """
+        by_block = tuple(accumulate((calibrate(k, p) for k, p in enumerate(self.by_block, 1)), max))
+        before, after = 1 - self.by_block[ENDS_HORIZON - 1], 1 - by_block[ENDS_HORIZON - 1]
+        rest = after / before if before > 0 else 0.0
+        return replace(
+            self,
+            by_block=by_block,
+            p_replaced=self.p_replaced * rest,
+            p_dropped=self.p_dropped * rest,
+            eta_p50_s=None if self.eta_p50_s is None else self.eta_p50_s * eta_factor,
+            eta_p90_s=None if self.eta_p90_s is None else self.eta_p90_s * eta_factor,
+        )
+
+
+class Paths:
+    """Chance, drawn once: when blocks come (in units of their mean), and how much more or less arrives.
+
+    Each variable is stratified: the first block's time, which matters most, is spread evenly over its
+    distribution.
+
+    Args:
+        generator: decides everything.
+        is_growth_known: whether the inflow is taken to be exactly its average (G = 1).
+        count: of paths.
+    """
+
+    def __init__(
+        self, generator: np.random.Generator, *, is_growth_known: bool = False, count: int = PATHS
+    ) -> None:
+        uniform = (np.arange(count)[:, None] + generator.random((count, DEPTH + 1))) / count
+        shuffled = generator.permuted(uniform, axis=0)
+        self.times: _Floats = np.cumsum(-np.log1p(-shuffled[:, :DEPTH]), axis=1).astype(np.float32)
+        growth = np.ones(count) if is_growth_known else _growth(shuffled[:, DEPTH])
+        self.growth: _Floats = growth.astype(np.float32)
+        self.luck: _Floats = generator.random((count, DEPTH), dtype=np.float32)
+        self.nodes: tuple[float, ...] = (
+            (1.0,)
+            if is_growth_known
+            else tuple(float(g) for g in _growth((np.arange(_GROWTH_NODES) + 0.5) / _GROWTH_NODES))
+        )
+
+
+def seeded_paths(seed: int, *, is_growth_known: bool = False, count: int = PATHS) -> Paths:
+    """Return paths that are the same for the same seed, on every machine with the same numpy.
+
+    Args:
+        seed: not negative; the hash of the newest block serves.
+        is_growth_known: as in `Paths`.
+        count: of paths.
+    """
+    generator = np.random.Generator(np.random.PCG64(seed))
+    return Paths(generator, is_growth_known=is_growth_known, count=count)
+
+
+def _growth(uniform: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the factor's quantiles; their mean is made 1."""
+    normal = NormalDist()
+    factors = np.exp(_GROWTH_SIGMA * np.array([normal.inv_cdf(float(u)) for u in uniform]))
+    mean_one: npt.NDArray[np.float64] = factors / factors.mean()
+    return mean_one
+
+
+def closed_form_next_block(
+    market: FeeMarket, need_wu: float, inflow_wu_s: float, age_s: float, growth: float = 1.0
+) -> float:
+    """Return the probability of the next block: late enough for the template, before too much else comes.
+
+    Args:
+        market: at the moment.
+        need_wu: weight in front of the transaction, and its own.
+        inflow_wu_s: weight that arrives in front of it in a second.
+        age_s: for how long it has been known.
+        growth: factor on the inflow.
+    """
+    room_wu = market.capacity_wu - need_wu
+    if room_wu < 0 or (room_wu == 0 and inflow_wu_s > 0):
+        return 0.0
+    lag_s, tau_s = market.template_lag_s, market.tau_s
+    late = exp(-max(0.0, lag_s - age_s) / tau_s)
+    if inflow_wu_s * growth <= 0:
+        return late
+    return max(0.0, late - exp(-(lag_s + room_wu / (inflow_wu_s * growth)) / tau_s))
+
+
+class FirstPassage:
+    """The paths in a market, for transactions of one age.
+
+    Args:
+        market: at the moment.
+        paths: chance.
+        age_s: for how long the transactions have been known.
+    """
+
+    def __init__(self, market: FeeMarket, paths: Paths, age_s: float = 0.0) -> None:
+        self._market = market
+        self._paths = paths
+        self._age_s = age_s
+        times_s = paths.times * np.float32(market.tau_s)
+        lag_s = np.float32(market.template_lag_s)
+        self._is_late = times_s >= np.float32(market.template_lag_s - age_s)
+        grown_s = np.maximum(times_s - lag_s, 0) * paths.growth[:, None]
+        blocks = np.arange(1, DEPTH + 1, dtype=np.float32)
+        long_share = 1 - (1 - np.minimum(blocks, _INFLOW_BLOCKS) / _INFLOW_BLOCKS) ** 2
+        self._long_s: _Floats = (grown_s * long_share).astype(np.float32)
+        self._short_s: _Floats = (grown_s - self._long_s).astype(np.float32)
+        self._room_wu: _Floats = blocks * np.float32(market.capacity_wu)
+        self._count = len(times_s)
+        never = np.full((self._count, 1), np.inf, dtype=np.float32)
+        self._times_s: _Floats = np.hstack([times_s, never])
+        self._rows = np.arange(self._count)
+        self._scratch: tuple[_Floats, _Floats] = (np.empty_like(grown_s), np.empty_like(grown_s))
+
+    def taken_after(self, inclusion: float, accelerated: float) -> npt.NDArray[np.intp]:
+        """Return, for each path and block, the first that takes what is eligible from that block on.
+
+        Args:
+            inclusion: probability that a block does.
+            accelerated: share of the hashrate that does not ask whether it is eligible.
+        """
+        takes = self._paths.luck < np.float32(accelerated + (1 - accelerated) * inclusion)
+        next_taken = np.full((self._count, DEPTH + 1), DEPTH, dtype=np.intp)
+        for block in range(DEPTH - 1, -1, -1):
+            next_taken[:, block] = np.where(takes[:, block], block, next_taken[:, block + 1])
+        if accelerated > 0:
+            any_block = self._paths.luck < np.float32(accelerated)
+            first = np.where(any_block.any(axis=1), any_block.argmax(axis=1), DEPTH)
+            next_taken = np.minimum(next_taken, first[:, None])
+        return next_taken
+
+    def first_eligible(self, need_wu: float, short_wu_s: float, long_wu_s: float) -> npt.NDArray[np.intp]:
+        """Return the index of the first block of each path in which there is room; `DEPTH`: in none.
+
+        Args:
+            need_wu: weight in front, and its own.
+            short_wu_s: weight that arrives in front in a second, as lately.
+            long_wu_s: the same, as over half a day.
+        """
+        demand, other = self._scratch
+        np.multiply(self._short_s, np.float32(short_wu_s), out=demand)
+        np.multiply(self._long_s, np.float32(long_wu_s), out=other)
+        np.add(demand, other, out=demand)
+        np.subtract(self._room_wu, demand, out=demand)
+        is_eligible = (demand >= np.float32(need_wu)) & self._is_late
+        first: npt.NDArray[np.intp] = is_eligible.argmax(axis=1)
+        first[~is_eligible[self._rows, first]] = DEPTH
+        return first
+
+    def row(
+        self, rate_sat_vb: float, weight_wu: float, corrections: Corrections, next_taken: npt.NDArray[np.intp]
+    ) -> tuple[list[float], tuple[float, ...]]:
+        """Return P(N <= k) for k = 1 ... `DEPTH`, and quantiles of the time, for one rate.
+
+        Args:
+            rate_sat_vb: effective rate.
+            weight_wu: its own.
+            corrections: inclusion and acceleration are used here.
+            next_taken: what `taken_after` gave for them.
+        """
+        market = self._market
+        need_wu = market.ahead_wu(rate_sat_vb) + weight_wu
+        short_wu_s, long_wu_s = market.inflow_above_wu_s(rate_sat_vb)
+        first = self.first_eligible(need_wu, short_wu_s, long_wu_s)
+        eligible = np.bincount(first, minlength=DEPTH + 1)[:DEPTH] / self._count
+        long_share = 1 - (1 - 1 / _INFLOW_BLOCKS) ** 2
+        next_wu_s = (1 - long_share) * short_wu_s + long_share * long_wu_s
+        nodes = self._paths.nodes
+        exact = sum(closed_form_next_block(market, need_wu, next_wu_s, self._age_s, g) for g in nodes)
+        within = [float(p) for p in np.cumsum(eligible)]
+        within[0] = exact / len(nodes)
+        within = list(accumulate(within, max))
+        times_s = np.sort(self._times_s[self._rows, next_taken[self._rows, first]])
+        quantiles = tuple(float(times_s[floor(q * (self._count - 1))]) for q in _QUANTILES)
+        return _thinned(within, corrections.inclusion, corrections.accelerated), quantiles
+
+
+def _thinned(within: Sequence[float], inclusion: float, accelerated: float) -> list[float]:
+    """Return P(N <= k) when a block takes what is eligible, and what is not, with given probabilities."""
+    passed_over = (1 - accelerated) * (1 - inclusion)
+    eligible = before = 0.0
+    unhurried = 1.0
+    taken = []
+    for p in within:
+        eligible = (eligible + (p - before) * unhurried) * passed_over
+        before = p
+        unhurried *= 1 - accelerated
+        taken.append(1 - eligible - (1 - p) * unhurried)
+    return list(accumulate(taken, max))
+
+
+def compete(within: Sequence[float], corrections: Corrections) -> tuple[tuple[float, ...], float, float]:
+    """Let other ends compete with confirmation.
+
+    Args:
+        within: P(N <= k) without them.
+        corrections: the other ends.
+
+    Returns:
+        P(confirmed within k), P(replaced) and P(dropped) within `ENDS_HORIZON` blocks.
+    """
+    by_block: list[float] = []
+    replaced, dropped = corrections.replaced, corrections.dropped
+    p_replaced, p_dropped = corrections.replaced_at_once, corrections.dropped_at_once
+    confirmed = before = 0.0
+    surviving = 1 - p_replaced - p_dropped
+    for block, p in enumerate(within, 1):
+        confirmed += (p - before) * surviving
+        before = p
+        by_block.append(confirmed)
+        if block <= ENDS_HORIZON:
+            p_replaced += (1 - p) * surviving * replaced
+            p_dropped += (1 - p) * surviving * dropped
+        surviving *= 1 - replaced - dropped
+    return tuple(by_block), p_replaced, p_dropped
+
+
+def estimate_confirmation(
+    market: FeeMarket,
+    paths: Paths,
+    rate_sat_vb: float,
+    weight_wu: float,
+    *,
+    age_s: float = 0.0,
+    corrections: Corrections = NO_CORRECTIONS,
+) -> ConfirmationEstimate:
+    """Return what becomes of a transaction, computed for it alone.
+
+    Args:
+        market: at the moment.
+        paths: chance; the same for all that are to be compared.
+        rate_sat_vb: effective rate.
+        weight_wu: its own.
+        age_s: for how long it has been known.
+        corrections: what the plain model leaves out.
+    """
+    passage = FirstPassage(market, paths, age_s)
+    next_taken = passage.taken_after(corrections.inclusion, corrections.accelerated)
+    within, quantiles = passage.row(rate_sat_vb, weight_wu, corrections, next_taken)
+    return _estimate(market.tip, within, quantiles, corrections)
+
+
+def _estimate(
+    tip: Height, within: Sequence[float], quantiles: Sequence[float], corrections: Corrections
+) -> ConfirmationEstimate:
+    by_block, p_replaced, p_dropped = compete(within, corrections)
+    p50_s, p90_s = (None if q == _NEVER else q for q in quantiles)
+    return ConfirmationEstimate(tip, by_block, p_replaced, p_dropped, p50_s, p90_s)
+
+
+class ConfirmationTable:
+    """Estimates for 200 rates, so that one for a transaction of age 0 costs the same however much waits.
+
+    Between two rates it is interpolated over the logarithm. The weight of the transaction itself is left out,
+    unless it is a noticeable part of a block: then its estimate is computed for it alone.
+
+    Args:
+        market: at the moment.
+        paths: chance.
+        inclusion: as in `Corrections`.
+    """
+
+    def __init__(self, market: FeeMarket, paths: Paths, inclusion: float = 1.0) -> None:
+        self.market = market
+        self._inclusion = Corrections(inclusion=inclusion)
+        self._passage = passage = FirstPassage(market, paths)
+        self._next_taken = next_taken = passage.taken_after(inclusion, 0.0)
+        rows: dict[tuple[float, float, float], tuple[list[float], tuple[float, ...]]] = {}
+        self._rows = []
+        for number in range(_TABLE_RATES):
+            rate = exp(_LOG_LOWEST + number * _LOG_STEP)
+            key = (market.ahead_wu(rate), *market.inflow_above_wu_s(rate))
+            if key not in rows:  # where nobody bids, many rates are one
+                rows[key] = passage.row(rate, 0.0, self._inclusion, next_taken)
+            self._rows.append(rows[key])
+
+    def estimate(
+        self, rate_sat_vb: float, corrections: Corrections, weight_wu: float = 0.0
+    ) -> ConfirmationEstimate:
+        """Return the estimate for a transaction just seen.
+
+        Args:
+            rate_sat_vb: effective rate.
+            corrections: only the other ends are used.
+            weight_wu: its own.
+        """
+        if weight_wu > _HEAVY_SHARE * self.market.capacity_wu:
+            row, quantiles = self._passage.row(rate_sat_vb, weight_wu, self._inclusion, self._next_taken)
+            return _estimate(self.market.tip, row, quantiles, corrections)
+        place = (log(min(max(rate_sat_vb, MIN_RATE_SAT_VB), MAX_RATE_SAT_VB)) - _LOG_LOWEST) / _LOG_STEP
+        below = min(int(place), _TABLE_RATES - 2)
+        share = min(1.0, max(0.0, place - below))
+        (low, low_times), (high, high_times) = self._rows[below], self._rows[below + 1]
+        if low is high:
+            return _estimate(self.market.tip, low, low_times, corrections)
+        within = [a + share * (b - a) for a, b in zip(low, high, strict=True)]
+        times = [
+            (a if share == 0 else b if share == 1 else _between(a, b, share))
+            for a, b in zip(low_times, high_times, strict=True)
+        ]
+        return _estimate(self.market.tip, within, times, corrections)
+
+
+def _between(low: float, high: float, share: float) -> float:
+    return _NEVER if low == _NEVER else low + share * (high - low)

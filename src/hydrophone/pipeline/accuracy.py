@@ -1,0 +1,70 @@
+"""How good stored forecasts were."""
+
+from bisect import bisect_right
+from typing import Any, Final
+
+from hydrophone.domain.feemarket import CAPACITY_WU
+from hydrophone.domain.scoring import JudgedForecast, summarise
+from hydrophone.errors import ConfigError
+from hydrophone.pipeline.ports import StoredForecast, StoredForecasts
+
+_ENDED: Final = frozenset({"confirmed", "replaced", "dropped"})
+
+
+MAX_DAYS: Final = 3_650.0
+DEFAULT_DAYS: Final = 90.0
+"""# chosen: as long as history is meant to be kept."""
+
+
+def days_of(text: str | None) -> float:
+    """Return a number of days as somebody asked for it; None: the default.
+
+    Raises:
+        ConfigError: it is no number of days.
+    """
+    try:
+        days = DEFAULT_DAYS if text is None else float(text)
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= MAX_DAYS:
+        raise ConfigError(
+            f"expected a number of days, more than 0 and at most {MAX_DAYS:.0f}, found {text!r}"
+        )
+    return days
+
+
+def report_accuracy(stored: StoredForecasts) -> dict[str, Any]:
+    """Return the scores, ready for JSON."""
+    heights = [height for _, height in stored.blocks]
+    confirmed = [f.confirmation_height for f in stored.forecasts if f.confirmation_height is not None]
+    newest = max([*(h + 1 for h in heights), *confirmed, *(f.tip for f in stored.forecasts)], default=0)
+    times = [at_s for at_s, _ in stored.blocks]
+
+    def tip_at(at_s: float) -> int:
+        place = bisect_right(times, at_s)
+        return heights[place - 1] + 1 if place else newest
+
+    def judge(forecast: StoredForecast) -> JudgedForecast:
+        end = forecast.status if forecast.status in _ENDED else None
+        height, ended_at_s = forecast.confirmation_height, forecast.ended_at_s
+        is_over = end is not None and ended_at_s is not None
+        return JudgedForecast(
+            tip=forecast.tip,
+            made_at_s=forecast.made_at_s,
+            p_confirm=forecast.p_confirm,
+            p_replaced=forecast.p_replaced,
+            p_dropped=forecast.p_dropped,
+            eta_p50_s=forecast.eta_p50_s,
+            eta_p90_s=forecast.eta_p90_s,
+            projected=1 + int((forecast.ahead_wu + forecast.weight_wu) / CAPACITY_WU),
+            blocks=None if height is None else max(1, height - forecast.tip),
+            end=end,
+            ended_after_s=ended_at_s - forecast.made_at_s if is_over and ended_at_s is not None else None,
+            ended_after_blocks=(
+                tip_at(ended_at_s) - forecast.tip if is_over and ended_at_s is not None else None
+            ),
+            age_blocks=newest - forecast.tip,
+        )
+
+    summary = summarise([judge(forecast) for forecast in stored.forecasts])
+    return {"simulated": stored.simulated_count, **summary}

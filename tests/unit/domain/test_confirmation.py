@@ -1,0 +1,241 @@
+import time
+import tracemalloc
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hydrophone.domain.confirmation import (
+    DEPTH,
+    ENDS_HORIZON,
+    HORIZONS,
+    NO_CORRECTIONS,
+    ConfirmationEstimate,
+    ConfirmationTable,
+    Corrections,
+    closed_form_next_block,
+    compete,
+    estimate_confirmation,
+    seeded_paths,
+)
+from hydrophone.domain.feemarket import CAPACITY_WU, FeeMarket
+from hydrophone.domain.units import Height
+
+TIP = Height(900_000)
+PATHS = seeded_paths(1)
+PLAIN = seeded_paths(1, is_growth_known=True)
+
+rates = st.floats(min_value=0.05, max_value=10_000)
+shares = st.floats(min_value=0, max_value=1)
+hazards = st.floats(min_value=0, max_value=0.2)
+backlogs = st.lists(st.tuples(rates, st.floats(min_value=0, max_value=CAPACITY_WU)), max_size=20)
+inflows = st.lists(st.tuples(rates, st.floats(min_value=0, max_value=8_000)), max_size=10)
+corrections = st.builds(
+    Corrections, st.floats(min_value=0.05, max_value=1), hazards, hazards, shares, hazards, hazards
+)
+few = settings(max_examples=40, deadline=None)
+
+
+def market_of(
+    waiting: list[tuple[float, float]],
+    inflow: Sequence[tuple[float, float]] = (),
+) -> FeeMarket:
+    return FeeMarket.from_rates(waiting, inflow, tip=TIP)
+
+
+CHECKED = market_of([(50.0, 3_000_000)], [(50.0, 2_000)])
+"""The worked check: 3 MWU in front and 2,000 WU more each second."""
+CONGESTED = market_of([(1.02**n, 200_000) for n in range(200)], [(1.02**n, 40) for n in range(200)])
+
+
+@pytest.mark.parametrize(("age_s", "expected"), [(0, 0.535), (30, 0.584), (1_000, 0.584)])
+def test_the_worked_check_of_the_closed_form(age_s: float, expected: float) -> None:
+    found = closed_form_next_block(CHECKED, 3_000_000, 2_000, age_s)
+    assert found == pytest.approx(expected, abs=0.0005)
+    estimate = estimate_confirmation(CHECKED, PLAIN, 10.0, 0, age_s=age_s)
+    assert estimate.by_block[0] == pytest.approx(expected, abs=0.0005)
+
+
+def test_an_uncertain_inflow_adds_about_two_per_cent() -> None:
+    estimate = estimate_confirmation(CHECKED, PATHS, 10.0, 0)
+    assert estimate.by_block[0] == pytest.approx(0.555, abs=0.005)
+
+
+def test_the_paths_agree_with_the_closed_form() -> None:
+    """They are made independently of each other."""
+    from hydrophone.domain.confirmation import FirstPassage
+
+    first = FirstPassage(CHECKED, PLAIN).first_eligible(3_000_000, 2_000, 2_000)
+    assert (first == 0).mean() == pytest.approx(0.535, abs=0.002)
+
+
+def test_a_full_next_block_takes_nobody_more() -> None:
+    full = market_of([(50.0, CAPACITY_WU)])
+    assert estimate_confirmation(full, PLAIN, 10.0, 561).by_block[0] == 0
+    assert estimate_confirmation(full, PLAIN, 100.0, 561).by_block[0] > 0.9
+
+
+def test_without_competition_blocks_alone_decide() -> None:
+    """Then it is the template's age, and an exponential: 600 ln 2 s, 600 ln 10 s."""
+    empty = estimate_confirmation(market_of([]), PLAIN, 1.0, 561, age_s=60)
+    assert empty.by_block[0] == 1
+    assert empty.eta_p50_s == pytest.approx(416, rel=0.01)
+    assert empty.eta_p90_s == pytest.approx(1_382, rel=0.01)
+    assert empty.predicted_block == TIP + 1
+
+
+def test_what_waits_beyond_all_blocks_is_said_to() -> None:
+    hopeless = estimate_confirmation(market_of([(50.0, CAPACITY_WU * 40)]), PATHS, 1.0, 561)
+    assert hopeless.by_block[-1] == 0
+    assert (hopeless.eta_p50_s, hopeless.eta_p90_s, hopeless.predicted_block) == (None, None, None)
+
+
+@few
+@given(backlogs, inflows, rates, rates, corrections)
+def test_a_higher_rate_is_never_slower(
+    waiting: list[tuple[float, float]],
+    inflow: list[tuple[float, float]],
+    one: float,
+    other: float,
+    corrected: Corrections,
+) -> None:
+    market = market_of(waiting, inflow)
+    low, high = (
+        estimate_confirmation(market, PATHS, r, 561, corrections=corrected) for r in sorted((one, other))
+    )
+    assert all(a <= b + 1e-9 for a, b in zip(low.by_block, high.by_block, strict=True))
+    for a, b in ((low.eta_p50_s, high.eta_p50_s), (low.eta_p90_s, high.eta_p90_s)):
+        assert b is None or a is None or b <= a
+        assert a is None or b is not None
+
+
+@few
+@given(backlogs, inflows, rates, rates)
+def test_within_one_table_a_higher_rate_is_never_slower(
+    waiting: list[tuple[float, float]], inflow: list[tuple[float, float]], one: float, other: float
+) -> None:
+    table = ConfirmationTable(market_of(waiting, inflow), PATHS, 0.96)
+    low, high = (table.estimate(rate, Corrections(0.96, 0.005, 0.0005)) for rate in sorted((one, other)))
+    assert all(a <= b + 1e-9 for a, b in zip(low.by_block, high.by_block, strict=True))
+
+
+@few
+@given(backlogs, inflows, rates, rates, st.floats(min_value=0, max_value=2 * CAPACITY_WU))
+def test_more_in_front_is_never_faster(
+    waiting: list[tuple[float, float]],
+    inflow: list[tuple[float, float]],
+    rate: float,
+    added_rate: float,
+    added_wu: float,
+) -> None:
+    less = estimate_confirmation(market_of(waiting, inflow), PATHS, rate, 561)
+    more = estimate_confirmation(market_of([*waiting, (added_rate, added_wu)], inflow), PATHS, rate, 561)
+    assert all(a >= b - 1e-9 for a, b in zip(less.by_block, more.by_block, strict=True))
+
+
+@few
+@given(backlogs, inflows, rates, corrections)
+def test_all_ends_sum_to_one_and_the_distribution_never_falls(
+    waiting: list[tuple[float, float]],
+    inflow: list[tuple[float, float]],
+    rate: float,
+    corrected: Corrections,
+) -> None:
+    estimate = estimate_confirmation(market_of(waiting, inflow), PATHS, rate, 561, corrections=corrected)
+    confirmed = estimate.by_block[ENDS_HORIZON - 1]
+    total = confirmed + estimate.p_replaced + estimate.p_dropped + estimate.p_waiting
+    assert total == pytest.approx(1)
+    assert all(a <= b for a, b in pairwise(estimate.by_block))
+    assert all(0 <= p <= 1 for p in estimate.by_block)
+    assert len(estimate.by_block) == DEPTH
+
+
+def test_competing_ends_are_those_of_the_formula() -> None:
+    within = (0.5, 0.8, *([0.9] * (DEPTH - 2)))
+    by_block, p_replaced, p_dropped = compete(within, Corrections(replaced=0.1, dropped=0.05))
+    assert by_block[0] == 0.5
+    assert by_block[1] == pytest.approx(0.5 + 0.3 * 0.85)
+    first_three = 0.1 * (0.5 + 0.2 * 0.85 + 0.1 * 0.85**2)
+    assert p_replaced == pytest.approx(first_three + 0.1 * sum(0.1 * 0.85**j for j in range(3, ENDS_HORIZON)))
+    assert p_dropped == pytest.approx(p_replaced / 2)
+
+
+def test_who_is_replaced_before_the_first_block_is_missing_in_all() -> None:
+    within = (0.5, *([0.9] * (DEPTH - 1)))
+    by_block, p_replaced, p_dropped = compete(
+        within, Corrections(replaced_at_once=0.06, dropped_at_once=0.04)
+    )
+    assert by_block[:2] == pytest.approx((0.45, 0.81))
+    assert (p_replaced, p_dropped) == pytest.approx((0.06, 0.04))
+
+
+def test_imperfect_inclusion_thins_geometrically() -> None:
+    empty = market_of([])
+    estimate = estimate_confirmation(empty, PLAIN, 1.0, 561, age_s=60, corrections=Corrections(inclusion=0.9))
+    assert estimate.by_block[:3] == pytest.approx((0.9, 0.99, 0.999))
+    assert estimate.eta_p90_s is not None
+    assert estimate.eta_p90_s > 1_382
+
+
+def test_acceleration_helps_who_would_wait() -> None:
+    hopeless = market_of([(50.0, CAPACITY_WU * 40)])
+    estimate = estimate_confirmation(hopeless, PLAIN, 1.0, 561, corrections=Corrections(accelerated=0.25))
+    assert estimate.by_block[:2] == pytest.approx((0.25, 0.4375))
+    assert estimate.predicted_block == TIP + 3
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.3, 1.0, 2.5, 8.0, 20.0, 55.0, 500.0, 10_000.0])
+def test_the_table_agrees_with_what_is_computed_for_one(rate: float) -> None:
+    corrected = Corrections(0.96, 0.005, 0.0005)
+    table = ConfirmationTable(CONGESTED, PATHS, 0.96).estimate(rate, corrected)
+    alone = estimate_confirmation(CONGESTED, PATHS, rate, 0, corrections=corrected)
+    assert table.by_block == pytest.approx(alone.by_block, abs=0.06)
+
+
+def test_the_same_seed_gives_the_same_and_another_something_else() -> None:
+    one, same, other = (estimate_confirmation(CONGESTED, seeded_paths(seed), 8.0, 561) for seed in (5, 5, 6))
+    assert one == same
+    assert one != other
+    assert one.by_block == pytest.approx(other.by_block, abs=0.06)
+
+
+def test_rates_far_outside_the_buckets_are_those_of_the_edge() -> None:
+    table = ConfirmationTable(CONGESTED, PATHS)
+    assert table.estimate(0.0, NO_CORRECTIONS) == table.estimate(0.05, NO_CORRECTIONS)
+    assert table.estimate(1e9, NO_CORRECTIONS) == table.estimate(1e4, NO_CORRECTIONS)
+
+
+def test_recalibration_keeps_the_order_and_the_sum() -> None:
+    estimate = estimate_confirmation(CONGESTED, PATHS, 8.0, 561, corrections=Corrections(0.9, 0.02, 0.01))
+    mended = estimate.recalibrated(lambda k, p: p / 2 if k < 4 else p * 0.9, 1.5)
+    assert all(a <= b for a, b in pairwise(mended.by_block))
+    total = mended.by_block[ENDS_HORIZON - 1] + mended.p_replaced + mended.p_dropped + mended.p_waiting
+    assert total == pytest.approx(1)
+    assert mended.eta_p50_s == pytest.approx((estimate.eta_p50_s or 0) * 1.5)
+
+
+def test_what_is_published_are_six_horizons() -> None:
+    estimate = ConfirmationEstimate(TIP, tuple(n / DEPTH for n in range(1, DEPTH + 1)), 0.1, 0.1, 1, 2)
+    assert tuple(estimate.p_confirm) == HORIZONS
+    assert estimate.likely_blocks == DEPTH / 2
+    assert estimate.p_within(DEPTH + 5) == 1
+
+
+def test_memory_and_time_are_bounded_whatever_waits() -> None:
+    """No absolute times: a table costs less than 1,000 look-ups times the number of its rows."""
+    tracemalloc.start()
+    table = ConfirmationTable(CONGESTED, seeded_paths(3), 0.96)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6
+    started = time.perf_counter()
+    for rate in np.geomspace(0.05, 1e4, 500):
+        table.estimate(float(rate), NO_CORRECTIONS)
+    lookups_s = time.perf_counter() - started
+    started = time.perf_counter()
+    for _ in range(20):
+        estimate_confirmation(CONGESTED, PATHS, 8.0, 561)
+    assert lookups_s / 500 < (time.perf_counter() - started) / 20

@@ -1,0 +1,59 @@
+import pytest
+
+from hydrophone.domain.feemarket import CAPACITY_WU
+from hydrophone.errors import ConfigError
+from hydrophone.pipeline.accuracy import DEFAULT_DAYS, days_of, report_accuracy
+from hydrophone.pipeline.ports import StoredForecast, StoredForecasts
+
+P_CONFIRM = (0.6, 0.8, 0.9, 0.95, 0.97, 0.98)
+
+
+def stored(tip: int, status: str, height: int | None, ended_at_s: float | None) -> StoredForecast:
+    return StoredForecast(
+        tip, 600.0 * tip, P_CONFIRM, 0.01, 0.001, 500.0, 1_400.0, 10.0, 561, status, height, ended_at_s
+    )
+
+
+def test_of_nothing_stored_nothing_is_said() -> None:
+    found = report_accuracy(StoredForecasts((), ()))
+    assert found["forecasts"] == 0
+    assert found["ranked"]["insufficient_data"]
+
+
+def test_ends_are_counted_in_blocks() -> None:
+    blocks = tuple((600.0 * (tip + 1), tip) for tip in range(100, 200))
+    forecasts = (
+        *(stored(tip, "confirmed", tip + 2, 600.0 * (tip + 2)) for tip in range(100, 180) for _ in range(2)),
+        stored(180, "replaced", None, 600.0 * 183),
+        stored(199, "pending", None, None),
+        stored(100, "in_doubt", None, None),
+    )
+    found = report_accuracy(StoredForecasts(forecasts, blocks))
+    assert found["waiting"] == 2
+    one, two = found["horizons"]["1"], found["horizons"]["2"]
+    assert one["came"] == 0
+    assert two["came"] == pytest.approx(160 / 162)
+    assert (one["censored"], two["censored"]) == (0, 1)
+    assert found["coverage"]["p90"]["value"] == 1
+    assert found["coverage"]["p50"]["value"] == 0
+
+
+def test_the_projected_block_is_the_one_its_place_in_the_queue_says() -> None:
+    deep = StoredForecast(
+        1, 600.0, P_CONFIRM, 0, 0, None, None, 2.5 * CAPACITY_WU, 561, "confirmed", 4, 2_400.0
+    )
+    found = report_accuracy(StoredForecasts((deep,) * 60, ((90_000.0, 100),)))
+    assert found["ranked"]["insufficient_data"]
+    assert found["ranked"]["n"] == 60
+    assert found["ranked"]["blocks"] == 1
+
+
+@pytest.mark.parametrize(("text", "days"), [(None, DEFAULT_DAYS), ("7", 7.0), ("0.5", 0.5)])
+def test_days_are_a_number(text: str | None, days: float) -> None:
+    assert days_of(text) == days
+
+
+@pytest.mark.parametrize("text", ["", "week", "0", "-1", "nan", "1e9"])
+def test_what_is_no_number_of_days_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="a number of days"):
+        days_of(text)
