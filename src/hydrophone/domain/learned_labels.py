@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from hydrophone.domain.labels import Entity, Label, LabelBook, Role
 from hydrophone.domain.units import Txid, UnixMicros
@@ -113,8 +113,40 @@ class KnownLabels:
         """Whether the claims on a script contradict each other."""
         return self._book.is_disputed(script)
 
+    def besides(self, txid: Txid) -> "LabelsBesides":
+        """Return these labels without what a transaction alone has taught: it must not corroborate itself."""
+        return LabelsBesides(self, txid)
+
     def add(self, label: LearnedLabel) -> None:
         """Take up a claim; beyond a limit the oldest is forgotten."""
         self._learned.setdefault(label.script, label)
         if len(self._learned) > LEARNED_LIMIT:
             del self._learned[next(iter(self._learned))]
+
+
+class LabelsBesides(NamedTuple):
+    """Labels as they are seen by one transaction, which is no witness for itself."""
+
+    known: KnownLabels
+    txid: Txid
+
+    def claimed(self, scripts: Collection[bytes]) -> Collection[bytes]:
+        """Return those scripts on which there may be claims."""
+        return self.known.claimed(scripts)
+
+    def lookup(self, script: bytes) -> tuple[Label, ...]:
+        """Return the claims on a script that do not rest on the transaction alone."""
+        claims = self.known.lookup(script)
+        return () if any(self._is_own(label) for label in claims) else claims
+
+    def is_disputed(self, script: bytes) -> bool:
+        """Whether the claims on a script contradict each other."""
+        return self.known.is_disputed(script)
+
+    def _is_own(self, label: Label) -> bool:
+        # A wallet of the exchange is known by earlier payments, too.
+        return (
+            isinstance(label, LearnedLabel)
+            and label.evidence == self.txid
+            and label.learned_by is not LearnedBy.OWN_WALLET
+        )

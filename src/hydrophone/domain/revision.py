@@ -60,11 +60,10 @@ class SignalMemory:
         for prediction_id in [key for key in self._signals if key in found] if found else ():
             self._doubtful.setdefault(prediction_id, reason)
 
-    def doubt_other_labels(self, label_set: str, reason: str) -> None:
-        """Let the signals that were made with another label set be looked at again."""
-        for prediction_id, signal in self._signals.items():
-            if signal.label_set != label_set:
-                self._doubtful.setdefault(prediction_id, reason)
+    def doubt_all(self, reason: str) -> None:
+        """Let every signal be looked at again."""
+        for prediction_id in self._signals:
+            self._doubtful.setdefault(prediction_id, reason)
 
     @property
     def has_doubtful(self) -> bool:

@@ -39,7 +39,7 @@ from hydrophone.domain.events import (
 from hydrophone.domain.flow import FlowAssessment, classify_flow
 from hydrophone.domain.forecast import Forecaster
 from hydrophone.domain.labels import LabelBook
-from hydrophone.domain.learned_labels import KnownLabels, LearnedBy, LearnedLabel
+from hydrophone.domain.learned_labels import KnownLabels, LearnedLabel
 from hydrophone.domain.learning import Learner
 from hydrophone.domain.outcome import ALLOWED, OPEN, Outcome, Status
 from hydrophone.domain.payees import continues, payees_of
@@ -161,8 +161,8 @@ class Tracker:
         Args:
             tracked: open and recently confirmed predictions.
             ended: txids that must not be signalled again, oldest first.
-            signals: that may still be corrected, oldest first; those made with other labels are looked at
-                again.
+            signals: that may still be corrected, oldest first. They are looked at again: labels may be others
+                now, and what was learned last may not have been told to all of them.
             learned: what was learned about scripts, oldest first; what follows from a claim that nobody makes
                 any more is not believed any more.
         """
@@ -170,8 +170,7 @@ class Tracker:
         self._use(KnownLabels(self._book, [label for label in learned if label.origin in origins]))
         for signal in signals:
             self._memory.remember(signal)
-        version = self._book.version
-        self._memory.doubt_other_labels(version, f"read again with label set {version}")
+        self._memory.doubt_all(f"read again with label set {self._book.version}")
         for prediction in tracked:
             self._tracked[prediction.txid] = prediction
             self._supersede(prediction.history, prediction.txid)
@@ -305,16 +304,13 @@ class Tracker:
     def _classify(
         self, transaction: Transaction, at: UnixMicros, payment: str
     ) -> tuple[FlowAssessment, tuple[LearnedLabel, ...]]:
-        """Return what is said of a transaction, and what it teaches.
-
-        It is judged by what it teaches itself only where that rests on earlier payments, too: else it would
-        corroborate itself.
-        """
-        flow = classify_flow(transaction, self.labels)
+        """Return what is said of a transaction, and what it teaches."""
+        flow = self._assess(transaction)
         learned = self._learner.observe(transaction, flow, at, payment=payment)
-        if any(label.learned_by is LearnedBy.OWN_WALLET for label in learned):
-            flow = classify_flow(transaction, self.labels)
-        return flow, learned
+        return (self._assess(transaction) if learned else flow), learned
+
+    def _assess(self, transaction: Transaction) -> FlowAssessment:
+        return classify_flow(transaction, self.labels.besides(transaction.txid))
 
     def _spread(self, learned: tuple[LearnedLabel, ...], at: UnixMicros, *, besides: str) -> list[Effect]:
         """Keep what was learned, and look again at the signals it touches."""
@@ -334,7 +330,7 @@ class Tracker:
 
     def _reassess(self, signal: Signal, at: UnixMicros, reason: str) -> list[Effect]:
         """Return the correction of a signal if what subscribers act on has changed."""
-        flow = classify_flow(signal.transaction, self.labels)
+        flow = self._assess(signal.transaction)
         if flow.gist == signal.flow.gist:
             return []
         return [self._correct(replace(signal, flow=flow, label_set=self._book.version), at, reason)]

@@ -33,19 +33,12 @@ def test_the_doubtful_come_a_few_at_a_time_oldest_first_and_as_they_read_now() -
     memory = SignalMemory()
     for number in range(1, 5):
         memory.remember(whale(number))
-    memory.doubt_other_labels("another set", "why")
+    memory.doubt_all("why")
     memory.forget(whale(1).prediction_id)
     newer = bumped(whale(3), 9, seen_at=later(1))
     memory.remember(newer)  # a new version is judged by what is known now
     assert [s.txid for s, _ in memory.take_doubtful(1)] == [whale(2).txid]
     assert [s.txid for s, _ in memory.take_doubtful(9)] == [whale(4).txid]
-    assert not memory.has_doubtful
-
-
-def test_what_was_made_with_the_same_labels_is_not_doubted() -> None:
-    memory = SignalMemory()
-    memory.remember(whale(1))
-    memory.doubt_other_labels(whale(1).label_set, "why")
     assert not memory.has_doubtful
 
 

@@ -595,12 +595,32 @@ def test_what_follows_from_a_claim_that_nobody_makes_any_more_is_not_believed() 
     assert restarted([of_somebody_else], learned=learned.labels).labels.lookup(DEPOSIT) == ()
 
 
+def test_a_restart_forgets_no_correction_that_was_still_to_be_made() -> None:
+    deposits = [spend(f"deposit {n}", [script(f"c{n}")], [(DEPOSIT, 120 + n)]) for n in range(50)]
+    core = tracker(LabelBook([HOT_LABEL]))
+    effects = play(core, *map(seen, deposits), seen(sweep(), at=5))
+    assert core.has_revisions
+    [learned] = only(effects, KeepLearned)
+    said = {effect.signal.prediction_id: effect.signal for effect in only(effects, RaiseSignal)}
+    said |= {effect.signal.prediction_id: effect.signal for effect in only(effects, AmendSignal)}
+    after = tracker(LabelBook([HOT_LABEL]))
+    after.restore(core.tracked, [], signals=said.values(), learned=learned.labels)
+    amended = only(play(after, *[TimePassed(later(10 + n)) for n in range(9)]), AmendSignal)
+    once = Counter(effect.signal.txid for effect in [*only(effects, AmendSignal), *amended])
+    assert once == {deposit.txid: 1 for deposit in deposits}
+
+
 def test_a_transaction_is_not_judged_by_what_it_alone_teaches() -> None:
     weak = Label(HOT, BINANCE, Role.HOT, "test", 0.64)
     others = [script(f"deposit {n}") for n in range(6)]
-    [raised] = only(play(tracker(LabelBook([weak])), seen(spend("s", others, [(HOT, 500)]))), RaiseSignal)
+    core = tracker(LabelBook([weak]))
+    effects = play(core, seen(spend("s", others, [(HOT, 500)])))
+    [raised] = only(effects, RaiseSignal)
     assert raised.signal.flow.values.outflow_sat == 0
     assert raised.signal.flow.flow_type.value == "unknown"
+    after = tracker(LabelBook([weak]))
+    after.restore(core.tracked, [], signals=[raised.signal], learned=only(effects, KeepLearned)[0].labels)
+    assert play(after, TimePassed(later(9))) == [], "nor when it is read again"
 
 
 NAMES = st.sampled_from("abcdef")
