@@ -45,7 +45,9 @@ function showWhale(whale) {
     meter.title = meter.textContent = whale.urgency_score.toFixed(2);
     urgency.append(meter);
   }
-  showStatus(row, "pending", whale.was_modified ? "pending (fee raised)" : "pending");
+  const block = whale.predicted_confirmation_block;
+  const raised = whale.was_modified ? " (fee raised)" : "";
+  showStatus(row, "pending", `pending${raised}${block === null ? "" : `, likely by ${block}`}`);
   document.getElementById("empty").hidden = true;
   if (whale.simulated) document.getElementById("simulated").hidden = false;
   if (rows.size > MAX_ROWS) {
