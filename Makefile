@@ -54,12 +54,12 @@ evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, simula
 	$(BIN)/python -m evaluation.change_detection
 	$(BIN)/python -m evaluation.flow_direction
 	$(BIN)/python -m evaluation.flow_truths
-	$(BIN)/python -m evaluation.flow_cost
 	$(BIN)/python -m evaluation.confirmation_checks
 	$(BIN)/python -m evaluation.confirmation_2014
 	$(BIN)/python -m evaluation.confirmation_simulated run calm consolidation-season --blocks 2600 --seeds 1 2
 	$(BIN)/python -m evaluation.confirmation_simulated run congested fee-spike --blocks 60 --seeds $$(seq 1 72)
 	$(BIN)/python -m evaluation.confirmation_simulated report
+	$(BIN)/python -m evaluation.flow_cost
 
 fmt: $(READY)  ## format and mend what a tool can mend
 	$(BIN)/ruff format .

@@ -102,6 +102,8 @@ def main() -> int:
     book = LabelBook([*known, *other_labels(LABELS - len(known))])
     whales = list(world.whales.values())
     texts = [as_esplora(whale) for whale in whales]
+    gc.collect()
+    gc.freeze()  # as the service does once it is ready
     flow_us: list[list[float]] = []
     json_us: list[list[float]] = []
     for _ in range(ROUNDS):

@@ -102,7 +102,7 @@ def estimate_change(
         index: plain
         * math.exp(parameters.vote_discount * support.get(index, 0.0))
         * (1 - _highest_claim(receivers[index], besides=sender))
-        for index in candidates
+        for index in (candidates if support or any(receivers) else ())
         if index in support or receivers[index]
     }
     total = math.fsum((no_change, plain * (len(candidates) - len(special)), *special.values()))
@@ -110,9 +110,7 @@ def estimate_change(
     own_scripts = {prevout.script for prevout in prevouts}
     to_inputs = {index for index in candidates if outputs[index].script in own_scripts}
     to_sender = {
-        index
-        for index in candidates
-        if receivers[index] and sender is not None and receivers[index].get(sender, 0.0) > LIKELY
+        index for index in (candidates if sender else ()) if receivers[index].get(sender or "", 0.0) > LIKELY
     }
     returned = tuple(sorted(to_inputs | to_sender))
     # Change is what a payment leaves over. Where nobody else is paid, coins that go to another script of the

@@ -150,12 +150,9 @@ def split_values(
         unnamed: probability that an exchange sends that no label names; with `sender` at most 1.
     """
     total_sat = math.fsum(net_sat)  # fsum: the answer may not depend on the order of the outputs
+    claimed = zip(net_sat, receivers, strict=True) if any(receivers) else ()
     to_exchanges_sat = math.fsum(
-        [
-            value * min(1.0, math.fsum(claims.values()))
-            for value, claims in zip(net_sat, receivers, strict=True)
-            if claims
-        ]
+        [value * min(1.0, math.fsum(claims.values())) for value, claims in claimed if claims]
     )
     to_others_sat = total_sat - to_exchanges_sat
     from_exchange = min(1.0, math.fsum((*sender.values(), unnamed)))  # shares of 1 may sum to a hair more
@@ -178,6 +175,8 @@ def sum_received(net_sat: Sequence[float], receivers: Sequence[Mapping[str, floa
         net_sat: value of each output net of change.
         receivers: for each output the probability by entity key that it belongs to that exchange.
     """
+    if not any(receivers):
+        return {}
     amounts: dict[str, list[float]] = {}
     for value, claims in zip(net_sat, receivers, strict=True):
         if claims:
