@@ -253,23 +253,58 @@ class ModelState:
         """Return what was written down.
 
         Raises:
-            ValueError: it is of another version, or no such state.
+            ValueError: it is of another version, or no such state, or one that no outcomes could have led to.
         """
         try:
             if document["version"] != VERSION:
                 raise ValueError(f"expected model state version {VERSION}, found {document['version']}")
-            return cls(
+            state = cls(
                 scored_blocks=int(document["scored_blocks"]),
                 counted_blocks=float(document["counted_blocks"]),
                 counted_claims=float(document["counted_claims"]),
                 taken=float(document["taken"]),
                 passed_over=float(document["passed_over"]),
-                ends={g: Ends(*document["ends"][f"{g.is_below:d}{g.is_replacement:d}"]) for g in _GROUPS},
+                ends={g: _ends(document["ends"][f"{g.is_below:d}{g.is_replacement:d}"]) for g in _GROUPS},
                 calibrations={k: _calibration(document["calibrations"][str(k)]) for k in HORIZONS},
                 eta_log_factor=float(document["eta_log_factor"]),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"expected a model state, found {error!r} missing or misshapen") from error
+        state._check()
+        return state
+
+    def _check(self) -> None:
+        """Raise ValueError when no outcomes could have led here: what is computed with it would be nonsense."""
+        counts = {
+            "scored_blocks": self.scored_blocks,
+            "counted_blocks": self.counted_blocks,
+            "counted_claims": self.counted_claims,
+            "taken": self.taken,
+            "passed_over": self.passed_over,
+            **{f"ends of {group}": least for group, ends in self.ends.items() for least in (min(ends),)},
+        }
+        for name, count in counts.items():
+            if not 0 <= count <= _MOST_COUNTED:
+                raise ValueError(f"expected {name} from 0 to {_MOST_COUNTED:.0e}, found {count}")
+        if self.taken + self.passed_over <= 0:
+            raise ValueError("expected a block to have taken or passed over something, found neither")
+        for group, ends in self.ends.items():
+            if not all(map(isfinite, ends)) or max(ends) > _MOST_COUNTED:
+                raise ValueError(f"expected counts up to {_MOST_COUNTED:.0e} as ends of {group}, found {ends}")
+            later, at_once = ends.replaced + ends.dropped, ends.replaced_at_once + ends.dropped_at_once
+            if not (later <= ends.exposed > 0 and at_once <= ends.begun > 0):
+                raise ValueError(f"expected no more ends than waits of {group}, found {ends}")
+        for horizon, calibration in self.calibrations.items():
+            a, b, d, information = calibration
+            if not (
+                _LEAST_SLOPE <= a <= _MOST_COUNTED
+                and _LEAST_SLOPE <= b <= _MOST_COUNTED
+                and abs(d) <= _MOST_COUNTED
+                and all(abs(value) <= _MOST_COUNTED for value in information)
+            ):
+                raise ValueError(f"expected a rising calibration of {horizon} blocks, found {calibration}")
+        if not abs(self.eta_log_factor) <= _ETA_LIMIT:
+            raise ValueError(f"expected eta_log_factor within {_ETA_LIMIT:.3f} of 0, found {self.eta_log_factor}")
 
     @property
     def state_id(self) -> str:

@@ -195,12 +195,12 @@ def _describe_market(view: MarketView) -> dict[str, object]:
     return {
         "at": format_instant(view.at),
         "tip": view.tip,
-        "tau_s": view.tau_s,
-        "waiting_wu": view.waiting_wu,
-        "ahead_wu": view.ahead_wu,
-        "inflow_wu_s": view.inflow_wu_s,
-        "marginal_rate_sat_vb": view.marginal_rate_sat_vb,
-        "overpay": view.overpay,
+        "tau_s": _finite(view.tau_s),
+        "waiting_wu": _finite(view.waiting_wu),
+        "ahead_wu": _finite(view.ahead_wu),
+        "inflow_wu_s": _finite(view.inflow_wu_s),
+        "marginal_rate_sat_vb": _finite(view.marginal_rate_sat_vb),
+        "overpay": _finite(view.overpay),
     }
 
 

@@ -6,7 +6,6 @@ bytes, are skipped as raw JSON. Stage two decodes the inputs of the few that pas
 Sources: frames of a backend 3.4-dev on regtest (August 2026), and its websocket-handler.ts.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Final, NamedTuple, TypeVar
@@ -64,8 +63,9 @@ _MAX_WEIGHT_WU: Final = 4_000_000
 _Amount = Annotated[int, msgspec.Meta(ge=0, le=MAX_MONEY_SAT)]
 _Fee = Annotated[float, msgspec.Meta(ge=0, le=MAX_MONEY_SAT)]
 """Satoshis; backends compute it from BTC and may be a hair off."""
-_Rate = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
-"""Also of sizes in vB. # chosen: beyond any that a block has; sums of them stay finite."""
+_MAX_RATE: Final = 1e12
+_Rate = Annotated[float, msgspec.Meta(ge=0, le=_MAX_RATE)]
+"""Also of sizes in vB. # chosen: beyond any that a block has; sums of them and ratios to them stay finite."""
 _Weight = Annotated[int, msgspec.Meta(gt=0, le=_MAX_WEIGHT_WU)]
 _Height = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 """Sources: Bitcoin Core, chain.h, CBlockIndex::nHeight is an int."""
@@ -560,7 +560,7 @@ def _profile_of(weight_wu: float, range_sat_vb: Sequence[float]) -> RateProfile 
 
 def _effective_rate(rate_sat_vb: float | None) -> FeeRate | None:
     """Return a rate that can be one; None for what cannot."""
-    return FeeRate(rate_sat_vb) if rate_sat_vb is not None and 0 <= rate_sat_vb < math.inf else None
+    return FeeRate(rate_sat_vb) if rate_sat_vb is not None and 0 <= rate_sat_vb <= _MAX_RATE else None
 
 
 def _rate_of(gated: _GatedTransaction) -> float:

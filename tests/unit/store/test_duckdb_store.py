@@ -239,6 +239,17 @@ async def test_a_script_without_an_address_is_left_out_of_the_addresses(store: D
     assert (await prediction(store))["exchange_addresses"] == '["bc1q1"]'
 
 
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+async def test_a_market_with_a_number_that_cannot_be_compared_is_stored(
+    store: DuckDbStore, number: float
+) -> None:
+    view = MarketView(T0, Height(7), number, number, number, number, FeeRate(number), number)
+    forecast = Forecast(Urgency(0.5, UrgencyBasis.FEE_MARKET, "a reason", number), None, view, "1-abc")
+    await commit(store, RaiseSignal(T0, replace(whale(), forecast=forecast)))
+    told = json.loads((await prediction(store))["market"])
+    assert {value for key, value in told.items() if key not in {"at", "tip"}} == {None}
+
+
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 async def test_a_number_that_cannot_be_compared_is_stored_as_unknown(
     store: DuckDbStore, number: float

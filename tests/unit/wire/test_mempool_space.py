@@ -206,13 +206,23 @@ def test_a_child_names_what_it_pays_for(ears: Ears) -> None:
     assert [package.ancestors for package in market.packages[1:]] == [()]
 
 
-@pytest.mark.parametrize("rate", [-1.0, -1e300])
+@pytest.mark.parametrize("rate", [-1.0, -1e300, 1.1e12, 1e308])
 def test_an_effective_rate_that_cannot_be_one_is_unknown(rate: float, ears: Ears) -> None:
     [event] = ears.hear(
         received(mempool_json(added=[transaction_json("w", [WHALE_SAT], effectiveFeePerVsize=rate)]))
     )
     assert isinstance(event, TransactionSeen)
     assert event.transaction.effective_fee_rate is None
+
+
+@pytest.mark.parametrize("rate", [-1.0, 1e308])
+def test_a_child_whose_rate_cannot_be_one_pays_its_own(rate: float, ears: Ears) -> None:
+    parent = {"txid": txid_of("parent"), "fee": 200, "weight": 561}
+    child = transaction_json("child", [5], fee_sat=2_000, effectiveFeePerVsize=rate, ancestors=[parent])
+    ears.hear(received(mempool_json(1)))
+    [market] = ears.hear_market(received(mempool_json(2, added=[child])))
+    [package] = market.packages
+    assert package.rate_sat_vb == pytest.approx(2_000 * 4 / child["weight"])
 
 
 # --- the value gate
