@@ -40,6 +40,8 @@ _ETA_LIMIT: Final = log(2)
 _ETA_LARGEST: Final = 0.05
 """The minutes are never more than doubled or halved; an average block moves them by 2 % at most, any by 5.
 # chosen."""
+_MOST_COUNTED: Final = 1e9
+"""# chosen: no count, slope or shift that outcomes lead to comes near."""
 
 
 class Group(NamedTuple):
@@ -111,6 +113,18 @@ class Calibration(NamedTuple):
         x = _features(p)
         return _sigmoid(self.a * x[0] + self.b * x[1] + self.d)
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether it rises, and can be learned from: the data said less than nothing in no direction."""
+        numbers = (self.a, self.b, self.d, *self.information)
+        if not all(abs(number) <= _MOST_COUNTED for number in numbers) or min(self.a, self.b) < _LEAST_SLOPE:
+            return False
+        return all(pivot > 0 for pivot in _pivots(self._weighted(self.information)))
+
+    @staticmethod
+    def _weighted(information: Sequence[float]) -> list[float]:
+        return [value + (_PRIOR_WEIGHT if i % 4 == 0 else 0.0) for i, value in enumerate(information)]
+
     def learned(self, scored: Sequence[tuple[float, bool]], typical_count: float) -> "Calibration":
         """Return it after one block: one Newton step, pulled to the identity.
 
@@ -132,8 +146,7 @@ class Calibration(NamedTuple):
         information = tuple(_KEPT * old + new for old, new in zip(self.information, news, strict=True))
         theta = (self.a, self.b, self.d)
         pull = [(1 - _KEPT) * _PRIOR_WEIGHT * (start - t) for start, t in zip(_IDENTITY, theta, strict=True)]
-        weighted = [value + (_PRIOR_WEIGHT if i % 4 == 0 else 0.0) for i, value in enumerate(information)]
-        step = _solve(weighted, [g + p for g, p in zip(gradient, pull, strict=True)])
+        step = _solve(self._weighted(information), [g + p for g, p in zip(gradient, pull, strict=True)])
         a, b, d = (t + s for t, s in zip(theta, step, strict=True))
         return Calibration(max(a, _LEAST_SLOPE), max(b, _LEAST_SLOPE), d, information)
 
@@ -147,13 +160,27 @@ def _sigmoid(x: float) -> float:
     return 1 / (1 + exp(-x)) if x >= 0 else exp(x) / (1 + exp(x))
 
 
-def _solve(matrix: Sequence[float], right: Sequence[float]) -> list[float]:
-    """Return x of matrix x = right: 3 x 3, symmetric, positive definite, so no pivoting is needed."""
+def _eliminate(matrix: Sequence[float], right: Sequence[float]) -> list[list[float]]:
     rows = [[*matrix[3 * i : 3 * i + 3], right[i]] for i in range(3)]
     for i in range(3):
         for j in range(i + 1, 3):
             factor = rows[j][i] / rows[i][i]
             rows[j] = [a - factor * b for a, b in zip(rows[j], rows[i], strict=True)]
+    return rows
+
+
+def _pivots(matrix: Sequence[float]) -> list[float]:
+    """Return what a 3 x 3 matrix is divided by when it is solved; where that is 0, zeros."""
+    try:
+        rows = _eliminate(matrix, [0.0] * 3)
+    except ZeroDivisionError:
+        return [0.0] * 3
+    return [rows[i][i] for i in range(3)]
+
+
+def _solve(matrix: Sequence[float], right: Sequence[float]) -> list[float]:
+    """Return x of matrix x = right: 3 x 3, symmetric, positive definite, so no pivoting is needed."""
+    rows = _eliminate(matrix, right)
     x = [0.0] * 3
     for i in (2, 1, 0):
         known = sum(rows[i][j] * x[j] for j in range(i + 1, 3))
@@ -268,49 +295,38 @@ class ModelState:
                 calibrations={k: _calibration(document["calibrations"][str(k)]) for k in HORIZONS},
                 eta_log_factor=float(document["eta_log_factor"]),
             )
-        except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"expected a model state, found {error!r} missing or misshapen") from error
         state._check()
         return state
 
     def _check(self) -> None:
-        """Raise ValueError when no outcomes could have led here: what is computed with it would be nonsense."""
-        counts = {
-            "scored_blocks": self.scored_blocks,
-            "counted_blocks": self.counted_blocks,
-            "counted_claims": self.counted_claims,
-            "taken": self.taken,
-            "passed_over": self.passed_over,
-            **{f"ends of {group}": least for group, ends in self.ends.items() for least in (min(ends),)},
-        }
-        for name, count in counts.items():
-            if not 0 <= count <= _MOST_COUNTED:
-                raise ValueError(f"expected {name} from 0 to {_MOST_COUNTED:.0e}, found {count}")
-        if self.taken + self.passed_over <= 0:
-            raise ValueError("expected a block to have taken or passed over something, found neither")
+        """Raise ValueError when no outcomes could have led here: what it mends would be nonsense."""
+        counts = (self.scored_blocks, self.counted_blocks, self.counted_claims, self.taken, self.passed_over)
+        if not all(0 <= count <= _MOST_COUNTED for count in counts) or self.taken + self.passed_over <= 0:
+            raise ValueError(f"expected counts of blocks and predictions, found {counts}")
         for group, ends in self.ends.items():
-            if not all(map(isfinite, ends)) or max(ends) > _MOST_COUNTED:
-                raise ValueError(f"expected counts up to {_MOST_COUNTED:.0e} as ends of {group}, found {ends}")
+            is_counted = all(0 <= count <= _MOST_COUNTED for count in ends)
             later, at_once = ends.replaced + ends.dropped, ends.replaced_at_once + ends.dropped_at_once
-            if not (later <= ends.exposed > 0 and at_once <= ends.begun > 0):
-                raise ValueError(f"expected no more ends than waits of {group}, found {ends}")
+            if not is_counted or not later <= ends.exposed > 0 or not at_once <= ends.begun > 0:
+                raise ValueError(f"expected counts, and no more ends than waits, of {group}, found {ends}")
         for horizon, calibration in self.calibrations.items():
-            a, b, d, information = calibration
-            if not (
-                _LEAST_SLOPE <= a <= _MOST_COUNTED
-                and _LEAST_SLOPE <= b <= _MOST_COUNTED
-                and abs(d) <= _MOST_COUNTED
-                and all(abs(value) <= _MOST_COUNTED for value in information)
-            ):
+            if not calibration.is_sound:
                 raise ValueError(f"expected a rising calibration of {horizon} blocks, found {calibration}")
         if not abs(self.eta_log_factor) <= _ETA_LIMIT:
-            raise ValueError(f"expected eta_log_factor within {_ETA_LIMIT:.3f} of 0, found {self.eta_log_factor}")
+            raise ValueError(
+                f"expected eta_log_factor within {_ETA_LIMIT:.3f} of 0, found {self.eta_log_factor}"
+            )
 
     @property
     def state_id(self) -> str:
         """Its name: version and the beginning of its hash."""
         text = json.dumps(self.as_json(), sort_keys=True)
         return f"{VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _ends(counts: Sequence[float]) -> Ends:
+    return Ends(*map(float, counts))
 
 
 def _calibration(numbers: Sequence[float]) -> Calibration:

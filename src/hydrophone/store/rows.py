@@ -463,14 +463,6 @@ def _row_of_model(state: ModelState, at: UnixMicros) -> Row:
     return {"state_id": state.state_id, "recorded_at": timestamp(at), "state": _json(state.as_json())}
 
 
-def model_of_json(text: str) -> ModelState | None:
-    """Return a stored state of the model; None for one of another version, which is learned anew."""
-    try:
-        return ModelState.from_json(json.loads(text))
-    except ValueError:
-        return None
-
-
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
@@ -211,9 +212,48 @@ def test_a_state_survives_being_written_down() -> None:
     assert again.state_id == state.state_id != ModelState().state_id
 
 
-@pytest.mark.parametrize("document", [{}, {"version": 0}, ModelState().as_json() | {"ends": {}}])
+WRITTEN = ModelState().as_json()
+CURVE = [1.0, 1.0, 0.0, *[0.0] * 9]
+
+
+def with_ends(*counts: object) -> dict[str, object]:
+    return WRITTEN | {"ends": WRITTEN["ends"] | {"01": counts}}
+
+
+def with_curve(*numbers: object) -> dict[str, object]:
+    return WRITTEN | {"calibrations": WRITTEN["calibrations"] | {"3": numbers}}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"version": 0},
+        [],
+        WRITTEN | {"ends": {}},
+        WRITTEN | {"taken": 0, "passed_over": 0},
+        WRITTEN | {"taken": -1},
+        WRITTEN | {"taken": math.nan},
+        WRITTEN | {"counted_claims": 10**400},
+        WRITTEN | {"scored_blocks": math.inf},
+        WRITTEN | {"scored_blocks": -1},
+        WRITTEN | {"eta_log_factor": 1e6},
+        WRITTEN | {"eta_log_factor": math.nan},
+        with_ends(*[0] * 6),
+        with_ends(*["a"] * 6),
+        with_ends(100, -1, 0, 100, 1, 1),
+        with_ends(100, math.nan, 0, 100, 1, 1),
+        with_ends(100, 90, 20, 100, 1, 1),
+        with_ends(100, 1, 1, 100, 90, 20),
+        with_curve(-1, *CURVE[1:]),
+        with_curve(1, 1, math.nan, *CURVE[3:]),
+        with_curve(1, 1, 0, -20.0, *CURVE[4:]),
+        with_curve(1, 1, 0, 0, 20, 0, 20, 0, 0, 0, 0, 0),
+        with_curve(*CURVE[:5]),
+    ],
+)
 def test_what_is_no_state_is_refused(document: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(ValueError, match=r"expected|could not convert"):
         ModelState.from_json(document)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -161,13 +162,24 @@ async def test_a_market_and_what_was_learned_are_stored_once(store: DuckDbStore)
     assert json.loads(row["market"])["waiting"][0][1] == 4_000
 
 
-async def test_a_model_of_another_version_is_learned_anew(store: DuckDbStore) -> None:
+async def test_of_two_states_of_one_time_the_last_is_read(store: DuckDbStore) -> None:
+    states = [ModelState(scored_blocks=blocks) for blocks in (9, 10, 11)]
+    await store.commit([Notation(RecordModel(T0, state)) for state in states])
+    await store.close()
+    await store.open()
+    assert (await store.load_state()).model == states[-1]
+
+
+@pytest.mark.parametrize("state", ['{"version":0}', "[]", '{"version":1,"taken":"x"}'])
+async def test_what_is_no_model_is_learned_anew_and_said(store: DuckDbStore, state: str) -> None:
     await store.commit([Notation(RecordModel(T0, ModelState(scored_blocks=9)))])
     await store.close()
     with duckdb.connect(store._path) as connection:
-        connection.execute("UPDATE model_state SET state = '{\"version\":0}'")
+        connection.execute("UPDATE model_state SET state = ?", [state])
     await store.open()
-    assert (await store.load_state()).model is None
+    with structlog.testing.capture_logs() as logged:
+        assert (await store.load_state()).model is None
+    assert [entry["event"] for entry in logged] == ["model_state_discarded"]
 
 
 async def test_a_signal_fills_its_row_exactly(store: DuckDbStore) -> None:
