@@ -171,7 +171,9 @@ def _number(document: Mapping[str, Any], key: str, where: str, default: float | 
     value = document.get(key, default)
     limit = _LIMITS[key.rpartition(" ")[2]]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= limit:
-        raise ConfigError(f"{where}: expected a number from 0 to {limit:.10g} as {key}, found {_short(value)}")
+        raise ConfigError(
+            f"{where}: expected a number from 0 to {limit:.10g} as {key}, found {_short(value)}"
+        )
     return float(value)
 
 
