@@ -5,7 +5,7 @@ The watch follows the market by what a source says; a `FeeMarket` is what it sho
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import exp, expm1, floor, log
@@ -214,6 +214,22 @@ class FeeMarket:
                 if ahead_wu >= self.capacity_wu:
                     break
         return None if lowest is None else rate_of(lowest)
+
+    def after(self, tip: Height) -> "FeeMarket":
+        """Return it as it is after blocks of which nobody has told yet what they left waiting.
+
+        Each is taken to have mined the dearest that waited, as much as fits.
+
+        Args:
+            tip: height of the newest of them; not above the own tip: a reorganisation, nothing was mined.
+        """
+        room_wu = max(0, tip - self.tip) * self.capacity_wu
+        waiting_wu = list(self.waiting_wu)
+        for bucket in range(BUCKETS - 1, -1, -1):
+            mined_wu = min(room_wu, waiting_wu[bucket])
+            waiting_wu[bucket] -= mined_wu
+            room_wu -= mined_wu
+        return replace(self, tip=tip, waiting_wu=waiting_wu)
 
     @property
     def has_mined(self) -> bool:

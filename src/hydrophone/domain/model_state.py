@@ -342,7 +342,7 @@ class _Claim:
 
     Attributes:
         tip: when it was made.
-        seen_at: when the transaction was announced.
+        made_at: when it was made.
         p_confirm: of each horizon, before recalibration.
         eta_p90_s: before it is widened.
         rate_sat_vb: effective.
@@ -353,7 +353,7 @@ class _Claim:
     """
 
     tip: Height
-    seen_at: UnixMicros
+    made_at: UnixMicros
     p_confirm: tuple[float, ...]
     eta_p90_s: float | None
     rate_sat_vb: float
@@ -385,7 +385,7 @@ class Learner:
         txid: Txid,
         estimate: ConfirmationEstimate,
         *,
-        seen_at: UnixMicros,
+        made_at: UnixMicros,
         rate_sat_vb: float,
         weight_wu: float,
         group: Group,
@@ -395,7 +395,7 @@ class Learner:
         Args:
             txid: of the transaction.
             estimate: before recalibration.
-            seen_at: when it was announced.
+            made_at: when it was made: its minutes count from then.
             rate_sat_vb: effective.
             weight_wu: its own.
             group: whose other ends it counts among.
@@ -404,7 +404,7 @@ class Learner:
             self._made_since_block += 1
             p_confirm = tuple(estimate.p_confirm.values())
             self._claims[txid] = _Claim(
-                estimate.tip, seen_at, p_confirm, estimate.eta_p90_s, rate_sat_vb, weight_wu, group
+                estimate.tip, made_at, p_confirm, estimate.eta_p90_s, rate_sat_vb, weight_wu, group
             )
 
     def gone(self, txid: Txid, *, is_replaced: bool) -> None:
@@ -468,7 +468,7 @@ class Learner:
         state = self.state
         hits = misses = 0
         for txid, claim in self._claims.items():
-            if not claim.is_open or (at - claim.seen_at) < _OLD_ENOUGH_S * MICROS_PER_S:
+            if not claim.is_open or (at - claim.made_at) < _OLD_ENOUGH_S * MICROS_PER_S:
                 continue
             if market.ahead_wu(claim.rate_sat_vb) + claim.weight_wu <= _TOP_SHARE * market.capacity_wu:
                 hits += txid in taken
@@ -528,7 +528,7 @@ class Learner:
     def _learn_eta(self, confirmed: Sequence[_Claim], at: UnixMicros) -> None:
         """Move the factor on the minutes so that one in ten is late; each prediction counts the same."""
         late = [
-            (at - claim.seen_at) / MICROS_PER_S > claim.eta_p90_s * exp(self.state.eta_log_factor)
+            (at - claim.made_at) / MICROS_PER_S > claim.eta_p90_s * exp(self.state.eta_log_factor)
             for claim in confirmed
             if claim.eta_p90_s is not None
         ]

@@ -184,15 +184,18 @@ def _columns_of_forecast(forecast: Forecast | None) -> Row:
         "eta_p90_s": None if estimate is None else estimate.eta_p90_s,
         "p_replaced": None if estimate is None else estimate.p_replaced,
         "p_dropped": None if estimate is None else estimate.p_dropped,
-        "market": None if view is None else _json(_describe_market(view)),
+        "market": None
+        if view is None
+        else _json(_describe_market(view, forecast.made_at if forecast else None)),
         "market_tip": None if view is None else view.tip,
         "model_state": None if forecast is None else forecast.model_state,
         "calibrated": None if forecast is None or estimate is None else forecast.is_calibrated,
     }
 
 
-def _describe_market(view: MarketView) -> dict[str, object]:
+def _describe_market(view: MarketView, made_at: UnixMicros | None) -> dict[str, object]:
     return {
+        "made_at": None if made_at is None else format_instant(made_at),
         "at": format_instant(view.at),
         "tip": view.tip,
         "tau_s": _finite(view.tau_s),

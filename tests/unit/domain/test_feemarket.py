@@ -91,6 +91,20 @@ def test_the_marginal_rate_is_the_least_of_the_next_template() -> None:
     assert full == pytest.approx(7.0, rel=0.01)
 
 
+@given(pairs, st.integers(min_value=-3, max_value=3))
+def test_blocks_take_the_dearest_that_waits(waiting: list[tuple[float, float]], blocks: int) -> None:
+    market = market_of(waiting)
+    after = market.after(Height(900_000 + blocks))
+    room_wu = max(0, blocks) * CAPACITY_WU
+    assert after.tip == 900_000 + blocks
+    assert after.total_waiting_wu == pytest.approx(max(0, market.total_waiting_wu - room_wu), abs=1e-3)
+    for rate in (0.05, 1.0, 50.0):
+        assert after.ahead_wu(rate) <= market.ahead_wu(rate)
+    if room_wu and after.total_waiting_wu > 1:
+        dearest_left = max(bucket for bucket, wu in enumerate(after.waiting_wu) if wu > 0)
+        assert market.ahead_wu(rate_of(dearest_left)) >= room_wu - market.waiting_wu[dearest_left]
+
+
 def test_no_market_is_shown_before_a_block_and_what_waits_are_known() -> None:
     watch = FeeMarketWatch()
     assert watch.show(at(0)) is None

@@ -29,7 +29,7 @@ def estimate_at(tip: int, p: float = 0.5, p90_s: float | None = 1_000.0) -> Conf
 def claim(learner: Learner, name: object, tip: int, *, p: float = 0.5, group: Group = ABOVE) -> Txid:
     txid = txid_of(name)
     seen_at = UnixMicros(START + (tip - 100) * BLOCK_MICROS)
-    learner.claim(txid, estimate_at(tip, p), seen_at=seen_at, rate_sat_vb=5.0, weight_wu=561, group=group)
+    learner.claim(txid, estimate_at(tip, p), made_at=seen_at, rate_sat_vb=5.0, weight_wu=561, group=group)
     return txid
 
 
@@ -63,7 +63,7 @@ def test_who_could_not_expect_to_be_mined_says_nothing_about_inclusion(reason: s
     connect(learner, 100)
     seen_at = UnixMicros(START + (BLOCK_MICROS - 60 * MICROS_PER_S if reason == "young" else 0))
     learner.claim(
-        txid_of("a"), estimate_at(100), seen_at=seen_at, rate_sat_vb=5.0, weight_wu=561, group=ABOVE
+        txid_of("a"), estimate_at(100), made_at=seen_at, rate_sat_vb=5.0, weight_wu=561, group=ABOVE
     )
     full = FeeMarket.from_rates([(50.0, CAPACITY_WU)], [], tip=Height(100))
     connect(learner, 101, market={"young": EMPTY, "low": full, "unknown": None}[reason])
@@ -170,7 +170,7 @@ def test_minutes_that_are_too_few_are_widened() -> None:
         learner.claim(
             txid,
             estimate_at(height - 1, 0.9, p90_s=1_000.0),
-            seen_at=at,
+            made_at=at,
             rate_sat_vb=5.0,
             weight_wu=561,
             group=ABOVE,

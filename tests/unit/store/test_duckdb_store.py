@@ -119,7 +119,12 @@ async def test_a_forecast_fills_its_columns(store: DuckDbStore) -> None:
     )
     estimate = ConfirmationEstimate(Height(800), (0.625,) * DEPTH, 0.0125, 0.001, 500.5, None)
     forecast = Forecast(
-        Urgency(0.5, UrgencyBasis.FEE_MARKET, "a reason", 2.0), estimate, market, "1-abc", is_calibrated=True
+        Urgency(0.5, UrgencyBasis.FEE_MARKET, "a reason", 2.0),
+        estimate,
+        market,
+        "1-abc",
+        is_calibrated=True,
+        made_at=later(7),
     )
     await commit(store, RaiseSignal(T0, replace(whale(), forecast=forecast)))
     row = await prediction(store)
@@ -129,6 +134,7 @@ async def test_a_forecast_fills_its_columns(store: DuckDbStore) -> None:
     assert (row["predicted_confirmation_block"], row["market_tip"]) == (801, 800)
     assert (row["model_state"], row["calibrated"], row["urgency_reason"]) == ("1-abc", True, "a reason")
     assert json.loads(row["market"]) == {
+        "made_at": "2026-11-22T08:51:09.099989Z",
         "at": "2026-11-22T08:51:02.099989Z",
         "tip": 800,
         "tau_s": 600.0,
@@ -259,7 +265,7 @@ async def test_a_market_with_a_number_that_cannot_be_compared_is_stored(
     forecast = Forecast(Urgency(0.5, UrgencyBasis.FEE_MARKET, "a reason", number), None, view, "1-abc")
     await commit(store, RaiseSignal(T0, replace(whale(), forecast=forecast)))
     told = json.loads((await prediction(store))["market"])
-    assert {value for key, value in told.items() if key not in {"at", "tip"}} == {None}
+    assert {value for key, value in told.items() if key not in {"made_at", "at", "tip"}} == {None}
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
