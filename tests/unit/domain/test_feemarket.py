@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -186,6 +187,22 @@ def test_the_mean_interval_is_that_of_a_day_pulled_to_ten_minutes() -> None:
 
 def test_a_chain_that_cannot_be_the_main_one_is_believed() -> None:
     assert mean_interval_s([30.0] * 8) == pytest.approx(30)
+    assert mean_interval_s([3_600.0] * 40) == pytest.approx(3_600)
+
+
+@pytest.mark.parametrize("ahead_s", [-7_200.0, -4_500.0, 4_500.0, 7_200.0])
+@pytest.mark.parametrize("liar", [0, 4, 8])
+@pytest.mark.parametrize("interval_s", [150.0, 600.0, 1_200.0])
+def test_one_clock_that_lies_makes_no_other_chain(ahead_s: float, liar: int, interval_s: float) -> None:
+    stamps = [interval_s * number + (ahead_s if number == liar else 0) for number in range(9)]
+    found = mean_interval_s([later - earlier for earlier, later in pairwise(stamps)])
+    assert found == pytest.approx(600, rel=0.25)
+
+
+@pytest.mark.parametrize("interval_s", [3 * 3_600.0, 1.7e9])
+def test_one_long_interval_makes_no_slow_chain(interval_s: float) -> None:
+    assert 600 < mean_interval_s([interval_s]) < 900
+    assert 600 < mean_interval_s([interval_s, *[600.0] * 30]) < 900
 
 
 def test_a_block_at_a_known_height_replaces_what_was_there_and_above() -> None:
