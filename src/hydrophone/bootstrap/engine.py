@@ -138,6 +138,7 @@ class Engine:
             "model_state": state.state_id,
             "calibrated": state.is_calibrated,
             "model": state.as_json(),
+            "let_go": forecaster.let_go_count,
             "simulated": self._monitor.is_simulated,
         }
 

@@ -137,6 +137,11 @@ class Forecaster:
         """What was learned so far."""
         return self._learner.state
 
+    @property
+    def let_go_count(self) -> int:
+        """Forecasts not followed to their end, as there were too many."""
+        return self._learner.let_go_count
+
     def restore(self, state: ModelState) -> None:
         """Go on with what was learned before a restart."""
         self._learner = Learner(state)

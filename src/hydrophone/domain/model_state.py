@@ -24,6 +24,8 @@ HALF_LIFE_BLOCKS: Final = 1_000
 CLAIMS_BY_BLOCK: Final = 300
 """# chosen: so many predictions made between two blocks are enough to learn from; the rest is not kept."""
 
+_MOST_FOLLOWED: Final = 5_000
+"""# chosen: to look at all with each block takes 5 ms; the oldest that all horizons have scored gives way."""
 _KEPT: Final = 0.5 ** (1 / HALF_LIFE_BLOCKS)
 _PRIOR_WEIGHT: Final = 20.0
 """The weight of 200 blocks, each of which tells about a tenth of a unit. # chosen."""
@@ -349,7 +351,8 @@ class _Claim:
         weight_wu: its own.
         group: whose other ends it counts among.
         confirmed_in: height of its block.
-        is_gone: whether it ended otherwise.
+        gone_as: as what it ended otherwise: a name of `Ends`; None: it did not.
+        gone_at: height of the newest block then.
     """
 
     tip: Height
@@ -360,11 +363,12 @@ class _Claim:
     weight_wu: float
     group: Group
     confirmed_in: Height | None = None
-    is_gone: bool = False
+    gone_as: str | None = None
+    gone_at: Height | None = None
 
     @property
     def is_open(self) -> bool:
-        return self.confirmed_in is None and not self.is_gone
+        return self.confirmed_in is None and self.gone_as is None
 
 
 class Learner:
@@ -372,10 +376,15 @@ class Learner:
 
     Args:
         state: what was learned before.
+
+    Attributes:
+        state: what was learned so far.
+        let_go_count: predictions not followed to their end, as there were too many.
     """
 
     def __init__(self, state: ModelState | None = None) -> None:
         self.state = ModelState() if state is None else state
+        self.let_go_count = 0
         self._claims: dict[Txid, _Claim] = {}
         self._made_since_block = 0
         self._height: Height | None = None
@@ -412,25 +421,32 @@ class Learner:
         claim = self._claims.get(txid)
         if claim is None or not claim.is_open:
             return
-        claim.is_gone = True
-        counts = self.state.ends[claim.group]
-        if self._height is None or self._height <= claim.tip:  # no block came since
-            counts = counts._replace(
-                begun=counts.begun + 1,
-                replaced_at_once=counts.replaced_at_once + is_replaced,
-                dropped_at_once=counts.dropped_at_once + (not is_replaced),
-            )
-        else:
-            counts = counts._replace(
-                replaced=counts.replaced + is_replaced, dropped=counts.dropped + (not is_replaced)
-            )
-        self.state = replace(self.state, ends={**self.state.ends, claim.group: counts})
+        is_at_once = self._height is None or self._height <= claim.tip  # no block came since
+        claim.gone_as = ("replaced" if is_replaced else "dropped") + ("_at_once" if is_at_once else "")
+        claim.gone_at = self._height
+        self._count(claim.group, claim.gone_as, 1.0)
+        if is_at_once:
+            self._count(claim.group, "begun", 1.0)
+
+    def _count(self, group: Group, name: str, amount: float) -> None:
+        counts = self.state.ends[group]
+        counted = counts._replace(**{name: max(0.0, getattr(counts, name) + amount)})
+        self.state = replace(self.state, ends={**self.state.ends, group: counted})
 
     def is_back(self, txid: Txid) -> None:
-        """Note that a transaction waits again: a reorganisation, or a source that has it after all."""
+        """Note that a transaction waits again: a reorganisation, or a source that has it after all.
+
+        Then it did not end as it was counted, and the count is taken back, as far as it is not forgotten yet.
+        """
         claim = self._claims.get(txid)
-        if claim is not None:
-            claim.confirmed_in, claim.is_gone = None, False
+        if claim is None:
+            return
+        if claim.gone_as is not None:
+            blocks = 0 if self._height is None or claim.gone_at is None else self._height - claim.gone_at
+            self._count(claim.group, claim.gone_as, -(_KEPT**blocks))
+            if blocks == 0 and claim.gone_as.endswith("_at_once"):  # the next block counts it
+                self._count(claim.group, "begun", -1.0)
+        claim.confirmed_in = claim.gone_as = claim.gone_at = None
 
     def forget(self) -> None:
         """Hold nothing to account any more: what happened while we were blind would be held against it."""
@@ -463,6 +479,15 @@ class Learner:
         self._made_since_block = 0
         oldest = height - HORIZONS[-1]
         self._claims = {txid: c for txid, c in self._claims.items() if c.tip > oldest or c.is_open}
+        self._let_go(oldest)
+
+    def _let_go(self, oldest: int) -> None:
+        excess = len(self._claims) - _MOST_FOLLOWED
+        if excess > 0:
+            scored = [txid for txid, claim in self._claims.items() if claim.tip <= oldest][:excess]
+            self.let_go_count += len(scored)
+            for txid in scored:
+                del self._claims[txid]
 
     def _learn_inclusion(self, at: UnixMicros, taken: frozenset[Txid], market: FeeMarket) -> None:
         state = self.state
@@ -484,7 +509,7 @@ class Learner:
         outlived, begun = dict.fromkeys(_GROUPS, 0), dict.fromkeys(_GROUPS, 0)
         for claim in self._claims.values():
             outlived[claim.group] += claim.is_open
-            begun[claim.group] += claim.tip == height - 1 and not claim.is_gone
+            begun[claim.group] += claim.tip == height - 1 and claim.gone_as is None
         ends = {
             group: Ends(
                 *(p + _KEPT * (n - p) for p, n in zip(_PRIOR_ENDS, self.state.ends[group], strict=True))

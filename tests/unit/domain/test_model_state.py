@@ -91,6 +91,43 @@ def test_going_at_once_and_going_after_a_block_are_counted_apart() -> None:
     assert learner.state.ends[ABOVE] == pytest.approx((201, 1, 1.1, 201, 1, 0.1), abs=0.01)
 
 
+def test_what_comes_back_did_not_go() -> None:
+    learner = Learner()
+    connect(learner, 100)
+    txid = claim(learner, "a", 100)
+    before = learner.state.ends[ABOVE]
+    for _ in range(9):
+        learner.gone(txid, is_replaced=False)
+        learner.is_back(txid)
+    assert learner.state.ends[ABOVE] == pytest.approx(before)
+    connect(learner, 101)
+    assert learner.state.ends[ABOVE] == pytest.approx((201, 1, 0.1, 201, 1, 0.1), abs=0.01)
+    learner.gone(txid, is_replaced=True)
+    connect(learner, 102)
+    learner.is_back(txid)
+    learner.is_back(txid)  # said twice
+    assert learner.state.ends[ABOVE].replaced == pytest.approx(1)
+    connect(learner, 103, txid)
+    assert learner.state.ends[ABOVE].dropped == pytest.approx(0.1)
+
+
+def test_of_too_many_that_wait_the_oldest_gives_way_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hydrophone.domain.model_state._MOST_FOLLOWED", 30)
+    learner = Learner()
+    connect(learner, 100)
+    for height in range(101, 161):
+        claim(learner, height, height - 1)
+        connect(learner, height)
+    assert len(learner._claims) == 30
+    assert learner.let_go_count == 30
+    assert learner.state.scored_blocks == 60, "each was scored on every horizon"
+    ends = learner.state.ends[ABOVE]
+    learner.gone(txid_of(101), is_replaced=True)
+    assert learner.state.ends[ABOVE] == ends
+    learner.gone(txid_of(160), is_replaced=True)
+    assert learner.state.ends[ABOVE] != ends
+
+
 def test_who_outlives_a_block_was_exposed_to_it() -> None:
     learner = Learner()
     connect(learner, 100)
