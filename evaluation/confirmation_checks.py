@@ -134,7 +134,7 @@ def check_cost() -> None:
     alone = timed(lambda n: estimate_confirmation(market, paths, rates[n], 561, age_s=60), 500)
     show("one computed for itself (a replacement)", alone)
     show(
-        "a table of 200 rates",
+        "a table of all buckets",
         timed(lambda _: ConfirmationTable(busy_market(), paths, 0.96), 40),
         "  (bar < 100 ms)",
     )

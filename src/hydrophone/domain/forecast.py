@@ -1,8 +1,8 @@
 """What a signal says about confirmation and urgency, and the state that is needed to say it.
 
-Computing the table of a market takes some milliseconds, so it is asked for when a frame has been dealt with
-and taken up by a later one: whoever runs the work decides where (`Run`), never what comes out or when it is
-used. So a live run and its replay agree.
+Computing the table of a market takes up to a tenth of a second, so it is asked for when a frame has been
+dealt with and taken up by a later one: whoever runs the work decides where (`Run`), never what comes out or
+when it is used. So a live run and its replay agree.
 """
 
 from collections.abc import Callable, Iterable, Sequence
