@@ -142,7 +142,7 @@ def run(blocks: Sequence[tuple[int, float]], arrivals: Sequence[Arrival], *, men
             forecaster.note_market((), (), profiles, at)
             forecaster.note_time(micros_from_seconds(now + 1))
         if arrival.is_scored and forecaster.market is not None:
-            estimate = forecaster.forecast(arrival.txid, arrival.rate, arrival.weight_wu, seen_at=at).estimate
+            estimate = forecaster.forecast(arrival.txid, arrival.rate, arrival.weight_wu, made_at=at).estimate
             assert estimate is not None
             p_confirm = tuple(estimate.p_confirm.values())
             found.arrivals.append(arrival)

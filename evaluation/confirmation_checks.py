@@ -134,7 +134,7 @@ def check_cost() -> None:
     alone = timed(lambda n: estimate_confirmation(market, paths, rates[n], 561, age_s=60), 500)
     show("one computed for itself (a replacement)", alone)
     show(
-        "a table of 200 rates",
+        "a table of all buckets",
         timed(lambda _: ConfirmationTable(busy_market(), paths, 0.96), 40),
         "  (bar < 100 ms)",
     )
@@ -148,7 +148,7 @@ def check_cost() -> None:
         forecaster.note_time(at)
         forecaster.note_market((), (), [profile] * 8, at)
     forecaster.note_time(UnixMicros(9 * MICROS_PER_S))
-    asked = timed(lambda n: forecaster.forecast(Txid(str(n)), rates[n], 561, seen_at=UnixMicros(1)), 10_000)
+    asked = timed(lambda n: forecaster.forecast(Txid(str(n)), rates[n], 561, made_at=UnixMicros(1)), 10_000)
     show("all that is said of a whale: estimate, urgency, claim", asked)
     watch = FeeMarketWatch()
     weights = [561] * len(rates)

@@ -224,7 +224,7 @@ class Trial:
         for transaction in self.rng.sample(present, min(AT_ONCE, len(present))):
             rate = entries[transaction.txid].chunk.rate_sat_vb
             forecast = self.forecaster.forecast(
-                Txid(transaction.txid), rate, transaction.weight_wu, seen_at=micros_from_seconds(now)
+                Txid(transaction.txid), rate, transaction.weight_wu, made_at=micros_from_seconds(now)
             )
             estimate, view = forecast.estimate, forecast.market
             if estimate is None or view is None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from hydrophone import __version__
@@ -21,7 +21,7 @@ from hydrophone.bootstrap.parts import (
 from hydrophone.config import Settings, host_in_url
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.units import MICROS_PER_S, format_instant
-from hydrophone.pipeline.accuracy import days_of, report_accuracy
+from hydrophone.pipeline.accuracy import AccuracyDesk
 from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.connection import ConnectionMonitor
 from hydrophone.pipeline.ports import SavedState
@@ -92,7 +92,7 @@ class Engine:
             answers={
                 "/api/v1/status": lambda _query: self.report(),
                 "/api/v1/fee-market": lambda _query: self.fee_market(),
-                "/api/v1/accuracy": self.accuracy,
+                "/api/v1/accuracy": AccuracyDesk(store.query_forecasts).answer,
             },
             is_ready=lambda: self._monitor.is_connected,
             explain=LiveExplainer(settings, book, ears.tracker.labels, store).explain,
@@ -138,14 +138,9 @@ class Engine:
             "model_state": state.state_id,
             "calibrated": state.is_calibrated,
             "model": state.as_json(),
+            "let_go": forecaster.let_go_count,
             "simulated": self._monitor.is_simulated,
         }
-
-    async def accuracy(self, query: Mapping[str, str]) -> dict[str, object]:
-        """Return how good forecasts were, off the loop."""
-        days = days_of(query.get("days"))
-        stored = await self._store.query_forecasts(days)
-        return {"days": days, **await asyncio.to_thread(report_accuracy, stored)}
 
     async def report(self) -> dict[str, object]:
         """Return its state for people and programs."""

@@ -28,9 +28,13 @@ _WEIGHT_WU: Final = 561
 """Of a payment of one input and two outputs (P2WPKH): what most people send."""
 _MAX_WEIGHT_WU: Final = 4_000_000
 """Sources: BIP 141."""
+_LIMITS: Final = {"tip": 2**31 - 1, "tau_s": 1e9, "template_lag_s": 1e9, "rate": 1e12, "amount": 1e15}
+"""# chosen: beyond any market; what is computed in single precision stays finite. Of the tip: Bitcoin Core,
+chain.h, CBlockIndex::nHeight is an int."""
 _PATHS: Final = 20_000
 """# chosen: ten times those of a service: somebody asks once, and sees less noise."""
 _DECIMALS: Final = 6
+_SHOWN: Final = 80
 
 
 def add_commands(commands: Commands) -> None:
@@ -114,8 +118,10 @@ def _market(path: Path | None, settings: Settings) -> tuple[FeeMarket, ModelStat
             document = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is no JSON: {error}") from error
+        if isinstance(document, Mapping) and "market" in document:  # a whole answer of /api/v1/fee-market
+            document = document["market"]
         return _parse_market(document, str(path)), ModelState()
     answer = fetch_from_service(settings, "/api/v1/fee-market")
     if answer is None:
@@ -163,19 +169,30 @@ def _parse_market(document: object, where: str) -> FeeMarket:
 
 def _number(document: Mapping[str, Any], key: str, where: str, default: float | None = None) -> float:
     value = document.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ConfigError(f"{where}: expected a number, 0 or more, as {key}, found {value!r}")
+    limit = _LIMITS[key.rpartition(" ")[2]]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= limit:
+        raise ConfigError(
+            f"{where}: expected a number from 0 to {limit:.10g} as {key}, found {_short(value)}"
+        )
     return float(value)
+
+
+def _short(value: object) -> str:
+    """Return a value as a message shows it; an integer may have more digits than Python will spell."""
+    try:
+        return repr(value)[:_SHOWN]
+    except (ValueError, RecursionError):
+        return "something far too long"
 
 
 def _pairs(document: Mapping[str, Any], key: str, where: str) -> list[tuple[float, float]]:
     pairs = document.get(key, [])
     if not isinstance(pairs, list):
-        raise ConfigError(f"{where}: expected a list of pairs as {key}, found {pairs!r}"[:200])
+        raise ConfigError(f"{where}: expected a list of pairs as {key}, found {_short(pairs)}")
     found = []
     for pair in pairs:
         if not isinstance(pair, list) or len(pair) != len(("rate", "amount")):
-            raise ConfigError(f"{where}: expected pairs [sat/vB, amount] in {key}, found {pair!r}"[:200])
+            raise ConfigError(f"{where}: expected pairs [sat/vB, amount] in {key}, found {_short(pair)}")
         named = {f"{key}'s rate": pair[0], f"{key}'s amount": pair[1]}
         rate, amount = (_number(named, name, where) for name in named)
         found.append((rate, amount))

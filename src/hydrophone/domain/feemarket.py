@@ -5,7 +5,7 @@ The watch follows the market by what a source says; a `FeeMarket` is what it sho
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import exp, expm1, floor, log
@@ -35,6 +35,13 @@ _TAU_WEIGHT: Final = 72
 _TAU_DOUBT: Final = log(1e6)
 """# chosen: a chain whose intervals the target would give less than once in a million is believed alone: a
 simulation or a test network."""
+_TAU_LEAST_LONG: Final = 20
+"""# chosen: so many intervals before a chain is believed to be slower; one may be a clock's, or luck."""
+_CLOCK_S: Final = 7_200.0
+"""Miners' clocks differ by as much. Sources: Bitcoin Core, chain.h, MAX_FUTURE_BLOCK_TIME."""
+_LONGEST_S: Final = 14 * TARGET_INTERVAL_S + _CLOCK_S
+"""# chosen: the target gives longer ones once in a million, and a clock may lie; what is beyond comes after a
+genesis block, or while a chain stood still."""
 SHORT_HALF_LIFE_S: Final = 15 * 60.0
 LONG_HALF_LIFE_S: Final = 12 * 3_600.0
 """How fast averages of the inflow forget. # chosen: a burst, and half a day."""
@@ -214,6 +221,22 @@ class FeeMarket:
                 if ahead_wu >= self.capacity_wu:
                     break
         return None if lowest is None else rate_of(lowest)
+
+    def after(self, tip: Height) -> "FeeMarket":
+        """Return it as it is after blocks of which nobody has told yet what they left waiting.
+
+        Each is taken to have mined the dearest that waited, as much as fits.
+
+        Args:
+            tip: height of the newest of them; not above the own tip: a reorganisation, nothing was mined.
+        """
+        room_wu = max(0, tip - self.tip) * self.capacity_wu
+        waiting_wu = list(self.waiting_wu)
+        for bucket in range(BUCKETS - 1, -1, -1):
+            mined_wu = min(room_wu, waiting_wu[bucket])
+            waiting_wu[bucket] -= mined_wu
+            room_wu -= mined_wu
+        return replace(self, tip=tip, waiting_wu=waiting_wu)
 
     @property
     def has_mined(self) -> bool:
@@ -410,10 +433,14 @@ def mean_interval_s(intervals_s: Sequence[float]) -> float:
         intervals_s: between successive headers; single ones may be negative, as miners' clocks differ.
     """
     count = len(intervals_s)
-    total_s = max(sum(intervals_s), float(count))
+    bounded_s = [min(_LONGEST_S, max(-_CLOCK_S, interval_s)) for interval_s in intervals_s]
     if count:
-        ratio = total_s / count / TARGET_INTERVAL_S
+        # A header that is ahead at the window's start, or behind at its end, makes no chain faster.
+        forward_s = max(sum(max(0.0, interval_s) for interval_s in bounded_s), float(count))
+        ratio = forward_s / count / TARGET_INTERVAL_S
         # Chernoff: the chance of a sum of exponentials so far from its mean is below exp(-this).
-        if count * (ratio - 1 - log(ratio)) > _TAU_DOUBT:
-            return total_s / count
+        is_doubtful = count * (ratio - 1 - log(ratio)) > _TAU_DOUBT
+        if is_doubtful and (ratio < 1 or count >= _TAU_LEAST_LONG):
+            return forward_s / count
+    total_s = max(sum(bounded_s), float(count))
     return (total_s + _TAU_WEIGHT * TARGET_INTERVAL_S) / (count + _TAU_WEIGHT)

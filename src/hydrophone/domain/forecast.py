@@ -1,8 +1,8 @@
 """What a signal says about confirmation and urgency, and the state that is needed to say it.
 
-Computing the table of a market takes some milliseconds, so it is asked for when a frame has been dealt with
-and taken up by a later one: whoever runs the work decides where (`Run`), never what comes out or when it is
-used. So a live run and its replay agree.
+Computing the table of a market takes up to a tenth of a second, so it is asked for when a frame has been
+dealt with and taken up by a later one: whoever runs the work decides where (`Run`), never what comes out or
+when it is used. So a live run and its replay agree.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +25,8 @@ REFRESH_MICROS: Final = 1 * MICROS_PER_S
 """How old a table may get before another is asked for. # chosen: a backend tells news every two seconds."""
 _PATIENCE_MICROS: Final = MICROS_PER_S // 2
 """# chosen: long enough for a table to be ready, so that nobody waits for it."""
+_STALE_MICROS: Final = 60 * MICROS_PER_S
+"""# chosen: for so long a market is believed while news of it are missing; they come every two seconds."""
 _SEED_DIGITS: Final = 16
 """The last digits of a block's hash: the first are 0."""
 
@@ -85,6 +87,7 @@ class Forecast:
         market: it was computed from; None likewise.
         model_state: name of what was learned until then; None likewise.
         is_calibrated: whether the probabilities were mended by outcomes.
+        made_at: when it was said: its minutes count from then; None: by whom nothing is followed.
     """
 
     urgency: Urgency
@@ -92,6 +95,7 @@ class Forecast:
     market: MarketView | None = None
     model_state: str | None = None
     is_calibrated: bool = False
+    made_at: UnixMicros | None = None
 
 
 class Forecaster:
@@ -111,18 +115,32 @@ class Forecaster:
         self._learner = Learner(state)
         self._state_id = self._learner.state.state_id
         self._current: _Computed | None = None
+        self._left: FeeMarket | None = None
+        self._behind_since: UnixMicros | None = None
         self._awaited: _Awaited | None = None
         self._seed = 0
 
     @property
     def market(self) -> FeeMarket | None:
-        """The market that forecasts are computed from now; None: none is known."""
+        """The market that forecasts are computed from now; None: none is known.
+
+        After a block, until the source has told what waits: what it should have left.
+        """
+        return self._left or self._table_market
+
+    @property
+    def _table_market(self) -> FeeMarket | None:
         return None if self._current is None else self._current.table.market
 
     @property
     def state(self) -> ModelState:
         """What was learned so far."""
         return self._learner.state
+
+    @property
+    def let_go_count(self) -> int:
+        """Forecasts not followed to their end, as there were too many."""
+        return self._learner.let_go_count
 
     def restore(self, state: ModelState) -> None:
         """Go on with what was learned before a restart."""
@@ -132,15 +150,18 @@ class Forecaster:
     # --- what is heard -------------------------------------------------------------------------------
 
     def note_time(self, at: UnixMicros) -> None:
-        """Take up the table that was asked for, once it is due."""
+        """Take up the table that was asked for, once it is due; let go of a market that nobody renews.
+
+        A clock that was set back is no reason to wait.
+        """
         awaited = self._awaited
-        if awaited is None:
-            return
-        market = self.market
-        is_urgent = market is None or market.tip != awaited.tip
-        if at > awaited.at and (is_urgent or at >= awaited.at + _PATIENCE_MICROS):
+        if awaited is not None and not awaited.at <= at < awaited.at + _PATIENCE_MICROS:
             self._awaited = None
-            self._current = awaited.result()
+            computed = awaited.result()
+            if awaited.tip == self._watch.tip:  # else a block came meanwhile
+                self._current, self._left = computed, None
+        if self._behind_since is not None and at >= self._behind_since + _STALE_MICROS:
+            self._current = self._left = None
 
     def note_market(
         self,
@@ -159,11 +180,17 @@ class Forecaster:
         """
         self._watch.arrive(rates_sat_vb, weights_wu, at)
         if projected is None:
+            self._note_behind(at)
             return
         self._watch.project(projected, at)
-        market = self.market
-        is_old = market is None or market.tip != self._watch.tip or at >= market.at + REFRESH_MICROS
-        if self._awaited is not None or not is_old:
+        self._behind_since = None
+        market = self._table_market
+        is_new = (
+            market is not None
+            and market.tip == self._watch.tip
+            and market.at <= at < market.at + REFRESH_MICROS
+        )
+        if self._awaited is not None or is_new:
             return
         shown = self._watch.show(at)
         if shown is not None:
@@ -196,20 +223,28 @@ class Forecaster:
             profile: its rates; None likewise.
             mined: what it contains, as far as it was told.
         """
-        learned_before = self._learner.state
+        learned_before, market = self._learner.state, self.market
         self._watch.connect(height, at if found_at is None else found_at, profile)
         self._seed = int.from_bytes(block_hash[-_SEED_DIGITS:].encode())
-        self._learner.connect(height, at, mined, self.market)
+        self._note_behind(at)
+        told = self._table_market
+        self._left = None if told is None or told.tip == height else told.after(height)
+        self._learner.connect(height, at, mined, market)
         if self._learner.state is learned_before:
             return False
         self._state_id = self._learner.state.state_id
         return True
 
+    def _note_behind(self, at: UnixMicros) -> None:
+        """Note that something changed what waits, and the source has not told to what."""
+        since = self._behind_since
+        self._behind_since = at if since is None else min(since, at)
+
     def go_blind(self, started_at: UnixMicros, at: UnixMicros) -> None:
         """Forget what waited: something may have been missed."""
         self._watch.go_blind(started_at, at)
         self._learner.forget()
-        self._current = None
+        self._current = self._left = None
         if self._awaited is not None:
             self._awaited.result()  # its work is finished before anybody begins anew
             self._awaited = None
@@ -230,7 +265,7 @@ class Forecaster:
         rate_sat_vb: float,
         weight_wu: int,
         *,
-        seen_at: UnixMicros,
+        made_at: UnixMicros,
         age_s: float = 0.0,
         bumps: int = 0,
         is_replacement: bool = False,
@@ -241,26 +276,26 @@ class Forecaster:
             txid: of it.
             rate_sat_vb: effective.
             weight_wu: its own.
-            seen_at: when it was announced.
+            made_at: when it is said: minutes count from then.
             age_s: for how long its payment has been known.
             bumps: how often its fee was raised.
             is_replacement: whether it replaced something.
         """
         market = self.market
         if self._current is None or market is None:
-            return Forecast(fallback_urgency(rate_sat_vb, bumps))
+            return Forecast(fallback_urgency(rate_sat_vb, bumps), made_at=made_at)
         marginal = market.marginal_rate_sat_vb
         group = Group(is_below=marginal is not None and rate_sat_vb < marginal, is_replacement=is_replacement)
         state = self._learner.state
         corrections = state.corrections(group)
-        if age_s == 0:
+        if age_s == 0 and self._left is None:
             plain = self._current.table.estimate(rate_sat_vb, corrections, weight_wu)
         else:
             plain = estimate_confirmation(
                 market, self._current.paths, rate_sat_vb, weight_wu, age_s=age_s, corrections=corrections
             )
         self._learner.claim(
-            txid, plain, seen_at=seen_at, rate_sat_vb=rate_sat_vb, weight_wu=weight_wu, group=group
+            txid, plain, made_at=made_at, rate_sat_vb=rate_sat_vb, weight_wu=weight_wu, group=group
         )
         estimate = state.mend(plain)
         urgency = (
@@ -279,4 +314,4 @@ class Forecaster:
             marginal_rate_sat_vb=marginal,
             overpay=urgency.overpay,
         )
-        return Forecast(urgency, estimate, view, self._state_id, state.is_calibrated)
+        return Forecast(urgency, estimate, view, self._state_id, state.is_calibrated, made_at)

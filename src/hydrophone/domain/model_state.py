@@ -24,6 +24,8 @@ HALF_LIFE_BLOCKS: Final = 1_000
 CLAIMS_BY_BLOCK: Final = 300
 """# chosen: so many predictions made between two blocks are enough to learn from; the rest is not kept."""
 
+_MOST_FOLLOWED: Final = 5_000
+"""# chosen: to look at all with each block takes 5 ms; the oldest that all horizons have scored gives way."""
 _KEPT: Final = 0.5 ** (1 / HALF_LIFE_BLOCKS)
 _PRIOR_WEIGHT: Final = 20.0
 """The weight of 200 blocks, each of which tells about a tenth of a unit. # chosen."""
@@ -40,6 +42,8 @@ _ETA_LIMIT: Final = log(2)
 _ETA_LARGEST: Final = 0.05
 """The minutes are never more than doubled or halved; an average block moves them by 2 % at most, any by 5.
 # chosen."""
+_MOST_COUNTED: Final = 1e9
+"""# chosen: no count, slope or shift that outcomes lead to comes near."""
 
 
 class Group(NamedTuple):
@@ -111,6 +115,18 @@ class Calibration(NamedTuple):
         x = _features(p)
         return _sigmoid(self.a * x[0] + self.b * x[1] + self.d)
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether it rises, and can be learned from: the data said less than nothing in no direction."""
+        numbers = (self.a, self.b, self.d, *self.information)
+        if not all(abs(number) <= _MOST_COUNTED for number in numbers) or min(self.a, self.b) < _LEAST_SLOPE:
+            return False
+        return all(pivot > 0 for pivot in _pivots(self._weighted(self.information)))
+
+    @staticmethod
+    def _weighted(information: Sequence[float]) -> list[float]:
+        return [value + (_PRIOR_WEIGHT if i % 4 == 0 else 0.0) for i, value in enumerate(information)]
+
     def learned(self, scored: Sequence[tuple[float, bool]], typical_count: float) -> "Calibration":
         """Return it after one block: one Newton step, pulled to the identity.
 
@@ -132,8 +148,7 @@ class Calibration(NamedTuple):
         information = tuple(_KEPT * old + new for old, new in zip(self.information, news, strict=True))
         theta = (self.a, self.b, self.d)
         pull = [(1 - _KEPT) * _PRIOR_WEIGHT * (start - t) for start, t in zip(_IDENTITY, theta, strict=True)]
-        weighted = [value + (_PRIOR_WEIGHT if i % 4 == 0 else 0.0) for i, value in enumerate(information)]
-        step = _solve(weighted, [g + p for g, p in zip(gradient, pull, strict=True)])
+        step = _solve(self._weighted(information), [g + p for g, p in zip(gradient, pull, strict=True)])
         a, b, d = (t + s for t, s in zip(theta, step, strict=True))
         return Calibration(max(a, _LEAST_SLOPE), max(b, _LEAST_SLOPE), d, information)
 
@@ -147,13 +162,27 @@ def _sigmoid(x: float) -> float:
     return 1 / (1 + exp(-x)) if x >= 0 else exp(x) / (1 + exp(x))
 
 
-def _solve(matrix: Sequence[float], right: Sequence[float]) -> list[float]:
-    """Return x of matrix x = right: 3 x 3, symmetric, positive definite, so no pivoting is needed."""
+def _eliminate(matrix: Sequence[float], right: Sequence[float]) -> list[list[float]]:
     rows = [[*matrix[3 * i : 3 * i + 3], right[i]] for i in range(3)]
     for i in range(3):
         for j in range(i + 1, 3):
             factor = rows[j][i] / rows[i][i]
             rows[j] = [a - factor * b for a, b in zip(rows[j], rows[i], strict=True)]
+    return rows
+
+
+def _pivots(matrix: Sequence[float]) -> list[float]:
+    """Return what a 3 x 3 matrix is divided by when it is solved; where that is 0, zeros."""
+    try:
+        rows = _eliminate(matrix, [0.0] * 3)
+    except ZeroDivisionError:
+        return [0.0] * 3
+    return [rows[i][i] for i in range(3)]
+
+
+def _solve(matrix: Sequence[float], right: Sequence[float]) -> list[float]:
+    """Return x of matrix x = right: 3 x 3, symmetric, positive definite, so no pivoting is needed."""
+    rows = _eliminate(matrix, right)
     x = [0.0] * 3
     for i in (2, 1, 0):
         known = sum(rows[i][j] * x[j] for j in range(i + 1, 3))
@@ -253,29 +282,53 @@ class ModelState:
         """Return what was written down.
 
         Raises:
-            ValueError: it is of another version, or no such state.
+            ValueError: it is of another version, or no such state, or one that no outcomes could have led to.
         """
         try:
             if document["version"] != VERSION:
                 raise ValueError(f"expected model state version {VERSION}, found {document['version']}")
-            return cls(
+            state = cls(
                 scored_blocks=int(document["scored_blocks"]),
                 counted_blocks=float(document["counted_blocks"]),
                 counted_claims=float(document["counted_claims"]),
                 taken=float(document["taken"]),
                 passed_over=float(document["passed_over"]),
-                ends={g: Ends(*document["ends"][f"{g.is_below:d}{g.is_replacement:d}"]) for g in _GROUPS},
+                ends={g: _ends(document["ends"][f"{g.is_below:d}{g.is_replacement:d}"]) for g in _GROUPS},
                 calibrations={k: _calibration(document["calibrations"][str(k)]) for k in HORIZONS},
                 eta_log_factor=float(document["eta_log_factor"]),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"expected a model state, found {error!r} missing or misshapen") from error
+        state._check()
+        return state
+
+    def _check(self) -> None:
+        """Raise ValueError when no outcomes could have led here: what it mends would be nonsense."""
+        counts = (self.scored_blocks, self.counted_blocks, self.counted_claims, self.taken, self.passed_over)
+        if not all(0 <= count <= _MOST_COUNTED for count in counts) or self.taken + self.passed_over <= 0:
+            raise ValueError(f"expected counts of blocks and predictions, found {counts}")
+        for group, ends in self.ends.items():
+            is_counted = all(0 <= count <= _MOST_COUNTED for count in ends)
+            later, at_once = ends.replaced + ends.dropped, ends.replaced_at_once + ends.dropped_at_once
+            if not is_counted or not later <= ends.exposed > 0 or not at_once <= ends.begun > 0:
+                raise ValueError(f"expected counts, and no more ends than waits, of {group}, found {ends}")
+        for horizon, calibration in self.calibrations.items():
+            if not calibration.is_sound:
+                raise ValueError(f"expected a rising calibration of {horizon} blocks, found {calibration}")
+        if not abs(self.eta_log_factor) <= _ETA_LIMIT:
+            raise ValueError(
+                f"expected eta_log_factor within {_ETA_LIMIT:.3f} of 0, found {self.eta_log_factor}"
+            )
 
     @property
     def state_id(self) -> str:
         """Its name: version and the beginning of its hash."""
         text = json.dumps(self.as_json(), sort_keys=True)
         return f"{VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _ends(counts: Sequence[float]) -> Ends:
+    return Ends(*map(float, counts))
 
 
 def _calibration(numbers: Sequence[float]) -> Calibration:
@@ -291,29 +344,31 @@ class _Claim:
 
     Attributes:
         tip: when it was made.
-        seen_at: when the transaction was announced.
+        made_at: when it was made.
         p_confirm: of each horizon, before recalibration.
         eta_p90_s: before it is widened.
         rate_sat_vb: effective.
         weight_wu: its own.
         group: whose other ends it counts among.
         confirmed_in: height of its block.
-        is_gone: whether it ended otherwise.
+        gone_as: as what it ended otherwise: a name of `Ends`; None: it did not.
+        gone_at: height of the newest block then.
     """
 
     tip: Height
-    seen_at: UnixMicros
+    made_at: UnixMicros
     p_confirm: tuple[float, ...]
     eta_p90_s: float | None
     rate_sat_vb: float
     weight_wu: float
     group: Group
     confirmed_in: Height | None = None
-    is_gone: bool = False
+    gone_as: str | None = None
+    gone_at: Height | None = None
 
     @property
     def is_open(self) -> bool:
-        return self.confirmed_in is None and not self.is_gone
+        return self.confirmed_in is None and self.gone_as is None
 
 
 class Learner:
@@ -321,10 +376,15 @@ class Learner:
 
     Args:
         state: what was learned before.
+
+    Attributes:
+        state: what was learned so far.
+        let_go_count: predictions not followed to their end, as there were too many.
     """
 
     def __init__(self, state: ModelState | None = None) -> None:
         self.state = ModelState() if state is None else state
+        self.let_go_count = 0
         self._claims: dict[Txid, _Claim] = {}
         self._made_since_block = 0
         self._height: Height | None = None
@@ -334,7 +394,7 @@ class Learner:
         txid: Txid,
         estimate: ConfirmationEstimate,
         *,
-        seen_at: UnixMicros,
+        made_at: UnixMicros,
         rate_sat_vb: float,
         weight_wu: float,
         group: Group,
@@ -344,7 +404,7 @@ class Learner:
         Args:
             txid: of the transaction.
             estimate: before recalibration.
-            seen_at: when it was announced.
+            made_at: when it was made: its minutes count from then.
             rate_sat_vb: effective.
             weight_wu: its own.
             group: whose other ends it counts among.
@@ -353,7 +413,7 @@ class Learner:
             self._made_since_block += 1
             p_confirm = tuple(estimate.p_confirm.values())
             self._claims[txid] = _Claim(
-                estimate.tip, seen_at, p_confirm, estimate.eta_p90_s, rate_sat_vb, weight_wu, group
+                estimate.tip, made_at, p_confirm, estimate.eta_p90_s, rate_sat_vb, weight_wu, group
             )
 
     def gone(self, txid: Txid, *, is_replaced: bool) -> None:
@@ -361,25 +421,32 @@ class Learner:
         claim = self._claims.get(txid)
         if claim is None or not claim.is_open:
             return
-        claim.is_gone = True
-        counts = self.state.ends[claim.group]
-        if self._height is None or self._height <= claim.tip:  # no block came since
-            counts = counts._replace(
-                begun=counts.begun + 1,
-                replaced_at_once=counts.replaced_at_once + is_replaced,
-                dropped_at_once=counts.dropped_at_once + (not is_replaced),
-            )
-        else:
-            counts = counts._replace(
-                replaced=counts.replaced + is_replaced, dropped=counts.dropped + (not is_replaced)
-            )
-        self.state = replace(self.state, ends={**self.state.ends, claim.group: counts})
+        is_at_once = self._height is None or self._height <= claim.tip  # no block came since
+        claim.gone_as = ("replaced" if is_replaced else "dropped") + ("_at_once" if is_at_once else "")
+        claim.gone_at = self._height
+        self._count(claim.group, claim.gone_as, 1.0)
+        if is_at_once:
+            self._count(claim.group, "begun", 1.0)
+
+    def _count(self, group: Group, name: str, amount: float) -> None:
+        counts = self.state.ends[group]
+        counted = counts._replace(**{name: max(0.0, getattr(counts, name) + amount)})
+        self.state = replace(self.state, ends={**self.state.ends, group: counted})
 
     def is_back(self, txid: Txid) -> None:
-        """Note that a transaction waits again: a reorganisation, or a source that has it after all."""
+        """Note that a transaction waits again: a reorganisation, or a source that has it after all.
+
+        Then it did not end as it was counted, and the count is taken back, as far as it is not forgotten yet.
+        """
         claim = self._claims.get(txid)
-        if claim is not None:
-            claim.confirmed_in, claim.is_gone = None, False
+        if claim is None:
+            return
+        if claim.gone_as is not None:
+            blocks = 0 if self._height is None or claim.gone_at is None else self._height - claim.gone_at
+            self._count(claim.group, claim.gone_as, -(_KEPT**blocks))
+            if blocks == 0 and claim.gone_as.endswith("_at_once"):  # the next block counts it
+                self._count(claim.group, "begun", -1.0)
+        claim.confirmed_in = claim.gone_as = claim.gone_at = None
 
     def forget(self) -> None:
         """Hold nothing to account any more: what happened while we were blind would be held against it."""
@@ -412,12 +479,21 @@ class Learner:
         self._made_since_block = 0
         oldest = height - HORIZONS[-1]
         self._claims = {txid: c for txid, c in self._claims.items() if c.tip > oldest or c.is_open}
+        self._let_go(oldest)
+
+    def _let_go(self, oldest: int) -> None:
+        excess = len(self._claims) - _MOST_FOLLOWED
+        if excess > 0:
+            scored = [txid for txid, claim in self._claims.items() if claim.tip <= oldest][:excess]
+            self.let_go_count += len(scored)
+            for txid in scored:
+                del self._claims[txid]
 
     def _learn_inclusion(self, at: UnixMicros, taken: frozenset[Txid], market: FeeMarket) -> None:
         state = self.state
         hits = misses = 0
         for txid, claim in self._claims.items():
-            if not claim.is_open or (at - claim.seen_at) < _OLD_ENOUGH_S * MICROS_PER_S:
+            if not claim.is_open or (at - claim.made_at) < _OLD_ENOUGH_S * MICROS_PER_S:
                 continue
             if market.ahead_wu(claim.rate_sat_vb) + claim.weight_wu <= _TOP_SHARE * market.capacity_wu:
                 hits += txid in taken
@@ -433,7 +509,7 @@ class Learner:
         outlived, begun = dict.fromkeys(_GROUPS, 0), dict.fromkeys(_GROUPS, 0)
         for claim in self._claims.values():
             outlived[claim.group] += claim.is_open
-            begun[claim.group] += claim.tip == height - 1 and not claim.is_gone
+            begun[claim.group] += claim.tip == height - 1 and claim.gone_as is None
         ends = {
             group: Ends(
                 *(p + _KEPT * (n - p) for p, n in zip(_PRIOR_ENDS, self.state.ends[group], strict=True))
@@ -477,7 +553,7 @@ class Learner:
     def _learn_eta(self, confirmed: Sequence[_Claim], at: UnixMicros) -> None:
         """Move the factor on the minutes so that one in ten is late; each prediction counts the same."""
         late = [
-            (at - claim.seen_at) / MICROS_PER_S > claim.eta_p90_s * exp(self.state.eta_log_factor)
+            (at - claim.made_at) / MICROS_PER_S > claim.eta_p90_s * exp(self.state.eta_log_factor)
             for claim in confirmed
             if claim.eta_p90_s is not None
         ]

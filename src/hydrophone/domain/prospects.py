@@ -26,13 +26,13 @@ class Prospects:
         self._rescues: dict[Txid, int] = {}
 
     def forecast(
-        self, transaction: Transaction, seen_at: UnixMicros, detected_at: UnixMicros, bumps: int
+        self, transaction: Transaction, made_at: UnixMicros, detected_at: UnixMicros, bumps: int
     ) -> Forecast | None:
         """Return when a transaction confirms; None while its fee is unknown.
 
         Args:
-            transaction: just announced.
-            seen_at: when.
+            transaction: announced, or its fee became known.
+            made_at: when that was.
             detected_at: when the first version of the payment was.
             bumps: how many versions there were before.
         """
@@ -45,8 +45,8 @@ class Prospects:
             transaction.txid,
             rate,
             transaction.weight_wu,
-            seen_at=seen_at,
-            age_s=seconds_from_micros(max(0, seen_at - detected_at)),
+            made_at=made_at,
+            age_s=seconds_from_micros(max(0, made_at - detected_at)),
             bumps=bumps,
             is_replacement=bumps > 0,
         )
@@ -72,7 +72,7 @@ class Prospects:
             signal.txid,
             rate_sat_vb,
             signal.weight_wu,
-            seen_at=signal.seen_at,
+            made_at=at,
             age_s=seconds_from_micros(max(0, at - signal.detected_at)),
             bumps=len(signal.history) + rescues,
             is_replacement=signal.was_modified,

@@ -513,9 +513,7 @@ class Tracker:
         flow, learned = self._classify(resolved, at, signal.prediction_id)
         fee_rate, forecast = resolved.fee_rate, signal.forecast
         if forecast is None:
-            forecast = self._prospects.forecast(
-                resolved, signal.seen_at, signal.detected_at, len(signal.history)
-            )
+            forecast = self._prospects.forecast(resolved, at, signal.detected_at, len(signal.history))
         amended = replace(
             signal,
             transaction=resolved,

@@ -1,6 +1,8 @@
 """How good stored forecasts were."""
 
+import asyncio
 from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from hydrophone.domain.feemarket import CAPACITY_WU
@@ -31,6 +33,30 @@ def days_of(text: str | None) -> float:
             f"expected a number of days, more than 0 and at most {MAX_DAYS:.0f}, found {text!r}"
         )
     return days
+
+
+class AccuracyDesk:
+    """Answers how good forecasts were, off the loop and one question at a time: each reads much of the store.
+
+    Args:
+        query_forecasts: reads the forecasts of so many days.
+    """
+
+    def __init__(self, query_forecasts: Callable[[float], Awaitable[StoredForecasts]]) -> None:
+        self._query_forecasts = query_forecasts
+        self._free = asyncio.Lock()
+
+    async def answer(self, query: Mapping[str, str]) -> dict[str, object]:
+        """Return the scores of the days that are asked for.
+
+        Raises:
+            ConfigError: they are no number of days.
+            StoreError: the forecasts cannot be read.
+        """
+        days = days_of(query.get("days"))
+        async with self._free:
+            stored = await self._query_forecasts(days)
+            return {"days": days, **await asyncio.to_thread(report_accuracy, stored)}
 
 
 def report_accuracy(stored: StoredForecasts) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from hydrophone.store.schema import reading, schema_version
 _SCHEMA_VERSION: Final = 4
 """The first whose tables hold forecasts."""
 _FORECASTS: Final = """
-    SELECT market_tip, epoch(received_at), p_confirm, p_replaced, p_dropped, eta_p50_s, eta_p90_s,
+    SELECT market_tip, epoch(coalesce(TRY_CAST(market ->> 'made_at' AS TIMESTAMP), received_at)) AS made_at_s,
+        p_confirm, p_replaced, p_dropped, eta_p50_s, eta_p90_s,
         CAST(market ->> 'ahead_wu' AS DOUBLE), weight_wu, status, p.confirmation_height, epoch(o.ended_at),
         simulated
     FROM mempool_predictions p
@@ -21,7 +22,7 @@ _FORECASTS: Final = """
     WHERE p_confirm IS NOT NULL AND received_at IS NOT NULL AND received_at >= (
         SELECT max(received_at) FROM mempool_predictions
     ) - to_seconds(?)
-    ORDER BY received_at, p.prediction_id
+    ORDER BY made_at_s, p.prediction_id
 """
 """Days are counted back from the newest prediction: a stored file says the same whenever it is asked."""
 _BLOCKS: Final = "SELECT epoch(recorded_at), tip FROM fee_market ORDER BY recorded_at"

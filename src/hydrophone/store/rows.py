@@ -184,23 +184,26 @@ def _columns_of_forecast(forecast: Forecast | None) -> Row:
         "eta_p90_s": None if estimate is None else estimate.eta_p90_s,
         "p_replaced": None if estimate is None else estimate.p_replaced,
         "p_dropped": None if estimate is None else estimate.p_dropped,
-        "market": None if view is None else _json(_describe_market(view)),
+        "market": None
+        if view is None
+        else _json(_describe_market(view, forecast.made_at if forecast else None)),
         "market_tip": None if view is None else view.tip,
         "model_state": None if forecast is None else forecast.model_state,
         "calibrated": None if forecast is None or estimate is None else forecast.is_calibrated,
     }
 
 
-def _describe_market(view: MarketView) -> dict[str, object]:
+def _describe_market(view: MarketView, made_at: UnixMicros | None) -> dict[str, object]:
     return {
+        "made_at": None if made_at is None else format_instant(made_at),
         "at": format_instant(view.at),
         "tip": view.tip,
-        "tau_s": view.tau_s,
-        "waiting_wu": view.waiting_wu,
-        "ahead_wu": view.ahead_wu,
-        "inflow_wu_s": view.inflow_wu_s,
-        "marginal_rate_sat_vb": view.marginal_rate_sat_vb,
-        "overpay": view.overpay,
+        "tau_s": _finite(view.tau_s),
+        "waiting_wu": _finite(view.waiting_wu),
+        "ahead_wu": _finite(view.ahead_wu),
+        "inflow_wu_s": _finite(view.inflow_wu_s),
+        "marginal_rate_sat_vb": _finite(view.marginal_rate_sat_vb),
+        "overpay": _finite(view.overpay),
     }
 
 
@@ -461,14 +464,6 @@ def _row_of_market(market: FeeMarket, at: UnixMicros) -> Row:
 
 def _row_of_model(state: ModelState, at: UnixMicros) -> Row:
     return {"state_id": state.state_id, "recorded_at": timestamp(at), "state": _json(state.as_json())}
-
-
-def model_of_json(text: str) -> ModelState | None:
-    """Return a stored state of the model; None for one of another version, which is learned anew."""
-    try:
-        return ModelState.from_json(json.loads(text))
-    except ValueError:
-        return None
 
 
 def _json(value: object) -> str:

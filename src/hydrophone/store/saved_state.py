@@ -29,13 +29,16 @@ from hydrophone.domain.units import (
 from hydrophone.domain.urgency import UrgencyBasis
 from hydrophone.errors import MalformedMessage, StoreMismatch
 from hydrophone.pipeline.ports import SavedState
+from hydrophone.runtime.telemetry import get_logger
 from hydrophone.store.raw_transactions import unpack_transaction
-from hydrophone.store.rows import model_of_json
+
+log = get_logger(__name__)
 
 _REORG_DAYS: Final = 2
 """# chosen: how long a confirmed prediction is still followed: 288 blocks, more than any reorg ever undid."""
 _ENDED_DAYS: Final = 20
 """# chosen: a mempool forgets after 14 days (Bitcoin Core, DEFAULT_MEMPOOL_EXPIRY_HOURS), some later."""
+_REASON_LENGTH: Final = 300
 _MAX_ENDED: Final = 50_000
 """# chosen: predictions; some 6 MB of txids, one whale every 35 s for 20 days."""
 
@@ -105,9 +108,18 @@ def load_state(connection: duckdb.DuckDBPyConnection) -> SavedState:
 
 
 def _load_model(connection: duckdb.DuckDBPyConnection) -> ModelState | None:
-    """Return what was learned last about confirmation; None: nothing, or by another version."""
-    rows = connection.execute("SELECT state FROM model_state ORDER BY recorded_at DESC LIMIT 1").fetchall()
-    return model_of_json(rows[0][0]) if rows else None
+    """Return what was learned last about confirmation; None: nothing that this version can use.
+
+    Rows are only ever added, so the last one is the newest also where two blocks came at once.
+    """
+    rows = connection.execute("SELECT state FROM model_state ORDER BY rowid DESC LIMIT 1").fetchall()
+    if not rows:
+        return None
+    try:
+        return ModelState.from_json(json.loads(rows[0][0]))
+    except (ValueError, RecursionError) as error:
+        log.warning("model_state_discarded", reason=str(error)[:_REASON_LENGTH])
+        return None
 
 
 def _load_signals(connection: duckdb.DuckDBPyConnection) -> tuple[Signal, ...]:

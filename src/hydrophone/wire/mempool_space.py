@@ -6,7 +6,6 @@ bytes, are skipped as raw JSON. Stage two decodes the inputs of the few that pas
 Sources: frames of a backend 3.4-dev on regtest (August 2026), and its websocket-handler.ts.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Final, NamedTuple, TypeVar
@@ -64,8 +63,9 @@ _MAX_WEIGHT_WU: Final = 4_000_000
 _Amount = Annotated[int, msgspec.Meta(ge=0, le=MAX_MONEY_SAT)]
 _Fee = Annotated[float, msgspec.Meta(ge=0, le=MAX_MONEY_SAT)]
 """Satoshis; backends compute it from BTC and may be a hair off."""
-_Rate = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
-"""Also of sizes in vB. # chosen: beyond any that a block has; sums of them stay finite."""
+_MAX_RATE: Final = 1e12
+_Rate = Annotated[float, msgspec.Meta(ge=0, le=_MAX_RATE)]
+"""Also of sizes in vB. # chosen: beyond any that a block has; sums of them and ratios to them stay finite."""
 _Weight = Annotated[int, msgspec.Meta(gt=0, le=_MAX_WEIGHT_WU)]
 _Height = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 """Sources: Bitcoin Core, chain.h, CBlockIndex::nHeight is an int."""
@@ -218,6 +218,7 @@ class MempoolSpaceDecoder:
         self._last_sequence: tuple[int, UnixMicros] | None = None
         self._heard_at: UnixMicros | None = None
         self._has_opened = False
+        self._is_projection_odd = False
         self.transaction_count = 0
 
     def resume(self, heard_at: UnixMicros | None) -> None:
@@ -286,8 +287,7 @@ class MempoolSpaceDecoder:
         """
         projected = None
         if parsed.projected:
-            blocks: list[_ProjectedBlock] | None = self._part(at, _decode_projected, parsed.projected)
-            projected = None if blocks is None else _profiles(blocks)
+            projected = self._projected(at, parsed.projected)
         added = [] if parsed.delta is None or is_first else parsed.delta.added
         return MarketChanged(
             at,
@@ -296,6 +296,24 @@ class MempoolSpaceDecoder:
             projected,
             tuple([_package(g) for g in added if len(g.ancestors) > _LONGEST_EMPTY]),
         )
+
+    def _projected(self, at: UnixMicros, raw: msgspec.Raw) -> tuple[RateProfile, ...] | None:
+        """Return the blocks to come; None when any of them cannot be read: the rest would be another market.
+
+        A backend whose ranges have another length than we know has such always: it is said once.
+        """
+        blocks: list[_ProjectedBlock] | None = self._part(at, _decode_projected, raw)
+        if blocks is None:
+            return None
+        blocks = [block for block in blocks if block.size_vb > 0]
+        odd = next((block for block in blocks if len(block.range_sat_vb) != RANGE_LENGTH), None)
+        if odd is not None and not self._is_projection_odd:
+            found = len(odd.range_sat_vb)
+            self._reject(at, f"expected {RANGE_LENGTH} rates in a feeRange, found {found}", bytes(raw))
+        self._is_projection_odd = odd is not None
+        if odd is not None:
+            return None
+        return tuple([RateProfile(b.size_vb * WEIGHT_PER_VBYTE, tuple(b.range_sat_vb)) for b in blocks])
 
     def _delta_events(self, at: UnixMicros, delta: _Delta, block: _Block | None) -> list[Event]:
         events: list[Event] = []
@@ -545,22 +563,13 @@ def _profile(block: _Block) -> RateProfile | None:
     extras, weight_wu = _lenient(_decode_extras, block.extras), _lenient(_decode_weight, block.weight)
     if extras is None or weight_wu is None or extras.range_sat_vb is None:
         return None
-    return _profile_of(weight_wu, extras.range_sat_vb)
-
-
-def _profiles(blocks: Iterable[_ProjectedBlock]) -> tuple[RateProfile, ...]:
-    """Return projected blocks; one whose range has another length than we know is left out."""
-    found = (_profile_of(block.size_vb * WEIGHT_PER_VBYTE, block.range_sat_vb) for block in blocks)
-    return tuple([profile for profile in found if profile is not None])
-
-
-def _profile_of(weight_wu: float, range_sat_vb: Sequence[float]) -> RateProfile | None:
-    return RateProfile(weight_wu, tuple(range_sat_vb)) if len(range_sat_vb) == RANGE_LENGTH else None
+    rates = tuple(extras.range_sat_vb)
+    return RateProfile(weight_wu, rates) if len(rates) == RANGE_LENGTH else None
 
 
 def _effective_rate(rate_sat_vb: float | None) -> FeeRate | None:
     """Return a rate that can be one; None for what cannot."""
-    return FeeRate(rate_sat_vb) if rate_sat_vb is not None and 0 <= rate_sat_vb < math.inf else None
+    return FeeRate(rate_sat_vb) if rate_sat_vb is not None and 0 <= rate_sat_vb <= _MAX_RATE else None
 
 
 def _rate_of(gated: _GatedTransaction) -> float:

@@ -23,7 +23,7 @@ BLOCKS = 30
 BY_BLOCK = 4
 
 
-def effects() -> list[Effect]:
+def effects(made_after_s: int | None = None) -> list[Effect]:
     """Return whales of thirty blocks, all mined in the next: half of them were said to be likely."""
     found: list[Effect] = []
     for block in range(BLOCKS):
@@ -35,7 +35,9 @@ def effects() -> list[Effect]:
                 tip, (0.9 if number % 2 else 0.5,) * DEPTH, 0.01, 0.0, 300.0, 900.0
             )
             view = MarketView(at, tip, 600.0, 1e6, 5.0, 1.0, FeeRate(1.0), 2.0)
-            forecast = Forecast(Urgency(0.5, UrgencyBasis.FEE_MARKET, "why"), estimate, view, "1-abc")
+            made_at = None if made_after_s is None else later(600 * block + made_after_s)
+            urgency = Urgency(0.5, UrgencyBasis.FEE_MARKET, "why")
+            forecast = Forecast(urgency, estimate, view, "1-abc", made_at=made_at)
             signal = replace(signal, forecast=forecast)
             found.append(RaiseSignal(signal.detected_at, signal))
             mined = outcome_of(signal, Status.CONFIRMED, ended_at=later(600 * block + 600), height=tip + 1)
@@ -60,7 +62,10 @@ def entries_of(effects: Sequence[Effect]) -> list[Entry]:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    path = tmp_path / "predictions.db"
+    return filled(tmp_path / "predictions.db", effects())
+
+
+def filled(path: Path, told: Sequence[Effect]) -> Path:
 
     async def fill(entries: list[Entry]) -> None:
         store = DuckDbStore(path, address_of=bytes.hex)
@@ -68,7 +73,7 @@ def database(tmp_path: Path) -> Path:
         await store.commit(entries)
         await store.close()
 
-    asyncio.run(fill(entries_of(effects())))
+    asyncio.run(fill(entries_of(told)))
     return path
 
 
@@ -85,6 +90,12 @@ def test_a_database_tells_how_good_its_forecasts_were(database: Path, capsys: Ca
     assert found["horizons"]["1"]["came"] == 1
     assert found["coverage"]["p50"]["value"] == 0
     assert found["coverage"]["p90"]["value"] == 1
+
+
+def test_minutes_count_from_when_a_forecast_was_made(tmp_path: Path, capsys: Capture) -> None:
+    """A child paid after 400 s: what was said then came true within its 300 s."""
+    assert accuracy(filled(tmp_path / "rescued.db", effects(made_after_s=400)), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["coverage"]["p50"]["value"] == 1
 
 
 def test_in_words_it_is_a_table(database: Path, capsys: Capture) -> None:

@@ -89,6 +89,14 @@ def test_what_never_confirms_is_said_to_be_late(tmp_path: Path, capsys: Capture)
         ('{"tip":1,"waiting":[[1]]}', r"pairs [sat/vB, amount] in waiting"),
         ('{"tip":1,"inflow":[[1,"x"]]}', "as inflow's amount, found 'x'"),
         ('{"tip":1,"inflow":[[NaN,1]]}', "as inflow's rate, found nan"),
+        ('{"tip":1' + "0" * 400 + "}", "from 0 to 2147483647 as tip, found 1000"),
+        ('{"tip":1e300}', "as tip, found 1e+300"),
+        ('{"tip":1,"tau_s":1e10}', "as tau_s, found 10000000000.0"),
+        ('{"tip":1,"template_lag_s":1e10}', "as template_lag_s"),
+        ('{"tip":1,"waiting":[[5,1e39]]}', "as waiting's amount, found 1e+39"),
+        ('{"tip":1,"mined":[[1e13,1]]}', "as mined's rate"),
+        ("[" * 200_000, "is no JSON"),
+        ('{"market":null}', "expected a JSON object"),
     ],
 )
 def test_a_file_that_is_no_market_is_refused_with_the_reason(
@@ -98,6 +106,20 @@ def test_a_file_that_is_no_market_is_refused_with_the_reason(
     path.write_text(text, encoding="utf-8")
     assert main(["estimate", "5", "--market", str(path)]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_the_largest_market_is_estimated_in(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "large.json"
+    most = [[1e12, 1e15], [0, 1e15]]
+    document = {"tip": 2**31 - 1, "tau_s": 1e9, "template_lag_s": 1e9, "waiting": most, "inflow": most}
+    path.write_text(json.dumps(document | {"mined": most}), encoding="utf-8")
+    assert estimate(capsys, "1e308", "--market", str(path))["p_confirm"]["24"] == 0
+
+
+def test_a_saved_answer_of_the_service_is_a_market(tmp_path: Path, market: Path, capsys: Capture) -> None:
+    path = tmp_path / "answer.json"
+    path.write_text(json.dumps({"at": None, "market": CHECK, "model": {}}), encoding="utf-8")
+    assert estimate(capsys, "10", "--market", str(path)) == estimate(capsys, "10", "--market", str(market))
 
 
 def test_a_missing_file_is_a_matter_of_configuration(tmp_path: Path, capsys: Capture) -> None:

@@ -21,7 +21,7 @@ from hydrophone.domain.confirmation import (
     estimate_confirmation,
     seeded_paths,
 )
-from hydrophone.domain.feemarket import CAPACITY_WU, FeeMarket
+from hydrophone.domain.feemarket import BUCKETS, CAPACITY_WU, FeeMarket, rate_of
 from hydrophone.domain.units import Height
 
 TIP = Height(900_000)
@@ -192,7 +192,35 @@ def test_the_table_agrees_with_what_is_computed_for_one(rate: float) -> None:
     corrected = Corrections(0.96, 0.005, 0.0005)
     table = ConfirmationTable(CONGESTED, PATHS, 0.96).estimate(rate, corrected)
     alone = estimate_confirmation(CONGESTED, PATHS, rate, 0, corrections=corrected)
-    assert table.by_block == pytest.approx(alone.by_block, abs=0.06)
+    assert table.by_block == pytest.approx(alone.by_block, abs=0.015)
+
+
+JUMP = market_of([(1.0, 30e6), (2.0, 5e5)], [(rate, 600.0) for rate in (0.5, 1.0, 2.0, 3.0, 5.0)])
+BOUNDARY = market_of([(rate / 100, CAPACITY_WU / 50) for rate in range(100, 300)], [])
+
+
+@pytest.mark.parametrize("market", [CONGESTED, JUMP, BOUNDARY], ids=["congested", "jump", "boundary"])
+def test_the_table_says_of_every_bucket_what_is_computed_for_it_and_never_less_of_a_higher(
+    market: FeeMarket,
+) -> None:
+    table, before = ConfirmationTable(market, PATHS, 0.96), tuple([0.0] * DEPTH)
+    for bucket in range(0, BUCKETS, 2):
+        told = table.estimate(rate_of(bucket), NO_CORRECTIONS).by_block
+        assert all(a <= b + 1e-9 for a, b in zip(before, told, strict=True))
+        before = told
+        if 280 < bucket < 440:  # 0.85 to 4 sat/vB
+            alone = estimate_confirmation(
+                market, PATHS, rate_of(bucket), 0, corrections=Corrections(inclusion=0.96)
+            )
+            assert told == pytest.approx(alone.by_block, abs=0.015)
+
+
+def test_just_above_a_crowd_it_is_as_if_the_crowd_were_not_there() -> None:
+    """At 1.014 sat/vB nothing of what waits at 1.00 is in front."""
+    table = ConfirmationTable(JUMP, PATHS)
+    assert table.estimate(1.014, NO_CORRECTIONS) == estimate_confirmation(JUMP, PATHS, 1.014, 0)
+    assert table.estimate(1.0, NO_CORRECTIONS).by_block[0] == 0
+    assert table.estimate(1.014, NO_CORRECTIONS).by_block[0] > 0.9
 
 
 def test_the_same_seed_gives_the_same_and_another_something_else() -> None:

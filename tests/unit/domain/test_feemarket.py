@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -91,6 +92,20 @@ def test_the_marginal_rate_is_the_least_of_the_next_template() -> None:
     assert full == pytest.approx(7.0, rel=0.01)
 
 
+@given(pairs, st.integers(min_value=-3, max_value=3))
+def test_blocks_take_the_dearest_that_waits(waiting: list[tuple[float, float]], blocks: int) -> None:
+    market = market_of(waiting)
+    after = market.after(Height(900_000 + blocks))
+    room_wu = max(0, blocks) * CAPACITY_WU
+    assert after.tip == 900_000 + blocks
+    assert after.total_waiting_wu == pytest.approx(max(0, market.total_waiting_wu - room_wu), abs=1e-3)
+    for rate in (0.05, 1.0, 50.0):
+        assert after.ahead_wu(rate) <= market.ahead_wu(rate)
+    if room_wu and after.total_waiting_wu > 1:
+        dearest_left = max(bucket for bucket, wu in enumerate(after.waiting_wu) if wu > 0)
+        assert market.ahead_wu(rate_of(dearest_left)) >= room_wu - market.waiting_wu[dearest_left]
+
+
 def test_no_market_is_shown_before_a_block_and_what_waits_are_known() -> None:
     watch = FeeMarketWatch()
     assert watch.show(at(0)) is None
@@ -172,6 +187,22 @@ def test_the_mean_interval_is_that_of_a_day_pulled_to_ten_minutes() -> None:
 
 def test_a_chain_that_cannot_be_the_main_one_is_believed() -> None:
     assert mean_interval_s([30.0] * 8) == pytest.approx(30)
+    assert mean_interval_s([3_600.0] * 40) == pytest.approx(3_600)
+
+
+@pytest.mark.parametrize("ahead_s", [-7_200.0, -4_500.0, 4_500.0, 7_200.0])
+@pytest.mark.parametrize("liar", [0, 4, 8])
+@pytest.mark.parametrize("interval_s", [150.0, 600.0, 1_200.0])
+def test_one_clock_that_lies_makes_no_other_chain(ahead_s: float, liar: int, interval_s: float) -> None:
+    stamps = [interval_s * number + (ahead_s if number == liar else 0) for number in range(9)]
+    found = mean_interval_s([later - earlier for earlier, later in pairwise(stamps)])
+    assert found == pytest.approx(600, rel=0.25)
+
+
+@pytest.mark.parametrize("interval_s", [3 * 3_600.0, 1.7e9])
+def test_one_long_interval_makes_no_slow_chain(interval_s: float) -> None:
+    assert 600 < mean_interval_s([interval_s]) < 900
+    assert 600 < mean_interval_s([interval_s, *[600.0] * 30]) < 900
 
 
 def test_a_block_at_a_known_height_replaces_what_was_there_and_above() -> None:

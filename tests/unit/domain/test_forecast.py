@@ -26,7 +26,7 @@ def block(forecaster: Forecaster, height: int, seconds: float) -> bool:
 
 
 def ask(forecaster: Forecaster, rate: float = 5.0, weight_wu: int = 800, **more: float) -> Forecast:
-    return forecaster.forecast(txid_of("asked"), rate, weight_wu, seen_at=at(0), **more)  # type: ignore[arg-type]
+    return forecaster.forecast(txid_of("asked"), rate, weight_wu, made_at=at(0), **more)  # type: ignore[arg-type]
 
 
 def informed() -> Forecaster:
@@ -121,6 +121,93 @@ def test_where_and_when_tables_are_computed_changes_nothing() -> None:
     assert 5 <= len(waiting) <= 11  # about one in a second
 
 
+def test_after_a_block_it_is_forecast_for_later_ones_from_what_it_should_have_left() -> None:
+    forecaster = informed()
+    before = ask(forecaster, 5.0)
+    block(forecaster, 900_001, 63)
+    forecaster.note_time(at(63))
+    after = ask(forecaster, 5.0)
+    assert before.market is not None
+    assert after.market is not None
+    assert after.estimate is not None
+    assert after.market.tip == after.estimate.tip == 900_001
+    assert after.estimate.predicted_block == 900_002
+    assert (before.market.ahead_wu > 0, after.market.ahead_wu) == (True, 0), "the block took it all"
+
+
+def test_a_table_that_was_asked_for_before_a_block_is_of_no_use_after_it() -> None:
+    forecaster = informed()
+    hear(forecaster, 64)
+    block(forecaster, 900_001, 64.1)
+    forecaster.note_time(at(65))
+    estimate = ask(forecaster).estimate
+    assert estimate is not None
+    assert estimate.tip == 900_001
+
+
+def test_a_list_of_old_blocks_takes_nothing_out_of_what_waits() -> None:
+    forecaster = informed()
+    market = forecaster.market
+    assert market is not None
+    for height in range(899_995, 900_001):
+        block(forecaster, height, 63)
+        assert forecaster.market is not None
+        assert forecaster.market.tip == height
+        assert forecaster.market.waiting_wu == market.waiting_wu
+
+
+def test_a_market_that_nobody_renews_is_forgotten() -> None:
+    forecaster = informed()
+    for second in range(62, 130, 2):
+        forecaster.note_time(at(second))
+        forecaster.note_market([5.0], [800], None, at(second))
+        assert (ask(forecaster).estimate is None) == (second >= 122)
+    hear(forecaster, 130)
+    hear(forecaster, 132)
+    assert ask(forecaster).estimate is not None
+
+
+def test_while_nothing_changes_a_market_does_not_get_old() -> None:
+    forecaster = informed()
+    forecaster.note_time(at(3_600))
+    assert ask(forecaster).estimate is not None
+
+
+def test_a_clock_that_is_set_back_does_not_keep_the_old_market() -> None:
+    forecaster = informed()
+    hear(forecaster, 64)
+    hear(forecaster, -3_000)
+    hear(forecaster, -2_998)
+    market = forecaster.market
+    assert market is not None
+    assert market.at == at(-3_000)
+
+
+def test_nobody_waits_for_a_table_before_it_has_had_time() -> None:
+    fetched: list[float] = []
+    now = 0.0
+
+    def run(work: Work) -> Callable[[], object]:
+        def fetch() -> object:
+            fetched.append(now)
+            return work()
+
+        return fetch
+
+    forecaster = Forecaster(run=run)  # type: ignore[arg-type]
+    block(forecaster, 900_000, 0)
+    for tenth in range(31):
+        now = tenth / 10
+        if tenth == 20:
+            block(forecaster, 900_001, now)
+        hear(forecaster, now)
+    assert fetched == [0.5, 1.5, 2.5], "half a second after each was asked for, also after a block"
+
+
+def test_a_forecast_says_when_it_was_made() -> None:
+    assert ask(informed()).made_at == ask(Forecaster()).made_at == at(0)
+
+
 def test_a_block_is_learned_from_once() -> None:
     forecaster = informed()
     before = forecaster.state.state_id
@@ -132,7 +219,7 @@ def test_a_block_is_learned_from_once() -> None:
 def test_what_was_learned_is_restored() -> None:
     forecaster = informed()
     txid = txid_of("mined")
-    forecaster.forecast(txid, 30.0, 800, seen_at=at(0))
+    forecaster.forecast(txid, 30.0, 800, made_at=at(0))
     forecaster.note_block(Height(900_001), txid_of(1), at(600), profile=PROFILE, mined=[txid])
     other = Forecaster()
     other.restore(forecaster.state)

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
@@ -28,7 +29,7 @@ def estimate_at(tip: int, p: float = 0.5, p90_s: float | None = 1_000.0) -> Conf
 def claim(learner: Learner, name: object, tip: int, *, p: float = 0.5, group: Group = ABOVE) -> Txid:
     txid = txid_of(name)
     seen_at = UnixMicros(START + (tip - 100) * BLOCK_MICROS)
-    learner.claim(txid, estimate_at(tip, p), seen_at=seen_at, rate_sat_vb=5.0, weight_wu=561, group=group)
+    learner.claim(txid, estimate_at(tip, p), made_at=seen_at, rate_sat_vb=5.0, weight_wu=561, group=group)
     return txid
 
 
@@ -62,7 +63,7 @@ def test_who_could_not_expect_to_be_mined_says_nothing_about_inclusion(reason: s
     connect(learner, 100)
     seen_at = UnixMicros(START + (BLOCK_MICROS - 60 * MICROS_PER_S if reason == "young" else 0))
     learner.claim(
-        txid_of("a"), estimate_at(100), seen_at=seen_at, rate_sat_vb=5.0, weight_wu=561, group=ABOVE
+        txid_of("a"), estimate_at(100), made_at=seen_at, rate_sat_vb=5.0, weight_wu=561, group=ABOVE
     )
     full = FeeMarket.from_rates([(50.0, CAPACITY_WU)], [], tip=Height(100))
     connect(learner, 101, market={"young": EMPTY, "low": full, "unknown": None}[reason])
@@ -88,6 +89,43 @@ def test_going_at_once_and_going_after_a_block_are_counted_apart() -> None:
     connect(learner, 101)
     learner.gone(txid, is_replaced=False)
     assert learner.state.ends[ABOVE] == pytest.approx((201, 1, 1.1, 201, 1, 0.1), abs=0.01)
+
+
+def test_what_comes_back_did_not_go() -> None:
+    learner = Learner()
+    connect(learner, 100)
+    txid = claim(learner, "a", 100)
+    before = learner.state.ends[ABOVE]
+    for _ in range(9):
+        learner.gone(txid, is_replaced=False)
+        learner.is_back(txid)
+    assert learner.state.ends[ABOVE] == pytest.approx(before)
+    connect(learner, 101)
+    assert learner.state.ends[ABOVE] == pytest.approx((201, 1, 0.1, 201, 1, 0.1), abs=0.01)
+    learner.gone(txid, is_replaced=True)
+    connect(learner, 102)
+    learner.is_back(txid)
+    learner.is_back(txid)  # said twice
+    assert learner.state.ends[ABOVE].replaced == pytest.approx(1)
+    connect(learner, 103, txid)
+    assert learner.state.ends[ABOVE].dropped == pytest.approx(0.1)
+
+
+def test_of_too_many_that_wait_the_oldest_gives_way_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hydrophone.domain.model_state._MOST_FOLLOWED", 30)
+    learner = Learner()
+    connect(learner, 100)
+    for height in range(101, 161):
+        claim(learner, height, height - 1)
+        connect(learner, height)
+    assert len(learner._claims) == 30
+    assert learner.let_go_count == 30
+    assert learner.state.scored_blocks == 60, "each was scored on every horizon"
+    ends = learner.state.ends[ABOVE]
+    learner.gone(txid_of(101), is_replaced=True)
+    assert learner.state.ends[ABOVE] == ends
+    learner.gone(txid_of(160), is_replaced=True)
+    assert learner.state.ends[ABOVE] != ends
 
 
 def test_who_outlives_a_block_was_exposed_to_it() -> None:
@@ -169,7 +207,7 @@ def test_minutes_that_are_too_few_are_widened() -> None:
         learner.claim(
             txid,
             estimate_at(height - 1, 0.9, p90_s=1_000.0),
-            seen_at=at,
+            made_at=at,
             rate_sat_vb=5.0,
             weight_wu=561,
             group=ABOVE,
@@ -211,9 +249,48 @@ def test_a_state_survives_being_written_down() -> None:
     assert again.state_id == state.state_id != ModelState().state_id
 
 
-@pytest.mark.parametrize("document", [{}, {"version": 0}, ModelState().as_json() | {"ends": {}}])
+WRITTEN = ModelState().as_json()
+CURVE = [1.0, 1.0, 0.0, *[0.0] * 9]
+
+
+def with_ends(*counts: object) -> dict[str, object]:
+    return WRITTEN | {"ends": WRITTEN["ends"] | {"01": counts}}
+
+
+def with_curve(*numbers: object) -> dict[str, object]:
+    return WRITTEN | {"calibrations": WRITTEN["calibrations"] | {"3": numbers}}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"version": 0},
+        [],
+        WRITTEN | {"ends": {}},
+        WRITTEN | {"taken": 0, "passed_over": 0},
+        WRITTEN | {"taken": -1},
+        WRITTEN | {"taken": math.nan},
+        WRITTEN | {"counted_claims": 10**400},
+        WRITTEN | {"scored_blocks": math.inf},
+        WRITTEN | {"scored_blocks": -1},
+        WRITTEN | {"eta_log_factor": 1e6},
+        WRITTEN | {"eta_log_factor": math.nan},
+        with_ends(*[0] * 6),
+        with_ends(*["a"] * 6),
+        with_ends(100, -1, 0, 100, 1, 1),
+        with_ends(100, math.nan, 0, 100, 1, 1),
+        with_ends(100, 90, 20, 100, 1, 1),
+        with_ends(100, 1, 1, 100, 90, 20),
+        with_curve(-1, *CURVE[1:]),
+        with_curve(1, 1, math.nan, *CURVE[3:]),
+        with_curve(1, 1, 0, -20.0, *CURVE[4:]),
+        with_curve(1, 1, 0, 0, 20, 0, 20, 0, 0, 0, 0, 0),
+        with_curve(*CURVE[:5]),
+    ],
+)
 def test_what_is_no_state_is_refused(document: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(ValueError, match=r"expected|could not convert"):
         ModelState.from_json(document)
 
 

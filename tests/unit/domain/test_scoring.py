@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from hydrophone.domain.scoring import (
     summarise,
 )
 
+BLOCKS_OF_90_DAYS = 13_000
 GENERATOR = np.random.default_rng(7)
 probabilities = st.lists(st.floats(min_value=0, max_value=1), min_size=1, max_size=200)
 
@@ -93,6 +95,31 @@ def test_who_shares_luck_is_known_less_well() -> None:
     assert shared.standard_error > 3 * alone.standard_error
     assert shared.low < shared.value < shared.high
     assert (shared.predictions, shared.blocks) == (2_000, 100)
+
+
+def test_drawing_the_blocks_of_90_days_takes_little_memory() -> None:
+    values, blocks = np.ones(BLOCKS_OF_90_DAYS), np.arange(BLOCKS_OF_90_DAYS)
+    tracemalloc.start()
+    try:
+        found = block_bootstrap(values, blocks, GENERATOR)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.value == 1
+    assert peak_bytes < 20_000_000
+
+
+def test_draws_are_all_made_and_are_different() -> None:
+    seen: list[float] = []
+
+    def mean(sums: np.ndarray[Any, np.dtype[np.float64]], counts: Any) -> Any:  # noqa: ANN401 -- as numpy has it
+        means = sums[:, 0] / counts
+        seen.extend(means.tolist())
+        return means
+
+    block_bootstrap(np.arange(40.0), np.arange(40), GENERATOR, statistic=mean, resamples=120)
+    assert len(seen) == 121  # and the value itself
+    assert len(set(seen)) > 60
 
 
 @pytest.mark.parametrize(

@@ -701,6 +701,8 @@ def test_a_child_that_pays_amends_the_signal() -> None:
     assert amended.signal.effective_fee_rate_sat_vb == 8.0
     assert amended.signal.fee_rate_sat_vb == 1.0
     assert (amended.signal.urgency_score or 0) > (before.signal.urgency_score or 0)
+    assert amended.signal.forecast is not None
+    assert amended.signal.forecast.made_at == later(4_000_000), "its minutes count from then"
     assert play(core, market(5_000_000, Package((txid("a"),), FeeRate(8.0)))) == [], "it pays no more"
 
 
@@ -753,6 +755,7 @@ def test_a_fee_that_is_known_late_gives_the_forecast_late() -> None:
     assert prevout is not None
     (amended,) = only(play(core, PrevoutsResolved(later(9_500_000), txid("a"), (prevout,))), AmendSignal)
     assert amended.signal.forecast is not None
+    assert amended.signal.forecast.made_at == later(9_500_000)
     assert amended.signal.urgency_basis is UrgencyBasis.FEE_MARKET
 
 

@@ -1,8 +1,10 @@
+import asyncio
+
 import pytest
 
 from hydrophone.domain.feemarket import CAPACITY_WU
 from hydrophone.errors import ConfigError
-from hydrophone.pipeline.accuracy import DEFAULT_DAYS, days_of, report_accuracy
+from hydrophone.pipeline.accuracy import DEFAULT_DAYS, AccuracyDesk, days_of, report_accuracy
 from hydrophone.pipeline.ports import StoredForecast, StoredForecasts
 
 P_CONFIRM = (0.6, 0.8, 0.9, 0.95, 0.97, 0.98)
@@ -57,3 +59,24 @@ def test_days_are_a_number(text: str | None, days: float) -> None:
 def test_what_is_no_number_of_days_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="a number of days"):
         days_of(text)
+
+
+async def test_one_question_is_answered_at_a_time() -> None:
+    asked: list[float] = []
+    may_go_on = asyncio.Event()
+
+    async def query(days: float) -> StoredForecasts:
+        asked.append(days)
+        await may_go_on.wait()
+        return StoredForecasts((), ())
+
+    desk = AccuracyDesk(query)
+    first, second = (asyncio.create_task(desk.answer({"days": days})) for days in ("7", "8"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert asked == [7.0]
+    may_go_on.set()
+    assert [(await answer)["days"] for answer in (first, second)] == [7.0, 8.0]
+    assert asked == [7.0, 8.0]
+    with pytest.raises(ConfigError, match="a number of days"):
+        await desk.answer({"days": "week"})

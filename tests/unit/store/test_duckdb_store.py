@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -118,7 +119,12 @@ async def test_a_forecast_fills_its_columns(store: DuckDbStore) -> None:
     )
     estimate = ConfirmationEstimate(Height(800), (0.625,) * DEPTH, 0.0125, 0.001, 500.5, None)
     forecast = Forecast(
-        Urgency(0.5, UrgencyBasis.FEE_MARKET, "a reason", 2.0), estimate, market, "1-abc", is_calibrated=True
+        Urgency(0.5, UrgencyBasis.FEE_MARKET, "a reason", 2.0),
+        estimate,
+        market,
+        "1-abc",
+        is_calibrated=True,
+        made_at=later(7),
     )
     await commit(store, RaiseSignal(T0, replace(whale(), forecast=forecast)))
     row = await prediction(store)
@@ -128,6 +134,7 @@ async def test_a_forecast_fills_its_columns(store: DuckDbStore) -> None:
     assert (row["predicted_confirmation_block"], row["market_tip"]) == (801, 800)
     assert (row["model_state"], row["calibrated"], row["urgency_reason"]) == ("1-abc", True, "a reason")
     assert json.loads(row["market"]) == {
+        "made_at": "2026-11-22T08:51:09.099989Z",
         "at": "2026-11-22T08:51:02.099989Z",
         "tip": 800,
         "tau_s": 600.0,
@@ -161,13 +168,24 @@ async def test_a_market_and_what_was_learned_are_stored_once(store: DuckDbStore)
     assert json.loads(row["market"])["waiting"][0][1] == 4_000
 
 
-async def test_a_model_of_another_version_is_learned_anew(store: DuckDbStore) -> None:
+async def test_of_two_states_of_one_time_the_last_is_read(store: DuckDbStore) -> None:
+    states = [ModelState(scored_blocks=blocks) for blocks in (9, 10, 11)]
+    await store.commit([Notation(RecordModel(T0, state)) for state in states])
+    await store.close()
+    await store.open()
+    assert (await store.load_state()).model == states[-1]
+
+
+@pytest.mark.parametrize("state", ['{"version":0}', "[]", '{"version":1,"taken":"x"}'])
+async def test_what_is_no_model_is_learned_anew_and_said(store: DuckDbStore, state: str) -> None:
     await store.commit([Notation(RecordModel(T0, ModelState(scored_blocks=9)))])
     await store.close()
     with duckdb.connect(store._path) as connection:
-        connection.execute("UPDATE model_state SET state = '{\"version\":0}'")
+        connection.execute("UPDATE model_state SET state = ?", [state])
     await store.open()
-    assert (await store.load_state()).model is None
+    with structlog.testing.capture_logs() as logged:
+        assert (await store.load_state()).model is None
+    assert [entry["event"] for entry in logged] == ["model_state_discarded"]
 
 
 async def test_a_signal_fills_its_row_exactly(store: DuckDbStore) -> None:
@@ -237,6 +255,17 @@ async def test_a_script_without_an_address_is_left_out_of_the_addresses(store: D
     flow = replace(signal.flow, exchange_scripts=(b"\x51", signal.payees[0].script))
     await commit(store, RaiseSignal(T0, replace(signal, flow=flow)))
     assert (await prediction(store))["exchange_addresses"] == '["bc1q1"]'
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+async def test_a_market_with_a_number_that_cannot_be_compared_is_stored(
+    store: DuckDbStore, number: float
+) -> None:
+    view = MarketView(T0, Height(7), number, number, number, number, FeeRate(number), number)
+    forecast = Forecast(Urgency(0.5, UrgencyBasis.FEE_MARKET, "a reason", number), None, view, "1-abc")
+    await commit(store, RaiseSignal(T0, replace(whale(), forecast=forecast)))
+    told = json.loads((await prediction(store))["market"])
+    assert {value for key, value in told.items() if key not in {"made_at", "at", "tip"}} == {None}
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])

@@ -164,11 +164,20 @@ def test_projected_blocks_that_are_malformed_are_quarantined_and_the_rest_is_hea
     assert market.projected is None
 
 
-def test_a_range_of_another_length_is_left_out(ears: Ears) -> None:
-    odd = PROJECTED | {"feeRange": [1, 2]}
-    [market] = ears.hear_market(received({"mempool-blocks": [odd, PROJECTED]}))
-    assert market.projected is not None
-    assert len(market.projected) == 1
+def test_with_a_range_of_another_length_what_waits_is_unknown_and_said_once(ears: Ears) -> None:
+    odd, sound = [PROJECTED | {"feeRange": [1, 2]}, PROJECTED], [PROJECTED]
+    for blocks, expected in ((odd, 1), (odd, 1), (sound, 1), (odd, 2)):
+        [market] = ears.hear_market(received({"mempool-blocks": blocks}))
+        assert (market.projected is None) == (blocks is odd)
+        assert ears.quarantine.count == expected
+    [specimen, _] = ears.quarantine.specimens
+    assert "expected 7 rates in a feeRange, found 2" in specimen.reason
+
+
+def test_an_empty_block_to_come_has_no_rates(ears: Ears) -> None:
+    empty = PROJECTED | {"blockVSize": 0, "feeRange": []}
+    [market] = ears.hear_market(received({"mempool-blocks": [PROJECTED, empty]}))
+    assert market.projected == (RateProfile(1_002.0, tuple(RANGE)),)
 
 
 def test_a_block_tells_when_it_was_found_and_its_rates(ears: Ears) -> None:
@@ -206,13 +215,23 @@ def test_a_child_names_what_it_pays_for(ears: Ears) -> None:
     assert [package.ancestors for package in market.packages[1:]] == [()]
 
 
-@pytest.mark.parametrize("rate", [-1.0, -1e300])
+@pytest.mark.parametrize("rate", [-1.0, -1e300, 1.1e12, 1e308])
 def test_an_effective_rate_that_cannot_be_one_is_unknown(rate: float, ears: Ears) -> None:
     [event] = ears.hear(
         received(mempool_json(added=[transaction_json("w", [WHALE_SAT], effectiveFeePerVsize=rate)]))
     )
     assert isinstance(event, TransactionSeen)
     assert event.transaction.effective_fee_rate is None
+
+
+@pytest.mark.parametrize("rate", [-1.0, 1e308])
+def test_a_child_whose_rate_cannot_be_one_pays_its_own(rate: float, ears: Ears) -> None:
+    parent = {"txid": txid_of("parent"), "fee": 200, "weight": 561}
+    child = transaction_json("child", [5], fee_sat=2_000, effectiveFeePerVsize=rate, ancestors=[parent])
+    ears.hear(received(mempool_json(1)))
+    [market] = ears.hear_market(received(mempool_json(2, added=[child])))
+    [package] = market.packages
+    assert package.rate_sat_vb == pytest.approx(2_000 * 4 / child["weight"])
 
 
 # --- the value gate
