@@ -198,27 +198,21 @@ def _swept_by(tx: Transaction, looks: Looks, spent: Sequence[bytes], reading: La
     scripts; or it goes to a wallet labelled hot or cold, out of five or more scripts that are used once and
     are nobody else's.
     """
-    if not reading.claims:
+    claims = reading.claims
+    paid = [claims[o.script] for o in (tx.outputs[i] for i in looks.candidates) if o.script in claims]
+    if not paid or len(paid) < len(looks.candidates):
         return None
-    paid = [reading.claims.get(tx.outputs[index].script) for index in looks.candidates]
-    keys = {claims.key if claims is not None and claims.is_likely_wallet else None for claims in paid}
-    if len(keys) != 1:
+    receiver = paid[0].key
+    if not all(claim.key == receiver and claim.is_likely_wallet for claim in paid):
         return None
-    [receiver] = keys
-    if receiver is None:
-        return None
-    inputs = [reading.claims.get(script) for script in spent]
-    are_deposits = [c is not None and c.key == receiver and c.role is Role.DEPOSIT for c in inputs]
-    are_unclaimed = [
-        c is None and script not in reading.others for c, script in zip(inputs, spent, strict=True)
-    ]
-    if all(are_deposits):
-        return receiver
-    is_sweep = looks.is_gathering and all(claims is not None and claims.is_working_wallet for claims in paid)
-    is_sweep = is_sweep and all(
-        deposit or unclaimed for deposit, unclaimed in zip(are_deposits, are_unclaimed, strict=True)
-    )
-    return receiver if is_sweep else None
+
+    def is_deposit(script: bytes) -> bool:
+        return script in claims and claims[script].key == receiver and claims[script].role is Role.DEPOSIT
+
+    others = [script for script in spent if not is_deposit(script)]
+    is_gathering = looks.is_gathering and all(claim.is_working_wallet for claim in paid)
+    are_nobodys = all(script not in claims and script not in reading.others for script in others)
+    return receiver if not others or (is_gathering and are_nobodys) else None
 
 
 def _assess_without_inputs(tx: Transaction, reading: LabelReading, *, known_count: int) -> FlowAssessment:

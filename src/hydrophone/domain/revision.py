@@ -19,10 +19,6 @@ class SignalMemory:
         self._doubtful: dict[str, str] = {}
         self._by_script: dict[bytes, tuple[str, ...]] = {}
 
-    def __len__(self) -> int:
-        """Number of signals."""
-        return len(self._signals)
-
     def remember(self, signal: Signal) -> None:
         """Keep a signal instead of an earlier one of its prediction; beyond a limit the oldest is forgotten.
 
@@ -74,10 +70,6 @@ class SignalMemory:
         """Return the next signals to look at again, as they read now, each with the reason."""
         taken = [(key, self._doubtful.pop(key)) for key in list(self._doubtful)[:limit]]
         return [(self._signals[key], reason) for key, reason in taken]
-
-    def all(self) -> list[Signal]:
-        """Return every signal, oldest first."""
-        return list(self._signals.values())
 
 
 def _scripts_of(signal: Signal) -> dict[bytes, None]:
