@@ -174,11 +174,6 @@ class Interval:
     predictions: int
     blocks: int
 
-    @property
-    def is_enough(self) -> bool:
-        """Whether there is enough data to say it at all."""
-        return self.predictions >= LEAST_PREDICTIONS and self.blocks >= LEAST_BLOCKS
-
 
 def block_bootstrap(
     values: Floats,
@@ -359,7 +354,8 @@ def _insufficient(predictions: int, blocks: int) -> dict[str, Any]:
     return {"insufficient_data": True, "n": predictions, "blocks": blocks}
 
 
-def _has_enough(predictions: int, blocks: int) -> bool:
+def has_enough(predictions: int, blocks: int) -> bool:
+    """Return whether there is enough data to say anything at all."""
     return predictions >= LEAST_PREDICTIONS and blocks >= LEAST_BLOCKS
 
 
@@ -369,7 +365,7 @@ def _horizon(
     known = [f for f in forecasts if f.is_known(horizon)]
     tips = np.array([f.tip for f in known], dtype=np.int64)
     blocks, censored = len(set(tips.tolist())), len(forecasts) - len(known)
-    if not _has_enough(len(known), blocks):
+    if not has_enough(len(known), blocks):
         return _insufficient(len(known), blocks) | {"censored": censored}
     p = np.array([f.p_confirm[HORIZONS.index(horizon)] for f in known])
     came = np.array([float(f.came_within(horizon)) for f in known])
@@ -399,7 +395,7 @@ def _coverage(
         and f.is_known(HORIZONS[-1])
     ]
     blocks = len({tip for tip, _ in told})
-    if not _has_enough(len(told), blocks):
+    if not has_enough(len(told), blocks):
         return _insufficient(len(told), blocks)
     met = block_bootstrap(
         np.array([met for _, met in told]), np.array([tip for tip, _ in told], dtype=np.int64), generator
@@ -420,7 +416,7 @@ def _described(found: Interval) -> dict[str, Any]:
 def _ranked(settled: Sequence[JudgedForecast], generator: np.random.Generator) -> dict[str, Any]:
     tips = np.array([f.tip for f in settled], dtype=np.int64)
     blocks = len(set(tips.tolist()))
-    if not _has_enough(len(settled), blocks):
+    if not has_enough(len(settled), blocks):
         return _insufficient(len(settled), blocks)
     categories = np.array([f.category for f in settled])
     ours = ranked_score(np.array([f.probabilities for f in settled]), categories)
@@ -442,7 +438,7 @@ def _pit(settled: Sequence[JudgedForecast], generator: np.random.Generator) -> d
     """Return how often each tenth of the distribution over blocks was hit by what was confirmed."""
     told = [f for f in settled if f.came_within(HORIZONS[-1]) and f.p_confirm[-1] > 0]
     blocks = len({f.tip for f in told})
-    if not _has_enough(len(told), blocks):
+    if not has_enough(len(told), blocks):
         return _insufficient(len(told), blocks)
     shares = np.array([[p / f.p_confirm[-1] for p in f.p_confirm] for f in told])
     steps = np.array([category_of(f.blocks) + 1 for f in told], dtype=np.int64)

@@ -17,6 +17,7 @@ from hydrophone.domain.scoring import (
     category_of,
     category_probabilities,
     climatology,
+    has_enough,
     log_score,
     pit,
     ranked_score,
@@ -127,7 +128,7 @@ def test_draws_are_all_made_and_are_different() -> None:
 )
 def test_too_little_is_said_to_be_too_little(predictions: int, blocks: int, *, is_enough: bool) -> None:
     found = block_bootstrap(np.ones(predictions), np.arange(predictions) % blocks, GENERATOR)
-    assert found.is_enough is is_enough
+    assert has_enough(found.predictions, found.blocks) is is_enough
 
 
 def test_skill_is_one_minus_the_ratio() -> None:
