@@ -12,10 +12,10 @@ from typing import NamedTuple
 from hydrophone.domain.feemarket import FeeMarket, RateProfile
 from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.model_state import ModelState
-from hydrophone.domain.outcome import Outcome
+from hydrophone.domain.outcome import Outcome, Status
 from hydrophone.domain.questions import Question
-from hydrophone.domain.signal import Signal
-from hydrophone.domain.transaction import Output, Transaction
+from hydrophone.domain.signal import Change, Signal
+from hydrophone.domain.transaction import Transaction
 from hydrophone.domain.units import FeeRate, Height, Txid, UnixMicros
 
 
@@ -219,6 +219,14 @@ class NoAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """A question was answered: what it led to was told by the events before."""
+
+    at: UnixMicros
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """Nothing happened, but it is later now."""
 
@@ -257,6 +265,7 @@ Event = (
     | ContentsTold
     | WhalesWaiting
     | NoAnswer
+    | Answered
     | TimePassed
     | GapFound
 )
@@ -307,16 +316,26 @@ class NoteSuccessor:
     prediction_id: str
     txid: Txid
     replaced_by: Txid
+    change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReopenPrediction:
-    """A confirmation was undone by a reorg: the prediction is pending again."""
+    """An outcome did not last: the prediction is pending again.
+
+    Attributes:
+        at: when we knew.
+        prediction_id: which one.
+        txid: its transaction.
+        detected_at: when the prediction was made.
+        ended_as: what the outcome was: confirmed (a reorg undid it), replaced or dropped (it is there again).
+    """
 
     at: UnixMicros
     prediction_id: str
     txid: Txid
     detected_at: UnixMicros
+    ended_as: Status = Status.CONFIRMED
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,40 +1,45 @@
 """What the core asks a source, and when it asks again.
 
-A question is a wish like any other: its answer comes back as an event, or never. Nothing that is said rests on
-whether a question was asked, only on what was answered, so a replay, which asks nobody, says the same.
+A question is a wish like any other: its answer comes back as an event, or never. Nothing that is said rests
+on whether a question was asked, only on what was answered, so a replay, which asks nobody, says the same.
 """
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from hydrophone.domain.units import MICROS_PER_S, Height, Txid, UnixMicros
 
 
-class AboutTransaction(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AboutTransaction:
     """What is it, what does it spend, is it in a block?"""
 
     txid: Txid
 
 
-class AboutReplacement(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AboutReplacement:
     """By which transaction was it replaced?"""
 
     txid: Txid
 
 
-class AboutBlocks(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AboutBlocks:
     """Which blocks end at that height; None: at the tip?"""
 
     height: Height | None
 
 
-class AboutContents(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AboutContents:
     """Which transactions are in a block, and how much do they pay?"""
 
     block_hash: str
 
 
-class AboutProjected(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AboutProjected:
     """Which transactions are in a block to come, 0 being the next; -1: let me hear no more of them."""
 
     index: int
@@ -43,7 +48,7 @@ class AboutProjected(NamedTuple):
 Question = AboutTransaction | AboutReplacement | AboutBlocks | AboutContents | AboutProjected
 
 PROJECTED_BLOCKS: Final = 8
-"""Blocks to come that a mempool.space backend tells of; the last holds all the rest, as far as it lists it."""
+"""Blocks to come that a mempool.space backend tells of; the last holds the rest, as far as it is listed."""
 AT_ONCE: Final = 32
 """Questions under way. # chosen: a backend answers them within a second, and has other users."""
 _FIRST_PAUSE_MICROS: Final = 1 * MICROS_PER_S
@@ -72,11 +77,12 @@ class Questions:
 
     def ask(self, question: Question, at: UnixMicros) -> None:
         """Let something be asked, not before an instant; harmless when it waits to be asked already."""
-        known = self._open.get(question)
-        if known is None or known.asked_at is not None:
-            self._open[question] = _Open(at)
-        else:
-            known.due_at = min(known.due_at, at)
+        known = self._open.setdefault(question, _Open(at))
+        known.due_at = min(known.due_at, at)
+
+    def ask_now(self, question: Question, at: UnixMicros) -> None:
+        """Note that something is asked at once, before all that waits."""
+        self._open[question] = _Open(at, asked_at=at)
 
     def drop(self, question: Question) -> None:
         """Ask it no more: it was answered, or does not matter any longer."""
@@ -102,7 +108,7 @@ class Questions:
             if known.asked_at is not None and not known.asked_at <= at < known.asked_at + _LOST_AFTER_MICROS:
                 known.asked_at = None
             under_way += known.asked_at is not None
-        asked = []
+        asked: list[Question] = []
         for question, known in self._open.items():
             if under_way + len(asked) >= AT_ONCE:
                 break
