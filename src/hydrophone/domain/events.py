@@ -187,10 +187,17 @@ class ContentsTold:
 
 
 class WaitingWhale(NamedTuple):
-    """A transaction above the threshold in a block to come; `first_seen_at` is the source's own claim."""
+    """A transaction above the threshold in a block to come.
+
+    Attributes:
+        txid: of it.
+        first_seen_at: the source's own claim.
+        rate_sat_vb: of its package; None: no rate.
+    """
 
     txid: Txid
     first_seen_at: UnixMicros
+    rate_sat_vb: FeeRate | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from hydrophone.domain.questions import (
     AboutTransaction,
     Questions,
 )
-from hydrophone.domain.units import MICROS_PER_S, Height, Txid, UnixMicros
+from hydrophone.domain.units import MICROS_PER_S, FeeRate, Height, Txid, UnixMicros
 
 PATIENCE_MICROS: Final = 4 * MICROS_PER_S
 """A source that has a transaction not, or not in a block, is believed when it says so that long after the
@@ -40,9 +40,15 @@ _HOPELESS_MICROS: Final = 3_600 * MICROS_PER_S
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A whale that somebody mentioned and nobody announced; `first_seen_at` is the source's claim."""
+    """A whale that a source mentioned and did not announce, with what it claims.
+
+    Attributes:
+        first_seen_at: since when it waits; None: it did not say.
+        rate_sat_vb: of its package; None likewise.
+    """
 
     first_seen_at: UnixMicros | None = None
+    rate_sat_vb: FeeRate | None = None
 
 
 class KnownBlock(NamedTuple):

@@ -6,7 +6,7 @@ every race is only an order of events. Repeated events are harmless.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from hydrophone.domain.events import (
@@ -464,7 +464,7 @@ class Tracker:
             if prediction is not None:
                 effects += self._predictions.announced_again(prediction, event.at)
             elif not self._is_known(whale.txid):
-                self._settlement.seek(whale.txid, Sought(whale.first_seen_at), event.at)
+                self._settlement.seek(whale.txid, Sought(whale.first_seen_at, whale.rate_sat_vb), event.at)
         return effects
 
     def _told(self, event: TransactionTold) -> list[Effect]:
@@ -478,9 +478,12 @@ class Tracker:
             )
         sought = self._settlement.take_sought(txid)
         if sought is not None and event.is_whale and not self._is_known(txid):
+            found = event.transaction
+            if found.effective_fee_rate is None and sought.rate_sat_vb is not None:
+                found = replace(found, effective_fee_rate=sought.rate_sat_vb)
             effects += self._announce(
                 _Waiting(
-                    event.transaction,
+                    found,
                     event.source,
                     event.at,
                     sighting=Sighting.LATE if place is None else Sighting.MINED,

@@ -23,6 +23,7 @@ from hydrophone.domain.record import GENESIS, chain_hash
 from hydrophone.domain.units import Txid, UnixMicros, micros_from_datetime
 from hydrophone.errors import StoreClosed, StoreError
 from hydrophone.pipeline.ports import Entry, Publication, SavedState, StoredForecasts, StoreStatus
+from hydrophone.store.blocks import write_block
 from hydrophone.store.forecasts import forecasts_of
 from hydrophone.store.label_history import (
     current_version,
@@ -372,6 +373,8 @@ class _Database:
         self._insert(connection, "learned_scripts", fresh.values())
         for gap in batch.gaps:
             connection.execute(_INSERT_GAP, gap)
+        for block in batch.blocks:
+            write_block(connection, block)
         for market in batch.markets:
             connection.execute(_INSERT_MARKET, market)
         for model in batch.models:
