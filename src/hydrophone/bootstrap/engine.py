@@ -65,7 +65,14 @@ class Engine:
         self._store = store
         self._clock = steady_clock()
         self._started_at = self._clock()
-        ears.tracker.restore(state.tracked, state.ended, signals=state.signals, learned=state.learned)
+        ears.tracker.restore(
+            state.tracked,
+            state.ended,
+            closed=state.closed,
+            signals=state.signals,
+            learned=state.learned,
+            blocks=state.blocks,
+        )
         if state.model is not None:
             ears.tracker.forecaster.restore(state.model)
         ears.decoder.resume(state.heard_at)

@@ -23,7 +23,8 @@ from hydrophone.cli.flags import Commands, add_command, add_json
 from hydrophone.config import RECORDING_SCHEME, LoadedSettings, Settings, host_in_url
 from hydrophone.errors import ConfigError, ExitCode, HydrophoneError, StoreError
 from hydrophone.runtime.telemetry import rss_bytes
-from hydrophone.sources.mempool_space import probe, rest_base_of
+from hydrophone.sources.mempool_space import probe
+from hydrophone.sources.mempool_space_rest import rest_base_of
 from hydrophone.store.duckdb_store import read_status
 from hydrophone.web.loopback import check_port_free
 

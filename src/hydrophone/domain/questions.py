@@ -5,6 +5,8 @@ on whether a question was asked, only on what was answered, so a replay, which a
 """
 
 from dataclasses import dataclass
+from itertools import islice
+from math import inf
 from typing import Final
 
 from hydrophone.domain.units import MICROS_PER_S, Height, Txid, UnixMicros
@@ -62,7 +64,7 @@ _LOST_AFTER_MICROS: Final = 60 * MICROS_PER_S
 @dataclass(slots=True)
 class _Open:
     due_at: UnixMicros
-    asked_at: UnixMicros | None = None
+    asked_at: UnixMicros
     pause_micros: int = _FIRST_PAUSE_MICROS
 
 
@@ -70,62 +72,76 @@ class Questions:
     """Questions without an answer yet: a few are under way, the others wait for their turn."""
 
     def __init__(self) -> None:
-        self._open: dict[Question, _Open] = {}
+        self._waiting: dict[Question, _Open] = {}
+        self._under_way: dict[Question, _Open] = {}
+        self._quiet_until: float = 0
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._waiting) + len(self._under_way)
 
     def ask(self, question: Question, at: UnixMicros) -> None:
-        """Let something be asked, not before an instant; harmless when it waits to be asked already."""
-        known = self._open.setdefault(question, _Open(at))
-        known.due_at = min(known.due_at, at)
+        """Let something be asked, not before an instant; harmless when it is about to be or under way."""
+        if question not in self._under_way:
+            known = self._waiting.setdefault(question, _Open(at, at))
+            known.due_at = min(known.due_at, at)
+            self._quiet_until = min(self._quiet_until, known.due_at)
 
     def ask_now(self, question: Question, at: UnixMicros) -> None:
         """Note that something is asked at once, before all that waits."""
-        self._open[question] = _Open(at, asked_at=at)
+        self.drop(question)
+        self._under_way[question] = _Open(at, at)
 
     def drop(self, question: Question) -> None:
         """Ask it no more: it was answered, or does not matter any longer."""
-        self._open.pop(question, None)
+        self._waiting.pop(question, None)
+        self._under_way.pop(question, None)
 
     def fail(self, question: Question, at: UnixMicros) -> None:
         """Ask again later what could not be answered."""
-        known = self._open.get(question)
+        known = self._under_way.pop(question, None)
         if known is not None:
-            known.due_at = UnixMicros(at + known.pause_micros)
-            known.asked_at = None
+            self._put_back(question, known, UnixMicros(at + known.pause_micros))
             known.pause_micros = min(2 * known.pause_micros, _LONGEST_PAUSE_MICROS)
 
     def hurry(self, at: UnixMicros) -> None:
         """Ask everything now: the source is another one, or there again."""
-        for known in self._open.values():
-            known.due_at, known.asked_at, known.pause_micros = at, None, _FIRST_PAUSE_MICROS
+        everything = {**self._waiting, **self._under_way}
+        self._waiting = {question: _Open(at, at) for question in everything}
+        self._under_way = {}
+        self._quiet_until = min(self._quiet_until, at)
 
     def due(self, at: UnixMicros) -> list[Question]:
         """Return what is to be asked now; it counts as under way from here on."""
-        under_way = 0
-        for known in self._open.values():
-            if known.asked_at is not None and not known.asked_at <= at < known.asked_at + _LOST_AFTER_MICROS:
-                known.asked_at = None
-            under_way += known.asked_at is not None
-        asked: list[Question] = []
-        for question, known in self._open.items():
-            if under_way + len(asked) >= AT_ONCE:
-                break
-            if known.asked_at is None and known.due_at <= at:
-                known.asked_at = at
-                asked.append(question)
+        self._give_up_lost(at)
+        room = AT_ONCE - len(self._under_way)
+        if room <= 0 or at < self._quiet_until:
+            return []
+        asked = list(islice((q for q, known in self._waiting.items() if known.due_at <= at), room))
+        for question in asked:
+            known = self._waiting.pop(question)
+            known.asked_at = at
+            self._under_way[question] = known
+        self._quiet_until = min((known.due_at for known in self._waiting.values()), default=inf)
         return asked
 
     @property
     def next_at(self) -> UnixMicros | None:
         """When something is to be asked next, as far as only time decides; None: never."""
-        waiting = [known.due_at for known in self._open.values() if known.asked_at is None]
-        lost = [
-            UnixMicros(known.asked_at + _LOST_AFTER_MICROS)
-            for known in self._open.values()
-            if known.asked_at is not None
-        ]
-        if len(lost) >= AT_ONCE:
-            return min(lost)
-        return min([*waiting, *lost], default=None)
+        oldest = next(iter(self._under_way.values()), None)
+        lost_at = inf if oldest is None else oldest.asked_at + _LOST_AFTER_MICROS
+        due_at = self._quiet_until if len(self._under_way) < AT_ONCE and self._waiting else inf
+        soonest = min(lost_at, due_at)
+        return None if soonest == inf else UnixMicros(int(soonest))
+
+    def _give_up_lost(self, at: UnixMicros) -> None:
+        while self._under_way:
+            question, known = next(iter(self._under_way.items()))
+            if known.asked_at <= at < known.asked_at + _LOST_AFTER_MICROS:
+                return
+            del self._under_way[question]
+            self._put_back(question, known, at)
+
+    def _put_back(self, question: Question, known: _Open, due_at: UnixMicros) -> None:
+        known.due_at = due_at
+        self._waiting[question] = known
+        self._quiet_until = min(self._quiet_until, due_at)

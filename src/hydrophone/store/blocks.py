@@ -11,9 +11,11 @@ from hydrophone.domain.units import Height
 from hydrophone.store.rows import timestamp
 
 _STALE: Final = """
-    DELETE FROM blocks
-    WHERE (height = $height AND block_hash <> $block_hash)
-        OR (height = $height - 1 AND block_hash <> $previous_hash)
+    DELETE FROM blocks WHERE height >= (
+        SELECT min(height) FROM blocks
+        WHERE (height = $height AND block_hash <> $block_hash)
+            OR (height = $height - 1 AND block_hash <> $previous_hash)
+    )
 """
 _INSERT: Final = """
     INSERT INTO blocks (height, block_hash, previous_hash, heard_at)
@@ -41,7 +43,10 @@ def write_block(connection: duckdb.DuckDBPyConnection, effect: RecordBlock | Rec
 def load_blocks(connection: duckdb.DuckDBPyConnection) -> tuple[KnownBlock, ...]:
     """Return the newest blocks, from below."""
     rows = connection.execute(
-        "SELECT height, block_hash, previous_hash, whales IS NOT NULL FROM blocks ORDER BY height DESC LIMIT ?",
+        """
+        SELECT height, block_hash, previous_hash, whales IS NOT NULL FROM blocks
+        ORDER BY height DESC LIMIT ?
+        """,
         [KEPT],
     ).fetchall()
     return tuple(

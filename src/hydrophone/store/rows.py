@@ -212,7 +212,7 @@ def _describe_market(view: MarketView, made_at: UnixMicros | None) -> dict[str, 
     }
 
 
-def describe_effect(effect: Effect) -> tuple[str, UnixMicros, str | None]:  # noqa: C901, PLR0911  one each
+def describe_effect(effect: Effect) -> tuple[str, UnixMicros, str | None]:  # noqa: C901, PLR0911, PLR0912  one each
     """Return kind, time and prediction id of an effect, as the record lists them.
 
     Raises:
@@ -436,9 +436,7 @@ class Batch:
     def _reopen(self, key: Key) -> None:
         if key not in self._rows or self._rows[key]["status"] in OPEN:
             return
-        self._change(
-            key, {"status": Status.PENDING.value, "confirmation_height": None, "replaced_by": None}
-        )
+        self._change(key, {"status": Status.PENDING.value, "confirmation_height": None, "replaced_by": None})
         prediction_id = key[0]
         if self.ended.pop(prediction_id, None) is None:
             self.reopened.add(prediction_id)
