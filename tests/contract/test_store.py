@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from hydrophone.domain.events import (
     AmendSignal,
+    Ask,
     Effect,
-    FetchPrevouts,
     GapFound,
     GapReason,
     KeepLearned,
@@ -28,6 +28,7 @@ from hydrophone.domain.labels import Entity, EntityKind, Role
 from hydrophone.domain.learned_labels import LearnedBy, learned_label
 from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.outcome import Status
+from hydrophone.domain.questions import AboutTransaction
 from hydrophone.domain.signal import Signal
 from hydrophone.domain.units import FeeRate, Height, UnixMicros
 from hydrophone.pipeline.ports import Entry, Handover, Notation, Publication, SavedState, Store, StoreStatus
@@ -347,7 +348,7 @@ async def test_a_record_with_a_hole_is_refused_whole(bench: Bench, seqs: tuple[i
 
 
 async def test_a_question_to_a_source_cannot_be_stored(bench: Bench) -> None:
-    question = FetchPrevouts(txid(1))
+    question = Ask(AboutTransaction(txid(1)))
     for entry in (publication(1, question), Notation(question)):
         with pytest.raises(TypeError, match="expected an effect to store"):
             await bench.store.commit([entry])

@@ -7,7 +7,8 @@ from websockets.asyncio.server import ServerConnection
 from hydrophone.domain.units import Txid
 from hydrophone.runtime.frame import Frame, FrameKind
 from hydrophone.sources import mempool_space
-from hydrophone.sources.mempool_space import RestPrevoutFetcher, probe, rest_base_of
+from hydrophone.sources.mempool_space import probe
+from hydrophone.sources.mempool_space_rest import RestAsker, rest_base_of
 from hydrophone.wire.mempool_space import SIMULATED_HEADER
 from tests.backends import (
     HOST,
@@ -217,14 +218,14 @@ async def test_no_more_than_eight_are_asked_at_once_and_all_are_answered() -> No
         backend.is_answering.clear()
         for txid in EACH_WITH_ITS_OWN[:50]:
             backend.answers[f"/api/v1/tx/{txid}"] = [(200, b"{}")]
-            asking.fetcher.fetch_prevouts(txid)
+            asking.begin(txid)
         await until(lambda: backend.waiting >= 8)
         assert await settled(lambda: backend.waiting) == 8
         backend.is_answering.set()
         answers = await asking.answers.take(50)
     assert backend.most_waiting == 8
     assert {frame.path for frame in answers} == {f"/api/v1/tx/{txid}" for txid in EACH_WITH_ITS_OWN[:50]}
-    assert asking.fetcher.refused_count == 0
+    assert asking.asker.refused_count == 0
 
 
 async def test_beyond_the_backlog_nothing_is_asked_and_it_is_counted() -> None:
@@ -232,25 +233,25 @@ async def test_beyond_the_backlog_nothing_is_asked_and_it_is_counted() -> None:
         backend.is_answering.clear()
         for txid in EACH_WITH_ITS_OWN:
             backend.answers[f"/api/v1/tx/{txid}"] = [(200, b"{}")]
-            asking.fetcher.fetch_prevouts(txid)
-        assert asking.fetcher.refused_count == 100
+            asking.begin(txid)
+        assert asking.asker.refused_count == 100
         backend.is_answering.set()
         answers = await asking.answers.take(500)
-        asking.fetcher.fetch_prevouts(TXID)  # there is room again
+        asking.begin(TXID)  # there is room again
         assert (await asking.answers.next()).path.endswith(TXID)
     assert {frame.path[-64:] for frame in answers} == set(EACH_WITH_ITS_OWN[:500])
-    assert asking.fetcher.refused_count == 100
+    assert asking.asker.refused_count == 100
 
 
 async def test_a_bug_in_a_look_up_ends_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(_self: RestPrevoutFetcher, _path: str) -> tuple[int, bytes]:
+    async def fail(_self: RestAsker, _path: str) -> tuple[int, bytes]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(RestPrevoutFetcher, "_get", fail)
+    monkeypatch.setattr(RestAsker, "_get", fail)
 
     async def ask() -> None:
         async with fetching() as asking:
-            asking.fetcher.fetch_prevouts(TXID)
+            asking.begin(TXID)
             await asyncio.wait({asking.task})
 
     with pytest.raises(ZeroDivisionError):
@@ -266,10 +267,9 @@ async def test_a_bug_in_a_look_up_ends_the_service(monkeypatch: pytest.MonkeyPat
         ("wss://mempool.space/signet/api/v1/ws", "https://mempool.space/signet"),
         ("ws://[::1]:8999/api/v1/ws?since=1#top", "http://[::1]:8999"),
         ("ws://localhost", "http://localhost"),
-        (None, None),
     ],
 )
-def test_rest_is_where_the_websocket_is(websocket_url: str | None, base_url: str | None) -> None:
+def test_rest_is_where_the_websocket_is(websocket_url: str, base_url: str) -> None:
     assert rest_base_of(websocket_url) == base_url
 
 

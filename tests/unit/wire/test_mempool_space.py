@@ -15,8 +15,6 @@ from hydrophone.domain.events import (
     GapReason,
     MarketChanged,
     Package,
-    PrevoutsResolved,
-    PrevoutsUnavailable,
     Replaced,
     Source,
     TransactionSeen,
@@ -27,11 +25,8 @@ from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
 from hydrophone.domain.units import MAX_MONEY_SAT, FeeRate, Height, Sats, UnixMicros
 from hydrophone.errors import MalformedMessage
 from hydrophone.runtime.frame import Frame, FrameKind
-from hydrophone.wire.mempool_space import (
-    MempoolSpaceDecoder,
-    encode_esplora_transaction,
-    parse_esplora_transaction,
-)
+from hydrophone.wire.esplora import encode_esplora_transaction, parse_esplora_transaction
+from hydrophone.wire.mempool_space import MempoolSpaceDecoder
 from hydrophone.wire.quarantine import Quarantine
 from hydrophone.wire.recording import parse_recorded_frame
 from tests.builders import (
@@ -745,48 +740,6 @@ def test_a_frame_that_could_not_be_read_leaves_a_jump_behind(ears: Ears) -> None
 
 WHALE = transaction_json("whale", [WHALE_SAT])
 PATH = f"/api/v1/tx/{txid_of('whale')}"
-
-
-@pytest.mark.parametrize("prefix", ["/api/v1", "/api"])
-def test_an_answer_with_prevouts_resolves_them(ears: Ears, prefix: str) -> None:
-    (event,) = ears.hear(answered(f"{prefix}/tx/{txid_of('whale')}", 200, to_bytes(WHALE)))
-    prevouts = (Output(wpkh(2), Sats(WHALE_SAT + 1_000)),)
-    assert event == PrevoutsResolved(START, txid_of("whale"), prevouts)
-
-
-@pytest.mark.parametrize(
-    ("status", "payload", "reason"),
-    [
-        (
-            200,
-            to_bytes(transaction_json("whale", [1], has_prevouts=False)),
-            "the backend's answer has no prevouts",
-        ),
-        (200, to_bytes(transaction_json("other", [1])), "the backend's answer has no prevouts"),
-        (200, to_bytes({**WHALE, "weight": 0}), "the backend's answer was malformed"),
-        (200, b"<html>", "the backend's answer was malformed"),
-        (200, b"", "the backend's answer was malformed"),
-        (200, b"[" * 1_000_000, "the backend's answer was malformed"),
-        (404, b"Transaction not found", "Transaction not found"),
-        (500, b"", "the backend answered 500"),
-        (503, b"\xff" * 1_000, "\N{REPLACEMENT CHARACTER}" * 200),
-        (0, b"no answer within 3 s", "no answer within 3 s"),
-        (0, b"", "no answer came"),
-    ],
-)
-def test_any_other_answer_says_why_there_are_none(
-    ears: Ears, status: int, payload: bytes, reason: str
-) -> None:
-    (event,) = ears.hear(answered(PATH, status, payload))
-    assert event == PrevoutsUnavailable(START, txid_of("whale"), reason)
-    assert ears.quarantine.count == ("malformed" in reason)
-
-
-def test_one_missing_prevout_is_as_good_as_none(ears: Ears) -> None:
-    unknown = {"txid": txid_of("another parent"), "vout": 0, "sequence": 0, "prevout": None}
-    partly = {**WHALE, "vin": [*WHALE["vin"], unknown]}
-    (event,) = ears.hear(answered(PATH, 200, to_bytes(partly)))
-    assert isinstance(event, PrevoutsUnavailable)
 
 
 @pytest.mark.parametrize(

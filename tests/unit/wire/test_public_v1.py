@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hydrophone.domain.confirmation import DEPTH, ConfirmationEstimate
 from hydrophone.domain.events import (
     AmendSignal,
+    Ask,
     Effect,
-    FetchPrevouts,
     GapFound,
     GapReason,
     MarkDoubt,
@@ -26,6 +26,7 @@ from hydrophone.domain.flow import EntityFlow, FlowAssessment, FlowSubtype, Flow
 from hydrophone.domain.flow_values import Ledger
 from hydrophone.domain.forecast import Forecast, MarketView
 from hydrophone.domain.outcome import Outcome, Status
+from hydrophone.domain.questions import AboutTransaction
 from hydrophone.domain.script import Network
 from hydrophone.domain.signal import Signal, Version
 from hydrophone.domain.transaction import Transaction
@@ -289,7 +290,7 @@ def test_each_effect_is_said_with_these_keys_in_this_order(
 @pytest.mark.parametrize(
     "effect",
     [
-        FetchPrevouts(txid_of("whale")),
+        Ask(AboutTransaction(txid_of("whale"))),
         MarkDoubt(START, "a prediction", txid_of("whale"), START, in_doubt=True),
         RecordGap(GAP),
     ],
