@@ -188,7 +188,7 @@ class _Stored:
             case RecordOutcome(outcome=outcome) if self.status in OPEN:
                 self.status, self.outcome = outcome.status, outcome
                 self.signal = replace(self.signal, txid=outcome.txid)
-            case ReopenPrediction() if self.status is Status.CONFIRMED:
+            case ReopenPrediction() if self.status not in OPEN:
                 self.status, self.outcome = Status.PENDING, None
             case MarkDoubt(in_doubt=in_doubt) if self.status in OPEN:
                 self.status = Status.IN_DOUBT if in_doubt else Status.PENDING

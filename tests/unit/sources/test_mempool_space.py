@@ -4,12 +4,13 @@ import json
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from hydrophone.domain.questions import AboutProjected
 from hydrophone.domain.units import Txid
 from hydrophone.runtime.frame import Frame, FrameKind
 from hydrophone.sources import mempool_space
 from hydrophone.sources.mempool_space import probe
 from hydrophone.sources.mempool_space_rest import RestAsker, rest_base_of
-from hydrophone.wire.mempool_space import SIMULATED_HEADER
+from hydrophone.wire.mempool_space import SIMULATED_HEADER, SUBSCRIPTIONS, subscription_of
 from tests.backends import (
     HOST,
     SOURCE,
@@ -193,8 +194,39 @@ async def test_a_transaction_nobody_knows_is_answered_with_404_and_not_asked_aga
     async with Backend() as backend, fetching(backend.url()) as asking:
         answer = await asking.ask(TXID)
     assert (answer.kind, answer.status, answer.payload) == (FrameKind.ANSWERED, 404, b"no such thing")
-    assert answer.path == UNDER_API
+    assert answer.path == UNDER_V1
     assert backend.asked == [UNDER_V1, UNDER_API]
+
+
+async def test_where_a_transaction_is_known_to_be_asked_a_404_is_believed() -> None:
+    async with Backend() as backend, fetching(backend.url()) as asking:
+        backend.answers[UNDER_V1] = [(200, b"{}")]
+        await asking.ask(TXID)
+        backend.answers.clear()
+        backend.asked.clear()
+        assert (await asking.ask(TXID)).status == 404
+    assert backend.asked == [UNDER_V1]
+
+
+async def test_a_404_of_a_backend_counts_more_than_that_of_a_server_without_the_route() -> None:
+    async with Backend() as backend, fetching(backend.url()) as asking:
+        backend.answers[UNDER_V1] = [(404, b"<html>Cannot GET</html>")]
+        answer = await asking.ask(TXID)
+    assert (answer.path, answer.payload) == (UNDER_API, b"no such thing")
+
+
+async def test_what_is_asked_by_the_websocket_is_sent_and_recorded() -> None:
+    async with Backend() as backend, listening(backend.url()) as ears:
+        await ears.heard.take(1 + len(SUBSCRIPTIONS))
+        await ears.link.send(subscription_of(AboutProjected(3)))
+        sent = await ears.heard.next()
+    assert (sent.kind, sent.payload) == (FrameKind.SENT, b'{"track-mempool-block":3}')
+
+
+async def test_what_is_sent_while_nobody_is_connected_is_lost_without_harm() -> None:
+    async with listening(f"ws://127.0.0.1:{await free_port()}/") as ears:
+        await ears.link.send(subscription_of(AboutProjected(3)))
+        assert len(ears.channel) == 0
 
 
 async def test_a_refusal_that_asking_again_cannot_change_is_not_asked_again() -> None:
@@ -316,7 +348,7 @@ async def test_a_proxy_we_do_not_speak_is_refused_with_a_remedy(
 
 
 async def test_an_answer_larger_than_any_transaction_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hydrophone.sources.mempool_space._MAX_ANSWER_BYTES", 1_000)
+    monkeypatch.setattr("hydrophone.sources.mempool_space_rest._MAX_ANSWER_BYTES", 1_000)
     async with Backend() as backend, fetching(backend.url()) as asking:
         backend.answers[UNDER_V1] = [(200, b"x" * 2_000)]
         frame = await asking.ask(TXID)

@@ -19,6 +19,8 @@ from hydrophone.domain.events import (
     Source,
     TransactionSeen,
     TransactionsLeft,
+    WaitingWhale,
+    WhalesWaiting,
 )
 from hydrophone.domain.feemarket import RateProfile
 from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
@@ -349,10 +351,48 @@ def test_a_frame_is_told_in_the_order_that_loses_nothing(ears: Ears) -> None:
     assert left == TransactionsLeft(START, (txid_of("old"), txid_of("evicted")))
 
 
-def test_a_successor_below_the_threshold_is_named_but_not_described(ears: Ears) -> None:
+def test_a_successor_below_the_threshold_is_described_and_called_no_whale(ears: Ears) -> None:
     small = transaction_json("small", [THRESHOLD_SAT])
     (event,) = ears.hear(received(mempool_json(replaced=[(txid_of("old"), small)])))
-    assert event == Replaced(START, Source(SOURCE), txid_of("old"), txid_of("small"), None)
+    assert isinstance(event, Replaced)
+    assert event.successor is not None
+    assert (event.by, event.successor.gross_sat, event.is_whale) == (txid_of("small"), THRESHOLD_SAT, False)
+
+
+def row(name: str, value_sat: int, *more: float) -> list[object]:
+    """A row of a block to come: txid, fee, vsize, value, rate, flags, time."""
+    return [txid_of(name), 1_000, 140.25, value_sat, 12.5, 2**60, *more]
+
+
+def projected(*rows: object) -> Frame:
+    block = {"index": 0, "sequence": 7, "blockTransactions": rows}
+    return received(to_bytes({"projected-block-transactions": block}))
+
+
+def test_the_whales_of_a_block_to_come_are_told(ears: Ears) -> None:
+    rows = [row("small", THRESHOLD_SAT, 1_700_000_000), row("whale", WHALE_SAT, 1_700_000_000)]
+    (event,) = ears.hear(projected(*rows, row("new", WHALE_SAT)))
+    assert event == WhalesWaiting(
+        START,
+        (
+            WaitingWhale(txid_of("whale"), UnixMicros(1_700_000_000_000_000), FeeRate(12.5)),
+            WaitingWhale(txid_of("new"), START, FeeRate(12.5)),
+        ),
+    )
+
+
+@pytest.mark.parametrize("rows", [[["zz", 1, 1, 1e18]], [[1]], "x"], ids=["no txid", "too short", "no list"])
+def test_rows_that_are_none_tell_of_no_whale(ears: Ears, rows: object) -> None:
+    block = {"blockTransactions": rows}
+    events = ears.hear(received(to_bytes({"projected-block-transactions": block})))
+    assert [event for event in events if isinstance(event, WhalesWaiting) and event.whales] == []
+
+
+def test_what_only_tells_how_a_block_to_come_changes_tells_of_no_whale(ears: Ears) -> None:
+    change = {"index": 0, "delta": {"added": [row("whale", WHALE_SAT)], "removed": [], "changed": []}}
+    assert ears.hear(received(to_bytes({"projected-block-transactions": change}))) == [
+        WhalesWaiting(START, ())
+    ]
 
 
 def test_a_confirmed_winner_comes_before_the_block_that_mined_it(ears: Ears) -> None:
@@ -381,7 +421,7 @@ def test_what_was_mined_in_a_block_nobody_described_has_left(ears: Ears) -> None
 @pytest.mark.parametrize("others", [{}, {"mempool-transactions": None}])
 def test_a_block_without_a_change_of_the_mempool_connects(ears: Ears, others: Json) -> None:
     (event,) = ears.hear(received({"block": block_json(800), **others}))
-    assert event == BlockConnected(START, Height(800), txid_of("block 800"), txid_of("block 799"), ())
+    assert event == BlockConnected(START, Height(800), txid_of("block 800"), txid_of("block 799"), None)
 
 
 # --- what has nothing to say
@@ -851,5 +891,5 @@ def test_a_list_of_blocks_tells_each_of_them_and_nothing_mined(ears: Ears) -> No
     blocks = [block_json(height) for height in (800, 801)]
     events = ears.hear(received(to_bytes({"blocks": [*blocks, {"id": 5}], "fees": {}})))
     connected = [event for event in events if isinstance(event, BlockConnected)]
-    assert [(block.height, block.mined) for block in connected] == [(800, ()), (801, ())]
+    assert [(block.height, block.mined) for block in connected] == [(800, None), (801, None)]
     assert [event.reason for event in events if isinstance(event, GapFound)] == [GapReason.MALFORMED]
