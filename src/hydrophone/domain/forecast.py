@@ -27,6 +27,9 @@ _PATIENCE_MICROS: Final = MICROS_PER_S // 2
 """# chosen: long enough for a table to be ready, so that nobody waits for it."""
 _STALE_MICROS: Final = 60 * MICROS_PER_S
 """# chosen: for so long a market is believed while news of it are missing; they come every two seconds."""
+ACCELERATED_SHARE: Final = 0.4
+"""Of the hashrate, that takes what was accelerated. Sources: mempool.space, at the start of its accelerator
+in July 2024: five pools with about 40 %. The share of today is not told, and no pool has to take a request."""
 _SEED_DIGITS: Final = 16
 """The last digits of a block's hash: the first are 0."""
 
@@ -275,6 +278,7 @@ class Forecaster:
         age_s: float = 0.0,
         bumps: int = 0,
         is_replacement: bool = False,
+        is_accelerated: bool = False,
     ) -> Forecast:
         """Return what is said about a transaction, and hold it to account from now on.
 
@@ -286,16 +290,17 @@ class Forecaster:
             age_s: for how long its payment has been known.
             bumps: how often its fee was raised.
             is_replacement: whether it replaced something.
+            is_accelerated: whether some miners were paid for it elsewhere.
         """
         market = self.market
         if self._current is None or market is None:
             return Forecast(fallback_urgency(rate_sat_vb, bumps), made_at=made_at)
         group = Group(market.standing(rate_sat_vb), is_replacement)
         state = self._learner.state
-        if age_s == 0 and self._left is None and not is_replacement:
+        if age_s == 0 and self._left is None and not is_replacement and not is_accelerated:
             plain = self._current.table.estimate(rate_sat_vb, weight_wu)
         else:
-            corrections = state.corrections(group)
+            corrections = state.corrections(group, accelerated=ACCELERATED_SHARE if is_accelerated else 0.0)
             plain = estimate_confirmation(
                 market, self._current.paths, rate_sat_vb, weight_wu, age_s=age_s, corrections=corrections
             )

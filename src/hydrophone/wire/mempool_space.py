@@ -93,6 +93,7 @@ class _GatedTransaction(msgspec.Struct, gc=False):
     fee: _Fee | None = None
     effective_rate: float | None = msgspec.field(name="effectiveFeePerVsize", default=None)
     ancestors: msgspec.Raw = _NOTHING
+    acceleration: msgspec.Raw = _NOTHING
 
 
 class _Prevout(msgspec.Struct, gc=False):
@@ -487,6 +488,7 @@ def encode_esplora_transaction(tx: Transaction) -> bytes:
         "weight": tx.weight_wu,
         "fee": tx.fee_sat,
         "effectiveFeePerVsize": tx.effective_fee_rate,
+        "acceleration": tx.is_accelerated or None,
     }
     return msgspec.json.encode({key: value for key, value in document.items() if value is not None})
 
@@ -505,6 +507,8 @@ def _transaction(gated: _GatedTransaction) -> Transaction:
         raise MalformedMessage(f"inputs of {gated.txid}: {error}") from error
     _check_total(gated.txid, gated.vout)
     _check_total(gated.txid, [i.prevout for i in inputs if i.prevout is not None])
+    # Then the package's rate has in it what was paid elsewhere; other miners see what it pays itself.
+    is_accelerated = bytes(gated.acceleration) == b"true"
     try:
         return Transaction(
             txid=Txid(gated.txid),
@@ -512,7 +516,8 @@ def _transaction(gated: _GatedTransaction) -> Transaction:
             outputs=tuple([Output(bytes.fromhex(o.scriptpubkey), Sats(o.value)) for o in gated.vout]),
             weight_wu=WeightUnits(gated.weight),
             fee_sat=None if gated.fee is None else Sats(round(gated.fee)),
-            effective_fee_rate=_effective_rate(gated.effective_rate),
+            effective_fee_rate=None if is_accelerated else _effective_rate(gated.effective_rate),
+            is_accelerated=is_accelerated,
         )
     except ValueError as error:
         raise MalformedMessage(f"expected txids and scripts in hex in {gated.txid}: {error}") from error
