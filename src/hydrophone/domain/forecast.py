@@ -29,7 +29,7 @@ _STALE_MICROS: Final = 60 * MICROS_PER_S
 """# chosen: for so long a market is believed while news of it are missing; they come every two seconds."""
 ACCELERATED_SHARE: Final = 0.4
 """Of the hashrate, that takes what was accelerated. Sources: mempool.space, at the start of its accelerator
-in July 2024: five pools with about 40 %. The share of today is not told, and no pool has to take a request."""
+in July 2024: five pools with about 40 %. Today's share is not told, and no pool has to take a request."""
 _SEED_DIGITS: Final = 16
 """The last digits of a block's hash: the first are 0."""
 
