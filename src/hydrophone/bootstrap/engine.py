@@ -25,6 +25,7 @@ from hydrophone.pipeline.accuracy import AccuracyDesk
 from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.connection import ConnectionMonitor
 from hydrophone.pipeline.ports import SavedState
+from hydrophone.pipeline.record import RecordDesk
 from hydrophone.runtime.supervisor import Service, Supervisor
 from hydrophone.runtime.telemetry import get_logger, rss_bytes
 from hydrophone.store.duckdb_store import DuckDbStore
@@ -93,6 +94,7 @@ class Engine:
                 "/api/v1/status": lambda _query: self.report(),
                 "/api/v1/fee-market": lambda _query: self.fee_market(),
                 "/api/v1/accuracy": AccuracyDesk(store.query_forecasts).answer,
+                "/api/v1/record": RecordDesk(store.query_record).answer,
             },
             is_ready=lambda: self._monitor.is_connected,
             explain=LiveExplainer(settings, book, ears.tracker.labels, store).explain,
