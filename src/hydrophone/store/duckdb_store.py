@@ -18,11 +18,13 @@ from typing import Final, TypeVar
 
 import duckdb
 
+from hydrophone.domain.accuracy import AccuracyDay, WindowCounts
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.record import GENESIS, RecordEntry, RecordPage, next_entry
 from hydrophone.domain.units import Txid, UnixMicros, micros_from_datetime
 from hydrophone.errors import StoreClosed, StoreError
 from hydrophone.pipeline.ports import Entry, Publication, SavedState, StoredForecasts, StoreStatus
+from hydrophone.store.daily import count_window, days_of
 from hydrophone.store.forecasts import forecasts_of
 from hydrophone.store.label_history import (
     current_version,
@@ -202,6 +204,14 @@ class DuckDbStore:
     async def query_forecasts(self, days: float) -> StoredForecasts:
         """Return the forecasts of the last days that were stored, read beside the writer."""
         return await self.read(lambda cursor: forecasts_of(cursor, days))
+
+    async def query_days(self, days: float) -> tuple[AccuracyDay, ...]:
+        """Return how predictions turned out on the last days, read beside the writer."""
+        return await self.read(lambda cursor: days_of(cursor, days))
+
+    async def query_window(self, since: UnixMicros, is_simulated: bool) -> WindowCounts:  # noqa: FBT001 -- a port
+        """Return how confirmations since an instant kept to P90, read beside the writer."""
+        return await self.read(lambda cursor: count_window(cursor, since, is_simulated=is_simulated))
 
     async def query_record(self, since: int, limit: int) -> RecordPage:
         """Return entries of the record after an index, at most so many, read beside the writer."""

@@ -418,6 +418,9 @@ class Batch:
                 outcome, _height(predicted["predicted_confirmation_block"]), _number(predicted["p_predicted"])
             ),
             "lead_time_s": _lead_time_s(outcome, predicted) if is_confirmed else None,
+            "within_p50": _is_within(outcome, predicted, "eta_p50_s") if is_confirmed else None,
+            "within_p90": _is_within(outcome, predicted, "eta_p90_s") if is_confirmed else None,
+            "simulated": predicted["simulated"],
             "time_to_confirmation": (
                 (outcome.ended_at - outcome.detected_at) // MICROS_PER_S if is_confirmed else None
             ),
@@ -457,6 +460,17 @@ def _lead_time_s(outcome: Outcome, predicted: Row) -> float:
         micros_from_datetime(published_at) if isinstance(published_at, datetime) else outcome.detected_at
     )
     return seconds_from_micros(outcome.ended_at - known_at)
+
+
+def _is_within(outcome: Outcome, predicted: Row, column: str) -> bool | None:
+    """Return whether a confirmation came within the minutes that were said; None: none were."""
+    eta_s = _number(predicted[column])
+    market, received_at = predicted["market"], predicted["received_at"]
+    made_at = json.loads(market).get("made_at") if isinstance(market, str) else None
+    since = datetime.fromisoformat(made_at) if made_at is not None else received_at
+    if eta_s is None or not isinstance(since, datetime):
+        return None
+    return seconds_from_micros(outcome.ended_at - micros_from_datetime(since)) <= eta_s
 
 
 def _height(value: Value) -> Height | None:

@@ -20,6 +20,9 @@ ALTER TABLE mempool_predictions ADD COLUMN first_published_at TIMESTAMP;   -- th
 -- accuracy_score is filled from now on: 1 - (p_predicted - came)^2, where came is 1 for what was confirmed by the
 -- predicted block and 0 for all else; NULL where no block was predicted.
 ALTER TABLE prediction_outcomes ADD COLUMN lead_time_s DOUBLE;             -- from first_published_at to the block
+ALTER TABLE prediction_outcomes ADD COLUMN within_p50 BOOLEAN;             -- confirmed within P50; NULL: not confirmed, or none said
+ALTER TABLE prediction_outcomes ADD COLUMN within_p90 BOOLEAN;
+ALTER TABLE prediction_outcomes ADD COLUMN simulated BOOLEAN;
 
 -- How predictions turned out, by UTC day of their end. Kept when the predictions themselves are not.
 CREATE TABLE accuracy_daily (
