@@ -104,6 +104,42 @@ def test_an_existing_record_is_chained_anew(path: Path, entry_count: int) -> Non
         assert connection.execute("FROM duckdb_tables() WHERE table_name = 'former_record'").fetchall() == []
 
 
+def test_outcomes_of_before_are_marked_and_held_against_what_was_said(path: Path) -> None:
+    former_database(path, 0)
+    for name, simulated, status, minutes in (
+        ("quick", True, "confirmed", 6),
+        ("slow", False, "confirmed", 11),
+        ("made late", False, "confirmed", 19),
+        ("gone", False, "dropped", 1),
+    ):
+        made_at = '{"made_at":"2026-11-22T00:10:00Z"}' if name == "made late" else "{}"
+        change(
+            path,
+            "INSERT INTO mempool_predictions (prediction_id, transaction_id, flow_type, btc_value, "
+            "rbf_enabled, detection_timestamp, received_at, status, simulated, eta_p50_s, eta_p90_s, market) "
+            "VALUES (?, 't', 'inflow', 101, TRUE, '2026-11-22', '2026-11-22', ?, ?, 300, 600, ?)",
+            *(name, status, simulated, made_at),
+        )
+        change(
+            path,
+            "INSERT INTO prediction_outcomes (outcome_id, prediction_id, transaction_id, predicted_flow, "
+            "actual_outcome, ended_at) "
+            "VALUES (?, ?, 't', 'inflow', ?, TIMESTAMP '2026-11-22' + to_minutes(?))",
+            *(name, name, status, minutes),
+        )
+    migrate(path)
+    with duckdb.connect(path, read_only=True) as connection:
+        found = connection.execute(
+            "SELECT prediction_id, simulated, within_p50, within_p90 FROM prediction_outcomes ORDER BY ALL"
+        ).fetchall()
+    assert found == [
+        ("gone", False, None, None),
+        ("made late", False, False, True),
+        ("quick", True, False, True),
+        ("slow", False, False, False),
+    ]
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -24,6 +24,17 @@ ALTER TABLE prediction_outcomes ADD COLUMN within_p50 BOOLEAN;             -- co
 ALTER TABLE prediction_outcomes ADD COLUMN within_p90 BOOLEAN;
 ALTER TABLE prediction_outcomes ADD COLUMN simulated BOOLEAN;
 
+-- What is already there is marked as simulated or not, and held against what had been said, as far as that is known.
+UPDATE prediction_outcomes AS o SET
+    simulated = p.simulated,
+    within_p50 = CASE WHEN o.actual_outcome = 'confirmed' THEN epoch(o.ended_at) - p.made_at_s <= p.eta_p50_s END,
+    within_p90 = CASE WHEN o.actual_outcome = 'confirmed' THEN epoch(o.ended_at) - p.made_at_s <= p.eta_p90_s END
+FROM (
+    SELECT prediction_id, simulated, eta_p50_s, eta_p90_s,
+        epoch(coalesce(TRY_CAST(market ->> 'made_at' AS TIMESTAMP), received_at)) AS made_at_s
+    FROM mempool_predictions
+) p WHERE p.prediction_id = o.prediction_id;
+
 -- How predictions turned out, by UTC day of their end. Kept when the predictions themselves are not.
 CREATE TABLE accuracy_daily (
     day DATE NOT NULL,
