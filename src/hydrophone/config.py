@@ -24,6 +24,8 @@ RECORDING_SCHEME: Final = "recording:"
 _LOG_LEVEL_ALIAS: Final = "LOG_LEVEL"
 """The quickstart's variable; HYDROPHONE_LOG__LEVEL beats it."""
 _MAX_PORT: Final = 65_535
+_RETENTION_LEAST_DAYS: Final = 21
+"""# chosen: what ended is remembered for 20 days, so that it is not signalled again."""
 
 
 def _text(raw: object) -> str:
@@ -61,6 +63,14 @@ def _whole(low: int, high: int) -> Callable[[object], int]:
         return number
 
     return parse
+
+
+def _retention(raw: object) -> int:
+    """Return days; not so few that a restart would forget what may still be heard again or be undone."""
+    days = _whole(0, 36_500)(raw)
+    if 0 < days < _RETENTION_LEAST_DAYS:
+        raise ValueError(f"0 (for ever), or at least {_RETENTION_LEAST_DAYS} days")
+    return days
 
 
 def _threshold(raw: object) -> Decimal:
@@ -186,6 +196,22 @@ class StoreSettings:
 
     path: Path = _setting(Path("data/mempool_predictions.db"), _path, "The DuckDB file.")
     memory_limit_mb: int = _setting(96, _whole(32, 4096), "What DuckDB may use, in MB.")
+    retention_days: int = _setting(
+        90,
+        _retention,
+        "How long ended predictions and what was said of them are kept, in days (21 or more); 0: for ever.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracySettings:
+    """When the operator is told that forecasts turn out badly."""
+
+    threshold_percent: int = _setting(
+        70, _whole(0, 100), "Alert when fewer of the confirmations than that came within P90; 0: never."
+    )
+    window_h: int = _setting(24, _whole(1, 2160), "Over so many hours.")
+    cooldown_h: int = _setting(6, _whole(0, 720), "Not again before so many hours are over.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +279,7 @@ class Settings:
     whale: WhaleSettings = field(default_factory=WhaleSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
+    accuracy: AccuracySettings = field(default_factory=AccuracySettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     simulator: SimulatorSettings = field(default_factory=SimulatorSettings)

@@ -30,7 +30,7 @@ from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.outcome import OPEN, Outcome, Status
 from hydrophone.domain.predictions import TrackedPrediction
-from hydrophone.domain.record import GENESIS, chain_hash
+from hydrophone.domain.record import GENESIS, next_entry
 from hydrophone.domain.script import Network
 from hydrophone.domain.settlement import KnownBlock
 from hydrophone.domain.signal import Signal, Version, prediction_id_of
@@ -39,6 +39,7 @@ from hydrophone.domain.units import MICROS_PER_S, FeeRate, Height, Sats, Txid, U
 from hydrophone.domain.urgency import UrgencyBasis
 from hydrophone.errors import StoreError
 from hydrophone.pipeline.ports import Entry, Handover, Publication, SavedState, StoreStatus
+from hydrophone.store.rows import describe_effect
 
 T0 = UnixMicros(1_795_337_462_099_989)
 """2026-11-22T08:51:02.099989Z."""
@@ -301,7 +302,10 @@ class FakeStore:
             return ""
         head = GENESIS
         for publication in self.publications:
-            head = chain_hash(head, publication.seq, publication.message)
+            kind, at, prediction_id = describe_effect(publication.effect)
+            head = next_entry(
+                head, publication.seq, at, kind, prediction_id, message=publication.message
+            ).hash
         return head.hex()
 
     def _apply(self, effect: Effect) -> None:  # noqa: C901 -- one line for each effect

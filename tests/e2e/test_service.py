@@ -131,6 +131,7 @@ class Story:
     folder: Path
     messages: list[Message]
     record: list[Message]
+    verified: Finished
     running: tuple[Finished, Finished, Finished]
     stopped: tuple[Finished, Finished, Finished]
     program: Program
@@ -158,6 +159,10 @@ async def _live(folder: Path) -> Story:
             pace.allow(len(FRAMES))
             await listener.until_seq(len(EXCERPT_MESSAGES))
             while_running = await _ask(folder, addresses.api_port, addresses.alerts_url)
+            head = json.loads(while_running[0].out)["record_head"]
+            verified = await hydrophone(
+                *("record", "verify", "--json", "--head", head, "--api-port", addresses.api_port), cwd=folder
+            )
             exit_code, stop_s = await program.stop()
             close_code = await listener.until_closed()
     after = await _ask(folder, addresses.api_port, addresses.alerts_url)
@@ -165,6 +170,7 @@ async def _live(folder: Path) -> Story:
         folder,
         listener.messages,
         listener.record,
+        verified,
         while_running,
         after,
         program,
@@ -262,6 +268,21 @@ def test_a_running_service_reports_over_http(story: Story) -> None:
     assert report["store"] == str(STORE)
     assert (check.code, check.out) == (4, "")
     assert f"{STORE} is in use by process {story.program.process.pid}" in check.err
+
+
+def test_the_record_of_a_running_service_is_verified_against_a_noted_head(story: Story) -> None:
+    report = json.loads(story.running[0].out)
+    assert (story.verified.code, story.verified.err) == (0, "")
+    assert json.loads(story.verified.out) == {
+        "whole": True,
+        "entries": len(EXCERPT_MESSAGES),
+        "with_content": len(EXCERPT_MESSAGES),
+        "head": report["record_head"],
+        "broken_at": None,
+        "reason": None,
+    }
+    assert report["accuracy"]["within_p90"] == "insufficient data"
+    assert report["accuracy"]["low"] is False
 
 
 def test_a_stopped_service_is_reported_from_its_file(story: Story) -> None:

@@ -22,12 +22,16 @@ from hydrophone.config import Settings, host_in_url
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.units import MICROS_PER_S, format_instant
 from hydrophone.pipeline.accuracy import AccuracyDesk
+from hydrophone.pipeline.accuracy_watch import AccuracyWatch
 from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.connection import ConnectionMonitor
 from hydrophone.pipeline.ports import SavedState
+from hydrophone.pipeline.record import RecordDesk
+from hydrophone.pipeline.retention import Retention
 from hydrophone.runtime.supervisor import Service, Supervisor
 from hydrophone.runtime.telemetry import get_logger, rss_bytes
 from hydrophone.store.duckdb_store import DuckDbStore
+from hydrophone.store.history import StoredHistory
 from hydrophone.web.live import AlertServer
 from hydrophone.web.loopback import check_port_free
 from hydrophone.web.status import StatusServer
@@ -92,6 +96,17 @@ class Engine:
             broadcast=self._alerts,
             clock=ears.clock,
         )
+        self._retention = Retention(
+            StoredHistory(store, self._clock), keep_days=settings.store.retention_days, clock=self._clock
+        )
+        self._watch = AccuracyWatch(
+            store.query_window,
+            threshold_percent=settings.accuracy.threshold_percent,
+            window_h=settings.accuracy.window_h,
+            cooldown_h=settings.accuracy.cooldown_h,
+            is_simulated=lambda: self._monitor.is_simulated,
+            clock=self._clock,
+        )
         self._is_up = asyncio.Event()
         self._status = StatusServer(
             settings.api.host,
@@ -99,7 +114,8 @@ class Engine:
             answers={
                 "/api/v1/status": lambda _query: self.report(),
                 "/api/v1/fee-market": lambda _query: self.fee_market(),
-                "/api/v1/accuracy": AccuracyDesk(store.query_forecasts).answer,
+                "/api/v1/accuracy": AccuracyDesk(store.query_forecasts, store.query_days).answer,
+                "/api/v1/record": RecordDesk(store.query_record).answer,
             },
             is_ready=lambda: self._monitor.is_connected,
             explain=LiveExplainer(settings, book, ears.tracker.labels, store).explain,
@@ -112,6 +128,8 @@ class Engine:
             Service("status", self._status.run),
             Service("recorder", self._recorder.run, self._recorder.drain),
             Service("labels", self._record_labels),
+            Service("history", self._keep_history),
+            Service("accuracy", self._watch.run),
             *self._ears.services(self._monitor.note),
         )
 
@@ -125,6 +143,12 @@ class Engine:
         await self._is_up.wait()
         await self._store.record_labels(self._book, self._started_at)
         log.debug("labels_recorded", label_set=self._book.version, claims=len(self._book))
+
+    async def _keep_history(self, ready: Callable[[], None]) -> None:
+        """Keep the days and remove what is old; not before everything runs, since it may be much."""
+        ready()
+        await self._is_up.wait()
+        await self._retention.run()
 
     def addresses(self) -> Addresses:
         """Return where it is reached, once it runs."""
@@ -178,6 +202,7 @@ class Engine:
                 "by_flow": counts.by_flow,
                 "signalled_since_start": self._recorder.signal_count,
             },
+            "accuracy": self._watch.report(),
             "gaps": counts.gap_count,
             "record_seq": counts.last_seq,
             "record_head": counts.record_head,

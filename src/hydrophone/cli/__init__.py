@@ -14,6 +14,7 @@ from hydrophone.cli import (
     estimate,
     explain,
     labels,
+    record,
     replay,
     service,
     simulate,
@@ -25,6 +26,7 @@ from hydrophone.runtime.telemetry import configure_logging
 
 _COMMANDS = (
     service,
+    record,
     simulate,
     replay,
     status,

@@ -9,13 +9,15 @@ from hydrophone.cli.asking import fetch_from_service
 from hydrophone.cli.flags import Commands, add_command, add_json
 from hydrophone.config import LoadedSettings
 from hydrophone.errors import ConfigError, ExitCode
-from hydrophone.pipeline.accuracy import DEFAULT_DAYS, days_of, report_accuracy
+from hydrophone.pipeline.accuracy import DEFAULT_DAYS, days_of, report_accuracy, report_days
+from hydrophone.store.daily import read_days
 from hydrophone.store.forecasts import read_forecasts
 
 _TIMEOUT_S: Final = 30.0
 """# chosen: scoring 200,000 forecasts takes some seconds."""
 _INCHES: Final = (11.0, 5.0)
 _DOTS_PER_INCH: Final = 120
+_S_PER_MINUTE: Final = 60
 
 
 def add_commands(commands: Commands) -> None:
@@ -37,7 +39,12 @@ def _accuracy(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
     if answer is not None:
         _, found = answer
     else:
-        found = {"days": days, **report_accuracy(read_forecasts(settings.store.path, days))}
+        path = settings.store.path
+        found = {
+            "days": days,
+            **report_accuracy(read_forecasts(path, days)),
+            **report_days(read_days(path, days)),
+        }
     if arguments.plot is not None:
         _plot(found, arguments.plot)
     if arguments.json:
@@ -79,6 +86,38 @@ def _in_words(found: dict[str, Any]) -> list[str]:
             ("next_block", '"always the next block"'),
         ):
             lines.append(f"  better than {text} by {_figure(ranked['skill'][name])}")
+    return [*lines, *_scores_in_words(found["accuracy_score"]), *_days_in_words(found["daily"])]
+
+
+def _scores_in_words(scores: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, mark in (("real", ""), ("simulated", " SIMULATED")):
+        score = scores[name]
+        if score["n"]:
+            value = "insufficient data" if score.get("insufficient_data") else f"{score['value']:.3f}"
+            lines.append(
+                f"mean accuracy score (1 - Brier at the predicted block): {value} (n={score['n']}{mark})"
+            )
+    return lines
+
+
+def _days_in_words(days: list[dict[str, Any]]) -> list[str]:
+    """Return a table with a line for each day, n beside each figure."""
+    if not days:
+        return []
+    lines = ["day (UTC)   confirmed replaced dropped   score (n)     in P50      in P90  public for (median)"]
+    for day in days:
+        score = day["accuracy_score"]
+        value = "-" if score["value"] is None else f"{score['value']:.3f}"
+        within = [f"{day[name]['met']}/{day[name]['n']}" for name in ("within_p50", "within_p90")]
+        lead_s = day["median_lead_time_s"]
+        lead = "-" if lead_s is None else f"{lead_s / _S_PER_MINUTE:.1f} min"
+        lines.append(
+            f"{day['day']}  {day['confirmed']:>9} {day['replaced']:>8} {day['dropped']:>7}"
+            f" {value:>7} ({score['n']})".ljust(53)
+            + f"{within[0]:>10}  {within[1]:>10}  {lead}"
+            + (" SIMULATED" if day["simulated"] else "")
+        )
     return lines
 
 

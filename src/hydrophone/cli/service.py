@@ -1,4 +1,4 @@
-"""run, demo, record: what goes on until somebody stops it."""
+"""run, demo: what goes on until somebody stops it."""
 
 import argparse
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from hydrophone.bootstrap import Addresses, find_source, make_supervisor, run_demo, run_record, run_service
+from hydrophone.bootstrap import Addresses, find_source, make_supervisor, run_demo, run_service
 from hydrophone.cli.flags import Commands, add_command
 from hydrophone.config import LoadedSettings, Settings
 from hydrophone.errors import ExitCode
@@ -27,8 +27,6 @@ def add_commands(commands: Commands) -> None:
         "--scenario", choices=SCENARIOS, default="demo", metavar="NAME", help="see hydrophone simulate --help"
     )
     demo.add_argument("--recording", type=Path, metavar="FILE", help="play this instead of a simulation")
-    record = add_command(commands, "record", "write what a source says into a file", _record)
-    record.add_argument("file", type=Path, metavar="FILE")
 
 
 def _run(_arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
@@ -45,15 +43,6 @@ def _demo(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
 
     async def work(supervisor: Supervisor) -> None:
         await run_demo(settings, arguments.recording, arguments.scenario, supervisor, _greet)
-
-    return until_stopped(settings, work)
-
-
-def _record(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
-    settings = loaded.settings
-
-    async def work(supervisor: Supervisor) -> None:
-        await run_record(settings, await find_source(settings), arguments.file, supervisor)
 
     return until_stopped(settings, work)
 

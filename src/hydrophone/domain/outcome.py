@@ -59,3 +59,31 @@ class Outcome:
     final_fee_rate_sat_vb: FeeRate | None = None
     change: Change | None = None
     reason: str | None = None
+
+
+def came_by(outcome: Outcome, predicted_block: Height) -> bool:
+    """Return whether a prediction came true: confirmed in the predicted block, or in one before it."""
+    height = outcome.confirmation_height
+    return outcome.status is Status.CONFIRMED and height is not None and height <= predicted_block
+
+
+def accuracy_score(
+    outcome: Outcome, predicted_block: Height | None, p_predicted: float | None
+) -> float | None:
+    """Return how good a prediction turned out: 1 - Brier score, in [0, 1], the higher the better.
+
+    Its mean over many cannot be dressed up: it is best for whoever says what they believe.
+
+    Args:
+        outcome: how it ended; what was replaced or dropped did not come.
+        predicted_block: by which it was said to be more likely confirmed than not; None: none was said.
+        p_predicted: how likely that was said to be; None: likewise.
+
+    Returns:
+        None where there was nothing to turn out right or wrong.
+
+    Sources: Brier, Monthly Weather Review 78 (1950).
+    """
+    if predicted_block is None or p_predicted is None:
+        return None
+    return 1 - (p_predicted - came_by(outcome, predicted_block)) ** 2

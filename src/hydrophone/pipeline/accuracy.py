@@ -2,11 +2,12 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
+from hydrophone.domain.accuracy import AccuracyDay
 from hydrophone.domain.feemarket import CAPACITY_WU
-from hydrophone.domain.scoring import JudgedForecast, summarise
+from hydrophone.domain.scoring import LEAST_PREDICTIONS, JudgedForecast, summarise
 from hydrophone.errors import ConfigError
 from hydrophone.pipeline.ports import StoredForecast, StoredForecasts
 
@@ -40,10 +41,16 @@ class AccuracyDesk:
 
     Args:
         query_forecasts: reads the forecasts of so many days.
+        query_days: reads how predictions turned out on as many.
     """
 
-    def __init__(self, query_forecasts: Callable[[float], Awaitable[StoredForecasts]]) -> None:
+    def __init__(
+        self,
+        query_forecasts: Callable[[float], Awaitable[StoredForecasts]],
+        query_days: Callable[[float], Awaitable[Sequence[AccuracyDay]]],
+    ) -> None:
         self._query_forecasts = query_forecasts
+        self._query_days = query_days
         self._free = asyncio.Lock()
 
     async def answer(self, query: Mapping[str, str]) -> dict[str, object]:
@@ -56,7 +63,44 @@ class AccuracyDesk:
         days = days_of(query.get("days"))
         async with self._free:
             stored = await self._query_forecasts(days)
-            return {"days": days, **await asyncio.to_thread(report_accuracy, stored)}
+            ended = await self._query_days(days)
+            scores = await asyncio.to_thread(report_accuracy, stored)
+            return {"days": days, **scores, **report_days(ended)}
+
+
+def report_days(days: Sequence[AccuracyDay]) -> dict[str, Any]:
+    """Return how predictions turned out by day, and their mean score, ready for JSON.
+
+    Simulated ones are kept apart. Means and shares of a day stand beside their n, however small; the mean
+    over all days is "insufficient_data" below the least n that carries one.
+    """
+    return {
+        "accuracy_score": {
+            name: _mean_score([day for day in days if day.simulated is is_simulated])
+            for name, is_simulated in (("real", False), ("simulated", True))
+        },
+        "daily": [
+            {
+                "day": day.day.isoformat(),
+                "simulated": day.simulated,
+                "confirmed": day.confirmed,
+                "replaced": day.replaced,
+                "dropped": day.dropped,
+                "accuracy_score": {"value": day.accuracy_score, "n": day.scored},
+                "within_p50": {"met": day.p50_met, "n": day.p50_known},
+                "within_p90": {"met": day.p90_met, "n": day.p90_known},
+                "median_lead_time_s": day.median_lead_time_s,
+            }
+            for day in days
+        ],
+    }
+
+
+def _mean_score(days: Sequence[AccuracyDay]) -> dict[str, Any]:
+    count = sum(day.scored for day in days)
+    if count < LEAST_PREDICTIONS:
+        return {"insufficient_data": True, "n": count}
+    return {"value": sum(day.scored * (day.accuracy_score or 0.0) for day in days) / count, "n": count}
 
 
 def report_accuracy(stored: StoredForecasts) -> dict[str, Any]:

@@ -132,7 +132,10 @@ class Recorder:
         if isinstance(effect, RaiseSignal):
             self.signal_count += 1
             signal = effect.signal
-            self._handovers.append(Handover(signal.prediction_id, signal.detected_at, self._clock()))
+            is_first = not signal.was_modified
+            self._handovers.append(
+                Handover(signal.prediction_id, signal.detected_at, self._clock(), is_first=is_first)
+            )
             log_whale(signal)
         elif isinstance(effect, AmendSignal):
             flow = effect.signal.flow

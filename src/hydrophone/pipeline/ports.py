@@ -39,11 +39,19 @@ class Notation:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A signal was handed to broadcast: what `published_at` records."""
+    """A signal was handed to broadcast: what `published_at` records.
+
+    Attributes:
+        prediction_id: of which prediction.
+        detected_at: when that was made.
+        published_at: when it was handed over.
+        is_first: whether it was the first version of the payment; its lead time counts from then.
+    """
 
     prediction_id: str
     detected_at: UnixMicros
     published_at: UnixMicros
+    is_first: bool = False
 
 
 Entry = Publication | Notation | Handover

@@ -18,12 +18,14 @@ from typing import Final, TypeVar
 
 import duckdb
 
+from hydrophone.domain.accuracy import AccuracyDay, WindowCounts
 from hydrophone.domain.labels import LabelBook
-from hydrophone.domain.record import GENESIS, chain_hash
+from hydrophone.domain.record import GENESIS, RecordEntry, RecordPage, next_entry
 from hydrophone.domain.units import Txid, UnixMicros, micros_from_datetime
 from hydrophone.errors import StoreClosed, StoreError
 from hydrophone.pipeline.ports import Entry, Publication, SavedState, StoredForecasts, StoreStatus
 from hydrophone.store.blocks import write_block
+from hydrophone.store.daily import count_window, days_of
 from hydrophone.store.forecasts import forecasts_of
 from hydrophone.store.label_history import (
     current_version,
@@ -35,8 +37,10 @@ from hydrophone.store.label_history import (
     write_new,
     write_set,
 )
+from hydrophone.store.record_chain import read_page
 from hydrophone.store.rows import (
     CLAIM_COLUMNS,
+    KEPT_COLUMNS,
     AddressOf,
     Batch,
     Key,
@@ -140,7 +144,7 @@ class DuckDbStore:
         Ages are counted back from the newest thing stored, not from now: what was recent when we stopped is
         what may still change.
         """
-        return await self._run(self._reader, lambda: self._database.read(load_state))
+        return await self.read(load_state)
 
     async def commit(self, entries: Sequence[Entry]) -> None:
         """Store the entries, in order, in one transaction; return when they survive kill -9.
@@ -158,7 +162,7 @@ class DuckDbStore:
 
     async def query_status(self) -> StoreStatus:
         """Return counts, read beside the writer."""
-        return await self._run(self._reader, lambda: self._database.read(status_of))
+        return await self.read(status_of)
 
     async def find_transaction(self, txid: Txid) -> StoredTransaction:
         """Return a transaction and what was said about it, read beside the writer.
@@ -167,9 +171,7 @@ class DuckDbStore:
             UnknownTransaction: it is not there, or was kept without its inputs and outputs.
             StoreError: the database cannot be read.
         """
-        return await self._run(
-            self._reader, lambda: self._database.read(lambda cursor: find_transaction(cursor, txid))
-        )
+        return await self.read(lambda cursor: find_transaction(cursor, txid))
 
     async def record_labels(self, book: LabelBook, at: UnixMicros) -> None:
         """Record the label set that is used, as far as it differs from the one before.
@@ -185,31 +187,55 @@ class DuckDbStore:
             StoreFull: transient; try again when there is room.
             StoreError: the database cannot be written.
         """
-        database = self._database
-        if await self._run(self._reader, lambda: database.read(current_version)) == book.version:
+        if await self.read(current_version) == book.version:
             return
-        left = await self._run(self._reader, lambda: database.read(read_believed_ids))
-        begun_at = await self._run(self._reader, lambda: database.read(lambda c: next_instant(c, at)))
+        left = await self.read(read_believed_ids)
+        begun_at = await self.read(lambda cursor: next_instant(cursor, at))
         labels = iter(book)
-
-        async def write(change: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-            return await self._run(self._writer, lambda: database.write(change))
-
-        while await write(lambda connection: write_new(connection, labels, left, begun_at)):
+        while await self.write(lambda connection: write_new(connection, labels, left, begun_at)):
             pass
         for page in in_pages(left):
-            await write(partial(write_ended, claim_ids=page, at=begun_at))
-        await write(lambda connection: write_set(connection, book, begun_at))
+            await self.write(partial(write_ended, claim_ids=page, at=begun_at))
+        await self.write(lambda connection: write_set(connection, book, begun_at))
 
     async def load_label_set(self, version: str) -> LabelBook | None:
         """Return a label set as it was used, read beside the writer; None when it was never recorded."""
-        return await self._run(
-            self._reader, lambda: self._database.read(lambda c: read_label_set(c, version))
-        )
+        return await self.read(lambda cursor: read_label_set(cursor, version))
 
     async def query_forecasts(self, days: float) -> StoredForecasts:
         """Return the forecasts of the last days that were stored, read beside the writer."""
-        return await self._run(self._reader, lambda: self._database.read(lambda c: forecasts_of(c, days)))
+        return await self.read(lambda cursor: forecasts_of(cursor, days))
+
+    async def query_days(self, days: float) -> tuple[AccuracyDay, ...]:
+        """Return how predictions turned out on the last days, read beside the writer."""
+        return await self.read(lambda cursor: days_of(cursor, days))
+
+    async def query_window(self, since: UnixMicros, is_simulated: bool) -> WindowCounts:  # noqa: FBT001 -- a port
+        """Return how confirmations since an instant kept to P90, read beside the writer."""
+        return await self.read(lambda cursor: count_window(cursor, since, is_simulated=is_simulated))
+
+    async def query_record(self, since: int, limit: int) -> RecordPage:
+        """Return entries of the record after an index, at most so many, read beside the writer."""
+        return await self.read(lambda cursor: read_page(cursor, since, limit))
+
+    async def read(self, query: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Return what a query finds in one state of the database, read beside the writer.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        return await self._run(self._reader, lambda: self._database.read(query))
+
+    async def write(self, change: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Make a change that is no entry, in a transaction of its own; what it returns.
+
+        Whoever makes many keeps each short and pauses between them: signals wait meanwhile.
+
+        Raises:
+            StoreFull: transient; try again when there is room.
+            StoreError: the database cannot be written.
+        """
+        return await self._run(self._writer, lambda: self._database.write(change))
 
     async def _run(self, thread: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
         if thread is None:
@@ -323,8 +349,9 @@ class _Database:
                 raise ValueError(
                     f"expected record entry {last_seq + 1}, found {publication.seq} in the batch"
                 )
-            last_seq, last_hash = publication.seq, chain_hash(last_hash, publication.seq, publication.message)
-            record.append(_row_of_publication(publication, last_hash))
+            entry = _entry_of_publication(publication, last_hash)
+            last_seq, last_hash = entry.seq, entry.hash
+            record.append(_row_of_entry(entry))
         batch = self._plan(connection, entries)
         connection.begin()
         try:
@@ -450,15 +477,22 @@ class _KnownIds:
         insort(self._hashes, hash(value))
 
 
-def _row_of_publication(publication: Publication, entry_hash: bytes) -> Row:
+def _entry_of_publication(publication: Publication, previous: bytes) -> RecordEntry:
     kind, recorded_at, prediction_id = describe_effect(publication.effect)
+    return next_entry(
+        previous, publication.seq, recorded_at, kind, prediction_id, message=publication.message
+    )
+
+
+def _row_of_entry(entry: RecordEntry) -> Row:
     return {
-        "seq": publication.seq,
-        "recorded_at": timestamp(recorded_at),
-        "kind": kind,
-        "prediction_id": prediction_id,
-        "message": publication.message.decode(),
-        "hash": entry_hash,
+        "seq": entry.seq,
+        "recorded_at": timestamp(entry.recorded_at),
+        "kind": entry.kind,
+        "prediction_id": entry.prediction_id,
+        "message": None if entry.message is None else entry.message.decode(),
+        "digest": entry.digest,
+        "hash": entry.hash,
     }
 
 
@@ -482,7 +516,7 @@ def _read_rows(connection: duckdb.DuckDBPyConnection, keys: Collection[Key]) -> 
     rows = fetch_rows(
         connection.execute(
             f"""
-            SELECT prediction_id, detection_timestamp, status, {", ".join(CLAIM_COLUMNS)}
+            SELECT prediction_id, detection_timestamp, {", ".join((*KEPT_COLUMNS, *CLAIM_COLUMNS))}
             FROM mempool_predictions
             WHERE detection_timestamp BETWEEN ? AND ? AND prediction_id IN (SELECT unnest(?::TEXT[]))
             """,  # noqa: S608  our own names

@@ -25,7 +25,7 @@ _FORECASTS: Final = """
     SELECT market_tip, epoch(coalesce(TRY_CAST(market ->> 'made_at' AS TIMESTAMP), received_at)) AS made_at_s,
         p_confirm, p_replaced, p_dropped, eta_p50_s, eta_p90_s,
         CAST(market ->> 'ahead_wu' AS DOUBLE), weight_wu, status, p.confirmation_height, epoch(o.ended_at),
-        simulated
+        p.simulated
     FROM mempool_predictions p
     LEFT JOIN prediction_outcomes o USING (prediction_id)
     WHERE p_confirm IS NOT NULL AND received_at IS NOT NULL AND received_at >= (

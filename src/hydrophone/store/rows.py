@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final, assert_never
 
+from hydrophone.domain.confirmation import ConfirmationEstimate
 from hydrophone.domain.events import (
     AmendSignal,
     Ask,
@@ -28,15 +29,17 @@ from hydrophone.domain.feemarket import FeeMarket
 from hydrophone.domain.forecast import Forecast, MarketView
 from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.model_state import ModelState
-from hydrophone.domain.outcome import OPEN, Outcome, Status
-from hydrophone.domain.signal import Signal
+from hydrophone.domain.outcome import OPEN, Outcome, Status, accuracy_score
+from hydrophone.domain.signal import Sighting, Signal
 from hydrophone.domain.units import (
     MICROS_PER_S,
+    Height,
     UnixMicros,
     btc_from_sats,
     datetime_from_micros,
     format_instant,
     micros_from_datetime,
+    seconds_from_micros,
 )
 from hydrophone.pipeline.ports import Entry, Handover
 from hydrophone.store.raw_transactions import pack_transaction
@@ -76,6 +79,7 @@ CLAIM_COLUMNS: Final = (
     "urgency_basis",
     "urgency_reason",
     "predicted_confirmation_block",
+    "p_predicted",
     "p_confirm",
     "eta_p50_s",
     "eta_p90_s",
@@ -96,6 +100,8 @@ CLAIM_COLUMNS: Final = (
     "raw_transaction",
 )
 """What a signal says: a new version or an amendment replaces all of it."""
+KEPT_COLUMNS: Final = ("status", "first_published_at")
+"""What besides decides how an entry changes a prediction; no version replaces it."""
 _UNTOLD: Final = frozenset({"raw_transaction"})
 """Columns that an amendment may change and does not list: bytes say nothing to people."""
 _JSON_COLUMNS: Final = frozenset(
@@ -184,6 +190,7 @@ def _columns_of_forecast(forecast: Forecast | None) -> Row:
     return {
         "urgency_reason": None if forecast is None else forecast.urgency.reason,
         "predicted_confirmation_block": None if estimate is None else estimate.predicted_block,
+        "p_predicted": None if estimate is None else _p_predicted(estimate),
         "p_confirm": None if estimate is None else _json({str(k): p for k, p in estimate.p_confirm.items()}),
         "eta_p50_s": None if estimate is None else estimate.eta_p50_s,
         "eta_p90_s": None if estimate is None else estimate.eta_p90_s,
@@ -196,6 +203,12 @@ def _columns_of_forecast(forecast: Forecast | None) -> Row:
         "model_state": None if forecast is None else forecast.model_state,
         "calibrated": None if forecast is None or estimate is None else forecast.is_calibrated,
     }
+
+
+def _p_predicted(estimate: ConfirmationEstimate) -> float | None:
+    """Return P(confirmed by the predicted block); None: no block is predicted."""
+    blocks = estimate.likely_blocks
+    return None if blocks is None else estimate.p_within(blocks)
 
 
 def _describe_market(view: MarketView, made_at: UnixMicros | None) -> dict[str, object]:
@@ -289,7 +302,7 @@ class Batch:
 
     Args:
         address_of: spells scripts as addresses.
-        stored: the rows of `touched_keys` that exist: `CLAIM_COLUMNS` and `status`.
+        stored: the rows of `touched_keys` that exist: `CLAIM_COLUMNS` and `KEPT_COLUMNS`.
         taken: ids of predictions that are in the table, with whatever detection time.
 
     Attributes:
@@ -328,7 +341,8 @@ class Batch:
         """
         if isinstance(entry, Handover):
             published_at = timestamp(entry.published_at)
-            self._change((entry.prediction_id, entry.detected_at), {"published_at": published_at})
+            columns = ("published_at", "first_published_at") if entry.is_first else ("published_at",)
+            self._change((entry.prediction_id, entry.detected_at), dict.fromkeys(columns, published_at))
             return
         match entry.effect:
             case RaiseSignal(signal=signal):
@@ -404,7 +418,9 @@ class Batch:
         key = (outcome.prediction_id, outcome.detected_at)
         if not self._move(key, outcome.status):
             return  # it has ended already: the first outcome stands
+        predicted = self._rows[key]
         is_confirmed = outcome.status is Status.CONFIRMED
+        was_foretold = is_confirmed and predicted["sighting"] != Sighting.MINED
         ended_at = timestamp(outcome.ended_at)
         self._change(
             key,
@@ -418,12 +434,19 @@ class Batch:
             "outcome_id": str(uuid.uuid5(_OUTCOME_IDS, outcome.prediction_id)),
             "prediction_id": outcome.prediction_id,
             "transaction_id": outcome.txid,
-            "predicted_flow": self._rows[key]["flow_type"],
+            "predicted_flow": predicted["flow_type"],
             "actual_outcome": outcome.status.value,
             "confirmation_time": ended_at if is_confirmed else None,
             "confirmation_block": outcome.confirmation_height,
+            "accuracy_score": accuracy_score(
+                outcome, _height(predicted["predicted_confirmation_block"]), _number(predicted["p_predicted"])
+            ),
+            "lead_time_s": _lead_time_s(outcome, predicted) if was_foretold else None,
+            "within_p50": _is_within(outcome, predicted, "eta_p50_s") if is_confirmed else None,
+            "within_p90": _is_within(outcome, predicted, "eta_p90_s") if is_confirmed else None,
+            "simulated": predicted["simulated"],
             "time_to_confirmation": (
-                (outcome.ended_at - outcome.detected_at) // MICROS_PER_S if is_confirmed else None
+                (outcome.ended_at - outcome.detected_at) // MICROS_PER_S if was_foretold else None
             ),
             "final_fee_rate": _finite(outcome.final_fee_rate_sat_vb),
             "ended_at": ended_at,
@@ -451,6 +474,37 @@ class Batch:
             self._rows[key].update(values)
         if key not in self.inserted:  # there it is the same row, and changed already
             self.updated.setdefault(key, {}).update(values)
+
+
+def _lead_time_s(outcome: Outcome, predicted: Row) -> float:
+    """Return for how long it had been public when its block was heard, from the payment's first version on.
+
+    A restart may have lost when that was handed to broadcast; then it counts from its detection.
+    """
+    published_at = predicted.get("first_published_at")
+    known_at = (
+        micros_from_datetime(published_at) if isinstance(published_at, datetime) else outcome.detected_at
+    )
+    return seconds_from_micros(outcome.ended_at - known_at)
+
+
+def _is_within(outcome: Outcome, predicted: Row, column: str) -> bool | None:
+    """Return whether a confirmation came within the minutes that were said; None: none were."""
+    eta_s = _number(predicted[column])
+    market, received_at = predicted["market"], predicted["received_at"]
+    made_at = json.loads(market).get("made_at") if isinstance(market, str) else None
+    since = datetime.fromisoformat(made_at) if made_at is not None else received_at
+    if eta_s is None or not isinstance(since, datetime):
+        return None
+    return seconds_from_micros(outcome.ended_at - micros_from_datetime(since)) <= eta_s
+
+
+def _height(value: Value) -> Height | None:
+    return Height(value) if isinstance(value, int) else None
+
+
+def _number(value: Value) -> float | None:
+    return value if isinstance(value, float) else None
 
 
 def _row_of_gap(gap: GapFound) -> Row:

@@ -5,7 +5,7 @@ package.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -14,9 +14,10 @@ from typing import Final
 
 import duckdb
 
-from hydrophone.domain.record import RecordEntry, first_break
+from hydrophone.domain.record import ChainReport, NotedHead, verify_chain
 from hydrophone.errors import StoreClosed, StoreError, StoreFull, StoreLocked, StoreMismatch
 from hydrophone.pipeline.ports import StoreStatus
+from hydrophone.store.record_chain import chain_anew, read_entries
 
 MEMORY_LIMIT_MB: Final = 96
 """# chosen: at 200,000 predictions (90 busy days) every query fits, and the process stays near 110 MB."""
@@ -34,8 +35,8 @@ _DAMAGED: Final = (
 )
 _LOCK_HOLDER: Final = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
-_RECORD_PAGE: Final = 1000
-"""# chosen: entries read at once while the chain is checked: about 2 MB."""
+_IN_PYTHON: Final[Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]]] = {5: chain_anew}
+"""What a migration does after its SQL, in the same transaction: SQL alone cannot follow a chain of hashes."""
 _MAX_EXAMPLES: Final = 5
 """# chosen: ids named in a finding; enough to look one up, short enough for a line."""
 
@@ -212,16 +213,32 @@ def check_database(path: Path) -> list[str]:
         if version < newest:
             return [f"schema version {version} is older than {newest}: run `hydrophone db migrate`"]
         findings = []
-        broken_seq = first_break(_read_record(connection))
-        if broken_seq is not None:
-            findings.append(
-                f"record entry {broken_seq} is missing or is not what was published: it was changed"
-            )
+        fault = verify_chain(read_entries(connection)).fault
+        if fault is not None:
+            findings.append(fault.text)
         for problem, query in _CONSISTENCY:
             ids = [prediction_id for (prediction_id,) in connection.execute(query).fetchall()]
             if ids:
                 findings.append(f"{len(ids)} {problem}, such as {', '.join(ids[:_MAX_EXAMPLES])}")
         return findings
+
+
+def verify_record(path: Path, noted: NotedHead) -> ChainReport:
+    """Follow the record of a database that no service has open, from its first entry to its end.
+
+    Args:
+        path: the file.
+        noted: what somebody kept of it earlier.
+
+    Raises:
+        StoreError: there is no such file, it cannot be read, or is not at the newest schema.
+    """
+    with reading(path) as connection:
+        version, newest = schema_version(connection), load_migrations()[-1].version
+        if version != newest:
+            advice = "run `hydrophone db migrate`" if version < newest else "upgrade Hydrophone"
+            raise StoreMismatch(f"{path} has schema version {version}, and {newest} is known here: {advice}")
+        return verify_chain(read_entries(connection), noted)
 
 
 _CONSISTENCY: Final = (
@@ -270,6 +287,8 @@ def _apply_migrations(connection: duckdb.DuckDBPyConnection, path: Path) -> None
         for migration in (step for step in migrations if step.version not in taken):
             connection.begin()
             connection.execute(migration.sql)
+            if migration.version in _IN_PYTHON:
+                _IN_PYTHON[migration.version](connection)
             connection.execute(
                 "INSERT INTO schema_version (version, name) VALUES (?, ?)",
                 [migration.version, migration.name],
@@ -312,18 +331,6 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         closing(_connect(path, memory_limit_mb=MEMORY_LIMIT_MB, read_only=True)) as connection,
     ):
         yield connection
-
-
-def _read_record(connection: duckdb.DuckDBPyConnection) -> Iterator[RecordEntry]:
-    """Yield the record in order, a page at a time: it may be larger than the memory limit."""
-    [(last_seq,)] = connection.execute("SELECT coalesce(max(seq), 0) FROM record").fetchall()
-    for first in range(1, last_seq + 1, _RECORD_PAGE):
-        page = connection.execute(
-            "SELECT seq, message, hash FROM record WHERE seq BETWEEN ? AND ? ORDER BY seq",
-            [first, first + _RECORD_PAGE - 1],
-        ).fetchall()
-        for seq, message, entry_hash in page:
-            yield RecordEntry(seq, message.encode(), entry_hash)
 
 
 def _refuse_other_file(path: Path) -> None:

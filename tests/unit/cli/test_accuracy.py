@@ -106,6 +106,19 @@ def test_in_words_it_is_a_table(database: Path, capsys: Capture) -> None:
     assert "confirmed within P90 (90 % wanted): 1.000 [1.000, 1.000] (n=120 over 30 blocks)" in out
 
 
+def test_each_day_has_a_line_and_its_n(database: Path, capsys: Capture) -> None:
+    assert accuracy(database) == 0
+    out = capsys.readouterr().out
+    score = (60 * (1 - 0.5**2) + 60 * (1 - 0.1**2)) / 120
+    assert f"mean accuracy score (1 - Brier at the predicted block): {score:.3f} (n=120 SIMULATED)" in out
+    [day] = [line for line in out.splitlines() if line.startswith("2026-")]
+    assert day.split() == f"2026-11-22 120 0 0 {score:.3f} (120) 0/120 120/120 10.0 min SIMULATED".split()
+    assert accuracy(database, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["accuracy_score"]["real"] == {"insufficient_data": True, "n": 0}
+    assert [day["confirmed"] for day in found["daily"]] == [120]
+
+
 def test_of_a_few_hours_it_says_that_they_are_too_few(database: Path, capsys: Capture) -> None:
     assert accuracy(database, "--days", "0.05") == 0
     out = capsys.readouterr().out

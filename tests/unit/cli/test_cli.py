@@ -204,7 +204,7 @@ def test_db_check_finds_a_record_that_was_changed(excerpt: Path, capsys: Capture
         connection.execute("UPDATE record SET message = replace(message, 'unknown', 'inflow') WHERE seq = 3")
     capsys.readouterr()
     assert main(["db", "check", "--store-path", "x.db"]) == 4
-    finding = "record entry 3 is missing or is not what was published: it was changed"
+    finding = "record entry 3 is not what was published: its message has another digest"
     assert capsys.readouterr().out == f"{finding}\n"
     assert main(["db", "check", "--store-path", "x.db", "--json"]) == 4
     assert json.loads(capsys.readouterr().out) == [finding]

@@ -1,10 +1,13 @@
 import asyncio
+from collections.abc import Sequence
+from datetime import date
 
 import pytest
 
+from hydrophone.domain.accuracy import AccuracyDay
 from hydrophone.domain.feemarket import CAPACITY_WU
 from hydrophone.errors import ConfigError
-from hydrophone.pipeline.accuracy import DEFAULT_DAYS, AccuracyDesk, days_of, report_accuracy
+from hydrophone.pipeline.accuracy import DEFAULT_DAYS, AccuracyDesk, days_of, report_accuracy, report_days
 from hydrophone.pipeline.ports import StoredForecast, StoredForecasts
 
 P_CONFIRM = (0.6, 0.8, 0.9, 0.95, 0.97, 0.98)
@@ -50,6 +53,30 @@ def test_the_projected_block_is_the_one_its_place_in_the_queue_says() -> None:
     assert found["ranked"]["blocks"] == 1
 
 
+def day(number: int, scored: int, score: float | None, *, simulated: bool = False) -> AccuracyDay:
+    return AccuracyDay(
+        date(2026, 11, number), simulated, 40, 5, 1, scored, score, 40, 22, 39, 36, 480.0 if scored else None
+    )
+
+
+def test_days_stand_with_their_n_and_real_ones_apart_from_simulated() -> None:
+    found = report_days([day(1, 40, 0.75), day(2, 20, 0.9), day(2, 49, 0.5, simulated=True), day(3, 0, None)])
+    assert found["accuracy_score"]["real"] == {"value": pytest.approx((40 * 0.75 + 20 * 0.9) / 60), "n": 60}
+    assert found["accuracy_score"]["simulated"] == {"insufficient_data": True, "n": 49}
+    assert found["daily"][0] == {
+        "day": "2026-11-01",
+        "simulated": False,
+        "confirmed": 40,
+        "replaced": 5,
+        "dropped": 1,
+        "accuracy_score": {"value": 0.75, "n": 40},
+        "within_p50": {"met": 22, "n": 40},
+        "within_p90": {"met": 36, "n": 39},
+        "median_lead_time_s": 480.0,
+    }
+    assert [d["simulated"] for d in found["daily"]] == [False, False, True, False]
+
+
 @pytest.mark.parametrize(("text", "days"), [(None, DEFAULT_DAYS), ("7", 7.0), ("0.5", 0.5)])
 def test_days_are_a_number(text: str | None, days: float) -> None:
     assert days_of(text) == days
@@ -70,7 +97,10 @@ async def test_one_question_is_answered_at_a_time() -> None:
         await may_go_on.wait()
         return StoredForecasts((), ())
 
-    desk = AccuracyDesk(query)
+    async def query_days(_days: float) -> Sequence[AccuracyDay]:
+        return ()
+
+    desk = AccuracyDesk(query, query_days)
     first, second = (asyncio.create_task(desk.answer({"days": days})) for days in ("7", "8"))
     for _ in range(10):
         await asyncio.sleep(0)

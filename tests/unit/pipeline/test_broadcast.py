@@ -233,8 +233,8 @@ async def test_when_a_signal_was_published_travels_with_the_next_commit() -> Non
         rig.store.gate.set()
         await until(lambda: len(rig.store.handovers) == 2)
     [_, second, third] = rig.store.attempts
-    assert second[0] == Handover(whale(1).prediction_id, T0, T0)
-    assert third == [Handover(whale(2).prediction_id, T0, T0)]
+    assert second[0] == Handover(whale(1).prediction_id, T0, T0, is_first=True)
+    assert third == [Handover(whale(2).prediction_id, T0, T0, is_first=True)]
 
 
 async def test_only_new_signals_are_handed_over() -> None:

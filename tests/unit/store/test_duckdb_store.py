@@ -134,6 +134,7 @@ async def test_a_forecast_fills_its_columns(store: DuckDbStore) -> None:
     assert (row["eta_p50_s"], row["eta_p90_s"]) == (500.5, None)
     assert (row["p_replaced"], row["p_dropped"]) == (0.0125, 0.001)
     assert (row["predicted_confirmation_block"], row["market_tip"]) == (801, 800)
+    assert row["p_predicted"] == 0.625
     assert (row["model_state"], row["calibrated"], row["urgency_reason"]) == ("1-abc", True, "a reason")
     assert json.loads(row["market"]) == {
         "made_at": "2026-11-22T08:51:09.099989Z",
@@ -354,12 +355,75 @@ async def test_a_confirmed_outcome_says_how_long_it_took(store: DuckDbStore) -> 
         "confirmation_time": at(120, micros=99_988),
         "confirmation_block": 970_000,
         "accuracy_score": None,
+        "lead_time_s": 119.999999,
+        "within_p50": None,
+        "within_p90": None,
+        "simulated": True,
         "time_to_confirmation": 119,
         "final_fee_rate": 5640 / 561,
         "ended_at": at(120, micros=99_988),
     }
     row = (await rows(store, "SELECT status, replaced_by, confirmation_height FROM mempool_predictions"))[0]
     assert row == {"status": "confirmed", "replaced_by": None, "confirmation_height": 970_000}
+
+
+def predicting(signal: Signal, by_block: tuple[float, ...]) -> Signal:
+    """Return a signal that says how likely it is confirmed within 1, 2, ... blocks after 969,999."""
+    tail = (by_block[-1],) * (DEPTH - len(by_block))
+    estimate = ConfirmationEstimate(Height(969_999), by_block + tail, 0.0, 0.0, 500.0, 900.0)
+    urgency = Urgency(0.5, UrgencyBasis.FEE_MARKET, "a reason")
+    return replace(signal, forecast=Forecast(urgency, estimate, None, "1-abc"))
+
+
+@pytest.mark.parametrize(
+    ("by_block", "status", "height", "score"),
+    [
+        ((0.25, 0.75), Status.CONFIRMED, 970_001, 1 - 0.25**2),
+        ((0.25, 0.75), Status.CONFIRMED, 970_002, 1 - 0.75**2),
+        ((0.25, 0.75), Status.REPLACED, 0, 1 - 0.75**2),
+        ((0.25, 0.75), Status.DROPPED, 0, 1 - 0.75**2),
+        ((0.25,), Status.CONFIRMED, 970_000, None),
+    ],
+)
+async def test_an_outcome_scores_what_was_said_of_the_predicted_block(
+    store: DuckDbStore, by_block: tuple[float, ...], status: Status, height: int, score: float | None
+) -> None:
+    signal = predicting(whale(), by_block)
+    await commit(store, RaiseSignal(T0, signal))
+    end = outcome_of(signal, status, ended_at=later(600), height=height)
+    await commit(store, RecordOutcome(end), first_seq=2)
+    found = await rows(store, "SELECT accuracy_score FROM prediction_outcomes")
+    assert found == [{"accuracy_score": score}]
+
+
+async def test_the_last_version_of_a_payment_is_scored_and_a_reorg_scores_anew(store: DuckDbStore) -> None:
+    first = predicting(whale(1), (0.5,))
+    second = predicting(bumped(first, 2, seen_at=later(1)), (0.25, 0.875))
+    early = outcome_of(second, Status.CONFIRMED, ended_at=later(600), height=970_000)
+    late = outcome_of(second, Status.CONFIRMED, ended_at=later(1200), height=970_002)
+    await commit(store, RaiseSignal(T0, first), RaiseSignal(later(1), second), RecordOutcome(early))
+    await commit(store, reopening_of(second, later(700)), RecordOutcome(late), first_seq=4)
+    [row] = await rows(store, "SELECT accuracy_score, confirmation_block FROM prediction_outcomes")
+    assert row == {"accuracy_score": 1 - 0.875**2, "confirmation_block": 970_002}
+
+
+async def test_lead_time_counts_from_when_the_first_version_was_published(store: DuckDbStore) -> None:
+    first, second = whale(1), bumped(whale(1), 2, seen_at=later(60))
+    await commit(store, RaiseSignal(T0, first))
+    await store.commit([Handover(first.prediction_id, T0, later(0.5), is_first=True)])
+    await commit(store, RaiseSignal(later(60), second), first_seq=2)
+    await store.commit([Handover(first.prediction_id, T0, later(61))])
+    end = outcome_of(second, Status.CONFIRMED, ended_at=later(600.5))
+    await commit(store, RecordOutcome(end), first_seq=3)
+    assert await rows(store, "SELECT lead_time_s FROM prediction_outcomes") == [{"lead_time_s": 600.0}]
+
+
+async def test_lead_time_counts_from_detection_where_the_publication_was_lost(store: DuckDbStore) -> None:
+    signal = whale()
+    end = outcome_of(signal, Status.CONFIRMED, ended_at=later(90))
+    await commit(store, RaiseSignal(T0, signal))
+    await store.commit([publication(2, RecordOutcome(end)), Handover(signal.prediction_id, T0, later(91))])
+    assert await rows(store, "SELECT lead_time_s FROM prediction_outcomes") == [{"lead_time_s": 90.0}]
 
 
 @pytest.mark.parametrize(
@@ -446,7 +510,10 @@ async def test_the_record_chains_the_exact_messages_across_restarts(store: DuckD
     previous = bytes(32)
     for row, message in zip(record, messages, strict=True):
         assert row["message"].encode() == message
-        previous = hashlib.sha256(previous + row["seq"].to_bytes(8, "big") + message).digest()
+        assert row["digest"] == hashlib.sha256(message).digest()
+        about = "" if row["prediction_id"] is None else f" {row['prediction_id']}"
+        header = f"{row['seq']} {row['recorded_at'].isoformat()}Z {row['kind']}{about}".encode()
+        previous = hashlib.sha256(previous + row["digest"] + header).digest()
         assert row["hash"] == previous
     assert check_database(path) == []
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from hydrophone.domain.record import GENESIS, chain_hash
+from hydrophone.domain.record import GENESIS, next_entry
+from hydrophone.domain.units import micros_from_datetime
 from hydrophone.errors import StoreClosed, StoreError, StoreFull, StoreLocked, StoreMismatch
 from hydrophone.pipeline.ports import StoreStatus
 from hydrophone.store.schema import (
@@ -293,9 +294,13 @@ def sound_path(path: Path) -> Path:
         )
         previous = GENESIS
         for seq, message in ((1, "first"), (2, "second"), (3, "third 🐋")):
-            previous = chain_hash(previous, seq, message.encode())
+            at = datetime(2026, 11, 22, tzinfo=UTC)
+            when = micros_from_datetime(at)
+            entry = next_entry(previous, seq, when, "signal", "one", message=message.encode())
+            previous = entry.hash
             connection.execute(
-                "INSERT INTO record VALUES (?, '2026-11-22', 'signal', 'one', ?, ?)", [seq, message, previous]
+                "INSERT INTO record VALUES (?, '2026-11-22', 'signal', 'one', ?, ?, ?)",
+                [seq, message, entry.digest, entry.hash],
             )
     assert check_database(path) == []
     return path
@@ -306,7 +311,7 @@ def sound_path(path: Path) -> Path:
     [
         (
             "UPDATE record SET message = 'Second' WHERE seq = 2",
-            "record entry 2 is missing or is not what was published",
+            "record entry 2 is not what was published",
         ),
         ("DELETE FROM record WHERE seq = 1", "record entry 1 is missing"),
         ("INSERT INTO record SELECT * FROM record WHERE seq = 2", "record entry 3 is missing"),
