@@ -22,8 +22,17 @@ from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.record import GENESIS, chain_hash
 from hydrophone.domain.units import Txid, UnixMicros, micros_from_datetime
 from hydrophone.errors import StoreClosed, StoreError
-from hydrophone.pipeline.ports import Entry, Publication, SavedState, StoredForecasts, StoreStatus
+from hydrophone.pipeline.ports import (
+    Entry,
+    GapPeriod,
+    Publication,
+    SavedState,
+    StoredForecasts,
+    StoredGaps,
+    StoreStatus,
+)
 from hydrophone.store.forecasts import forecasts_of
+from hydrophone.store.gaps import gaps_of
 from hydrophone.store.label_history import (
     current_version,
     in_pages,
@@ -209,6 +218,10 @@ class DuckDbStore:
     async def query_forecasts(self, days: float) -> StoredForecasts:
         """Return the forecasts of the last days that were stored, read beside the writer."""
         return await self._run(self._reader, lambda: self._database.read(lambda c: forecasts_of(c, days)))
+
+    async def query_gaps(self, period: GapPeriod) -> StoredGaps:
+        """Return when sources were blind and what was mined meanwhile, read beside the writer."""
+        return await self._run(self._reader, lambda: self._database.read(lambda c: gaps_of(c, period)))
 
     async def _run(self, thread: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
         if thread is None:
