@@ -14,9 +14,9 @@ from hydrophone.domain.transaction import Transaction
 from hydrophone.domain.units import btc_from_sats, sats_from_btc
 from hydrophone.errors import ConfigError, MalformedMessage
 from hydrophone.store.label_files import build_label_book
+from hydrophone.wire.esplora import parse_esplora_transaction
 from hydrophone.wire.explanation import answer, explain
 from hydrophone.wire.explanation_v1 import AnswerV1, explanation_as_dict
-from hydrophone.wire.mempool_space import parse_esplora_transaction
 
 _THRESHOLD_BTC: Final = Decimal(100)
 """Sources: the service's own default, `whale.threshold_btc`."""

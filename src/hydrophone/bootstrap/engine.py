@@ -78,7 +78,14 @@ class Engine:
         self._store = store
         self._clock = steady_clock()
         self._started_at = self._clock()
-        ears.tracker.restore(state.tracked, state.ended, signals=state.signals, learned=state.learned)
+        ears.tracker.restore(
+            state.tracked,
+            state.ended,
+            closed=state.closed,
+            signals=state.signals,
+            learned=state.learned,
+            blocks=state.blocks,
+        )
         if state.model is not None:
             ears.tracker.forecaster.restore(state.model)
         ears.decoder.resume(state.heard_at)
@@ -100,7 +107,7 @@ class Engine:
         )
         self._degradation = Degradation(
             monitor=self._monitor,
-            ask_for_blocks=ears.ask_for_blocks,
+            asker=ears.asker,
             clock=ears.clock,
             patience=patience,
         )

@@ -15,9 +15,9 @@ from hydrophone.domain.units import Sats, Txid
 from hydrophone.errors import MalformedMessage
 from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.stored_transactions import read_learned, read_transaction
+from hydrophone.wire.esplora import parse_esplora_transaction
 from hydrophone.wire.explanation import explain
 from hydrophone.wire.explanation_v1 import ExplanationV1, SaidV1, encode_explanation
-from hydrophone.wire.mempool_space import parse_esplora_transaction
 
 
 @dataclass(frozen=True, slots=True)

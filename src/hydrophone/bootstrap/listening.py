@@ -1,4 +1,4 @@
-"""The front half: a source, whoever asks it for prevouts, the decoder and the core."""
+"""The front half: a source, whoever asks it, the decoder and the core."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +17,16 @@ from hydrophone.bootstrap.parts import (
 from hydrophone.config import RECORDING_SCHEME, Settings
 from hydrophone.domain.events import Effect
 from hydrophone.domain.labels import LabelBook
-from hydrophone.domain.units import Txid, UnixMicros
+from hydrophone.domain.questions import Question
+from hydrophone.domain.units import UnixMicros
 from hydrophone.errors import SourceRejected, SourceUnavailable
 from hydrophone.pipeline.detection import Detection
-from hydrophone.pipeline.ports import Clock
+from hydrophone.pipeline.ports import Asker, Clock
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.frame import Frame
 from hydrophone.runtime.supervisor import Service
-from hydrophone.sources.mempool_space import MempoolSpaceLink, RestPrevoutFetcher
+from hydrophone.sources.mempool_space import MempoolSpaceLink
+from hydrophone.sources.mempool_space_rest import RestAsker
 from hydrophone.wire.quarantine import Quarantine
 
 _FRAME_CAPACITY: Final = 64
@@ -71,17 +73,17 @@ class _Nobody:
 
     refused_count = 0
 
-    def fetch_prevouts(self, txid: Txid) -> None:
+    def ask(self, question: Question) -> None:
         """Ask nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """The front half: a source, its time, and who asks it for prevouts."""
+    """The front half: a source, its time, and who asks it."""
 
     source: _Source
     services: tuple[Service, ...]
-    fetcher: RestPrevoutFetcher | _Nobody
+    asker: RestAsker | _Nobody
     clock: Clock
 
 
@@ -90,10 +92,10 @@ def _listen(settings: Settings, urls: Sequence[str], frames: Channel[Frame], clo
         recording = _RecordingSource(Path(urls[0].removeprefix(RECORDING_SCHEME)), frames)
         return Listening(recording, (Service("source", recording.run),), _Nobody(), recording.clock)
     link = MempoolSpaceLink(urls, name=SOURCE_NAME, frames=frames, clock=clock, backoff=new_backoff())
-    fetcher = RestPrevoutFetcher(
+    asker = RestAsker(
         base_url=settings.source.rest_url, link=link, name=SOURCE_NAME, frames=frames, clock=clock
     )
-    return Listening(link, (Service("prevouts", fetcher.run), Service("source", link.run)), fetcher, clock)
+    return Listening(link, (Service("asker", asker.run), Service("source", link.run)), asker, clock)
 
 
 class Ears:
@@ -122,8 +124,13 @@ class Ears:
 
     @property
     def refused_count(self) -> int:
-        """Look-ups of prevouts that were not made because too many were under way."""
-        return self._listening.fetcher.refused_count
+        """Questions that were not asked because too many were under way."""
+        return self._listening.asker.refused_count
+
+    @property
+    def asker(self) -> Asker:
+        """Who asks the source."""
+        return self._listening.asker
 
     @property
     def clock(self) -> Clock:
@@ -142,7 +149,7 @@ class Ears:
             effects=self.effects,
             decoder=self.decoder,
             tracker=self.tracker,
-            fetcher=self._listening.fetcher,
+            asker=self._listening.asker,
             clock=self.clock,
             on_frame=on_frame,
         )

@@ -18,7 +18,7 @@ from hydrophone.bootstrap.parts import (
     today,
 )
 from hydrophone.config import Settings
-from hydrophone.domain.events import FetchPrevouts, RaiseSignal
+from hydrophone.domain.events import Ask, RaiseSignal
 from hydrophone.domain.units import UnixMicros, datetime_from_micros
 from hydrophone.pipeline.broadcast import Composer, log_whale
 from hydrophone.pipeline.detection import detect
@@ -51,7 +51,7 @@ def replay(settings: Settings, link: RecordingLink, quarantine: Quarantine) -> I
     heard = frames if first is None else itertools.chain((first,), frames)
     effects = detect(heard, make_decoder(settings, quarantine), make_tracker(settings, book))
     for effect in effects:
-        if isinstance(effect, FetchPrevouts):
+        if isinstance(effect, Ask):
             continue  # the answer is in the recording, or it never came
         entry = composer.compose(effect)
         if isinstance(entry, Publication):

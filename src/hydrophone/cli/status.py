@@ -24,7 +24,8 @@ from hydrophone.config import RECORDING_SCHEME, LoadedSettings, Settings, host_i
 from hydrophone.errors import ConfigError, ExitCode, HydrophoneError, StoreError
 from hydrophone.pipeline.connection import describe_duration
 from hydrophone.runtime.telemetry import rss_bytes
-from hydrophone.sources.mempool_space import probe, rest_base_of
+from hydrophone.sources.mempool_space import probe
+from hydrophone.sources.mempool_space_rest import rest_base_of
 from hydrophone.store.duckdb_store import read_status
 from hydrophone.web.loopback import check_port_free
 

@@ -4,8 +4,8 @@ from typing import Final
 
 from hydrophone.domain.units import Height
 
-_KEPT: Final = 32
-"""# chosen: as many as a mempool.space backend lists at once, and more than any reorg has undone."""
+KEPT: Final = 200
+"""# chosen: more than a day, so that blocks missed in an outage can be filled in."""
 
 
 class RecentChain:
@@ -13,6 +13,20 @@ class RecentChain:
 
     def __init__(self) -> None:
         self._hashes: dict[Height, str] = {}
+        self._told: dict[Height, str] = {}
+
+    @property
+    def newest(self) -> Height | None:
+        """Height of the newest block; None: none was told."""
+        return max(self._told, default=None)
+
+    def hash_at(self, height: Height) -> str | None:
+        """Return the hash of the block at a height, as far as it is known: its child names it too."""
+        return self._hashes.get(height)
+
+    def told_at(self, height: Height) -> str | None:
+        """Return the hash of the block at a height that was told itself."""
+        return self._told.get(height)
 
     def connect(self, height: Height, block_hash: str, previous_hash: str) -> Height | None:
         """Take a block in; return the lowest height whose block it makes stale, None when it makes none.
@@ -28,8 +42,10 @@ class RecentChain:
             stale = parent
         if stale is not None:
             self._hashes = {known: h for known, h in self._hashes.items() if known < stale}
+            self._told = {known: h for known, h in self._told.items() if known < stale}
         self._hashes[parent] = previous_hash
-        self._hashes[height] = block_hash
-        newest = max(self._hashes)
-        self._hashes = {known: h for known, h in self._hashes.items() if known > newest - _KEPT}
+        self._hashes[height] = self._told[height] = block_hash
+        oldest = max(self._told) - KEPT
+        self._hashes = {known: h for known, h in self._hashes.items() if known > oldest}
+        self._told = {known: h for known, h in self._told.items() if known > oldest}
         return stale

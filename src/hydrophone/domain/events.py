@@ -12,9 +12,10 @@ from typing import NamedTuple
 from hydrophone.domain.feemarket import FeeMarket, RateProfile
 from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.model_state import ModelState
-from hydrophone.domain.outcome import Outcome
-from hydrophone.domain.signal import Signal
-from hydrophone.domain.transaction import Output, Transaction
+from hydrophone.domain.outcome import Outcome, Status
+from hydrophone.domain.questions import Question
+from hydrophone.domain.signal import Change, Signal
+from hydrophone.domain.transaction import Transaction
 from hydrophone.domain.units import FeeRate, Height, Txid, UnixMicros
 
 
@@ -57,7 +58,8 @@ class Replaced:
         source: who said so.
         txid: the one that is gone.
         by: the txid of its successor.
-        successor: the successor when its outputs exceed the threshold, else None.
+        successor: the successor; None: it is not known, or malformed.
+        is_whale: whether the successor's outputs exceed the threshold.
     """
 
     at: UnixMicros
@@ -65,6 +67,7 @@ class Replaced:
     txid: Txid
     by: Txid
     successor: Transaction | None
+    is_whale: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class BlockConnected:
         height: its height.
         block_hash: its hash, display order.
         previous_hash: the hash of its parent.
-        mined: txids in it, as far as the source named them.
+        mined: txids in it, as far as the source has named them; None: it did not say.
         found_at: when its header says it was found; None: the source did not tell.
         profile: its fee rates; None likewise.
     """
@@ -85,7 +88,7 @@ class BlockConnected:
     height: Height
     block_hash: str
     previous_hash: str
-    mined: tuple[Txid, ...]
+    mined: tuple[Txid, ...] | None
     found_at: UnixMicros | None = None
     profile: RateProfile | None = None
 
@@ -123,22 +126,111 @@ class MarketChanged:
     packages: tuple[Package, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PrevoutsResolved:
-    """The outputs that a transaction spends became known, in the order of its inputs."""
+class BlockPlace(NamedTuple):
+    """Where a mined transaction is."""
 
-    at: UnixMicros
-    txid: Txid
-    prevouts: tuple[Output, ...]
+    height: Height
+    block_hash: str
 
 
 @dataclass(frozen=True, slots=True)
-class PrevoutsUnavailable:
-    """We gave up asking for what a transaction spends."""
+class TransactionTold:
+    """A source answered what a transaction is.
+
+    Attributes:
+        at: when the answer came.
+        source: who said so.
+        transaction: it; its prevouts as far as the source knows them.
+        place: the block it is in; None: it is unconfirmed.
+        is_whale: whether its outputs exceed the threshold.
+    """
+
+    at: UnixMicros
+    source: Source
+    transaction: Transaction
+    place: BlockPlace | None = None
+    is_whale: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacementTold:
+    """A source answered by which transaction another was replaced.
+
+    Attributes:
+        at: when the answer came.
+        txid: which.
+        by: the newest version; None: as far as the source knows, by none.
+    """
 
     at: UnixMicros
     txid: Txid
+    by: Txid | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContentsTold:
+    """A source answered which transactions are in a block.
+
+    Attributes:
+        at: when the answer came.
+        source: who said so.
+        block_hash: which block.
+        txids: of all its transactions, the coinbase first.
+        whales: those of them whose outputs exceed the threshold, without the coinbase.
+    """
+
+    at: UnixMicros
+    source: Source
+    block_hash: str
+    txids: tuple[Txid, ...]
+    whales: tuple[Txid, ...]
+
+
+class WaitingWhale(NamedTuple):
+    """A transaction above the threshold in a block to come.
+
+    Attributes:
+        txid: of it.
+        first_seen_at: the source's own claim.
+        rate_sat_vb: of its package; None: no rate.
+    """
+
+    txid: Txid
+    first_seen_at: UnixMicros
+    rate_sat_vb: FeeRate | None
+
+
+@dataclass(frozen=True, slots=True)
+class WhalesWaiting:
+    """A source told which whales are in a block to come."""
+
+    at: UnixMicros
+    whales: tuple[WaitingWhale, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """A question was not answered.
+
+    Attributes:
+        at: when we knew.
+        question: which.
+        reason: why, for people.
+        is_unknown: whether the source says that there is no such thing; else we do not know.
+    """
+
+    at: UnixMicros
+    question: Question
     reason: str
+    is_unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question was answered: what it led to was told by the events before."""
+
+    at: UnixMicros
+    question: Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,18 +268,22 @@ Event = (
     | Replaced
     | BlockConnected
     | MarketChanged
-    | PrevoutsResolved
-    | PrevoutsUnavailable
+    | TransactionTold
+    | ReplacementTold
+    | ContentsTold
+    | WhalesWaiting
+    | NoAnswer
+    | Answered
     | TimePassed
     | GapFound
 )
 
 
 @dataclass(frozen=True, slots=True)
-class FetchPrevouts:
-    """Ask the source what a transaction spends."""
+class Ask:
+    """Ask the source; the answer is an event like any other."""
 
-    txid: Txid
+    question: Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,16 +324,26 @@ class NoteSuccessor:
     prediction_id: str
     txid: Txid
     replaced_by: Txid
+    change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReopenPrediction:
-    """A confirmation was undone by a reorg: the prediction is pending again."""
+    """An outcome did not last: the prediction is pending again.
+
+    Attributes:
+        at: when we knew.
+        prediction_id: which one.
+        txid: its transaction.
+        detected_at: when the prediction was made.
+        ended_as: what the outcome was: confirmed (a reorg undid it), replaced or dropped (it is there again).
+    """
 
     at: UnixMicros
     prediction_id: str
     txid: Txid
     detected_at: UnixMicros
+    ended_as: Status = Status.CONFIRMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +362,35 @@ class RecordGap:
     """Store a gap."""
 
     gap: GapFound
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBlock:
+    """Store a block of the chain; those at its height or above that were stored are no longer in it."""
+
+    at: UnixMicros
+    height: Height
+    block_hash: str
+    previous_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordContents:
+    """Store how many whales a block has, and of how many nobody had told us before it.
+
+    Attributes:
+        at: when its contents were told.
+        height: of the block.
+        block_hash: of the block.
+        whales: in it.
+        unseen: of those, not announced to us before.
+    """
+
+    at: UnixMicros
+    height: Height
+    block_hash: str
+    whales: int
+    unseen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +418,7 @@ class RecordModel:
 
 
 Effect = (
-    FetchPrevouts
+    Ask
     | RaiseSignal
     | AmendSignal
     | RecordOutcome
@@ -291,6 +426,8 @@ Effect = (
     | ReopenPrediction
     | MarkDoubt
     | RecordGap
+    | RecordBlock
+    | RecordContents
     | KeepLearned
     | RecordMarket
     | RecordModel

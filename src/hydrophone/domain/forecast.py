@@ -211,7 +211,7 @@ class Forecaster:
         *,
         found_at: UnixMicros | None = None,
         profile: RateProfile | None = None,
-        mined: Sequence[Txid] = (),
+        mined: Sequence[Txid] | None = (),
     ) -> bool:
         """Take a block in and learn from it; return whether anything was learned.
 
@@ -221,7 +221,7 @@ class Forecaster:
             at: when we heard of it.
             found_at: what its header says; None: the source did not tell.
             profile: its rates; None likewise.
-            mined: what it contains, as far as it was told.
+            mined: what it contains, as far as it was told; None: it was not, so nothing is learned from it.
         """
         learned_before, market = self._learner.state, self.market
         self._watch.connect(height, at if found_at is None else found_at, profile)
@@ -229,7 +229,8 @@ class Forecaster:
         self._note_behind(at)
         told = self._table_market
         self._left = None if told is None or told.tip == height else told.after(height)
-        self._learner.connect(height, at, mined, market)
+        if mined is not None:
+            self._learner.connect(height, at, mined, market)
         if self._learner.state is learned_before:
             return False
         self._state_id = self._learner.state.state_id

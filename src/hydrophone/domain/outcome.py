@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from hydrophone.domain.signal import Change
 from hydrophone.domain.units import FeeRate, Height, Txid, UnixMicros
 
 
@@ -25,8 +26,8 @@ ALLOWED: Final = {
     Status.PENDING: frozenset({Status.IN_DOUBT, Status.CONFIRMED, Status.REPLACED, Status.DROPPED}),
     Status.IN_DOUBT: frozenset({Status.PENDING, Status.CONFIRMED, Status.REPLACED, Status.DROPPED}),
     Status.CONFIRMED: frozenset({Status.PENDING}),  # a reorg; nothing else undoes a confirmation
-    Status.REPLACED: frozenset[Status](),
-    Status.DROPPED: frozenset[Status](),
+    Status.REPLACED: frozenset({Status.PENDING}),  # a block has it after all
+    Status.DROPPED: frozenset({Status.PENDING}),  # it is announced again, or a block has it after all
 }
 """Allowed transitions of a prediction."""
 
@@ -44,6 +45,8 @@ class Outcome:
         confirmation_height: height of the block; None unless confirmed.
         replaced_by: the successor; None unless replaced.
         final_fee_rate_sat_vb: fee rate of `txid`.
+        change: what the successor changed; None unless replaced, or where the successor is not known.
+        reason: how we know, for people; None where that is plain.
     """
 
     prediction_id: str
@@ -54,3 +57,5 @@ class Outcome:
     confirmation_height: Height | None = None
     replaced_by: Txid | None = None
     final_fee_rate_sat_vb: FeeRate | None = None
+    change: Change | None = None
+    reason: str | None = None

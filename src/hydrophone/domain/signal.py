@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from hydrophone.domain.confirmation import DEPTH
@@ -18,13 +19,44 @@ _GRACE_BLOCKS: Final = 5
 """# chosen: an hour late is still about right."""
 
 
+class Sighting(StrEnum):
+    """How we came to know of a whale."""
+
+    ANNOUNCED = "announced"
+    """A source announced it when it came."""
+    LATE = "late"
+    """It waited already when we could hear again, or began to."""
+    MINED = "mined"
+    """Nobody had told us before it was in a block: there was nothing to predict."""
+
+
+class Change(StrEnum):
+    """What a replacement changed in meaning."""
+
+    FEE_BUMP = "fee_bump"
+    """The same amounts to the same scripts; who pays the fee may get less by it."""
+    OTHER_AMOUNT = "other_amount"
+    OTHER_PAYEE = "other_payee"
+    """A double spend: who was paid before is not, or not alone."""
+    CANCELLED = "cancelled"
+    """All goes back to the sender."""
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One transaction of a payment that was replaced by fee: what the history keeps."""
+    """One transaction of a payment that was replaced by fee: what the history keeps.
+
+    Attributes:
+        txid: of it.
+        seen_at: when it was announced.
+        fee_rate_sat_vb: its own rate; None when its fee was unknown.
+        change: what the version after it changed; None: written before that was kept.
+    """
 
     txid: Txid
     seen_at: UnixMicros
     fee_rate_sat_vb: FeeRate | None
+    change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +83,9 @@ class Signal:
         source: name of the source.
         is_simulated: whether the source is a simulation.
         label_set: version of the label book that was used.
-        forecast: when it confirms, and from what that was computed; None when the fee is unknown.
+        forecast: when it confirms, and from what that was computed; None when the fee is unknown, or when
+            there was nothing to forecast.
+        sighting: how we came to know of the payment.
     """
 
     prediction_id: str
@@ -74,6 +108,7 @@ class Signal:
     is_simulated: bool
     label_set: str
     forecast: Forecast | None = None
+    sighting: Sighting = Sighting.ANNOUNCED
 
     @property
     def was_modified(self) -> bool:

@@ -5,91 +5,56 @@ and no I/O: what it cannot know it asks for by an effect, and the answer is an e
 every race is only an order of events. Repeated events are harmless.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
-from hydrophone.domain.chain import RecentChain
 from hydrophone.domain.events import (
-    AmendSignal,
+    Answered,
+    Ask,
     BlockConnected,
+    ContentsTold,
     Effect,
     Event,
-    FetchPrevouts,
     GapFound,
     GapReason,
-    KeepLearned,
-    MarkDoubt,
     MarketChanged,
+    NoAnswer,
     NoteSuccessor,
-    PrevoutsResolved,
-    PrevoutsUnavailable,
     RaiseSignal,
+    RecordContents,
     RecordGap,
     RecordMarket,
     RecordModel,
-    RecordOutcome,
-    ReopenPrediction,
     Replaced,
+    ReplacementTold,
     Source,
     TimePassed,
     TransactionSeen,
     TransactionsLeft,
+    TransactionTold,
+    WhalesWaiting,
 )
-from hydrophone.domain.flow import FlowAssessment, classify_flow
 from hydrophone.domain.forecast import Forecaster
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.learned_labels import KnownLabels, LearnedLabel
-from hydrophone.domain.learning import Learner
-from hydrophone.domain.outcome import ALLOWED, OPEN, Outcome, Status
-from hydrophone.domain.payees import continues, payees_of
-from hydrophone.domain.prospects import Prospects
-from hydrophone.domain.revision import SignalMemory
+from hydrophone.domain.outcome import Status
+from hydrophone.domain.payees import change_of, continues, own_scripts
+from hydrophone.domain.predictions import EXPIRY_MICROS, Predictions, TrackedPrediction
+from hydrophone.domain.questions import AboutReplacement, AboutTransaction
 from hydrophone.domain.script import Network
-from hydrophone.domain.signal import Signal, Version, prediction_id_of
-from hydrophone.domain.transaction import Output, Transaction
+from hydrophone.domain.settlement import ChainReader, KnownBlock, Settlement, Sought
+from hydrophone.domain.signal import Change, Sighting, Signal, Version, prediction_id_of
+from hydrophone.domain.signalling import Announcement, Signalling
+from hydrophone.domain.transaction import Transaction
 from hydrophone.domain.units import MICROS_PER_S, FeeRate, Height, Txid, UnixMicros
-from hydrophone.domain.urgency import UrgencyBasis
 
 PREVOUT_PATIENCE_MICROS: Final = 1 * MICROS_PER_S
 """How long a signal waits for what its transaction spends.
 # chosen: an alert is wanted within a second; an amendment may follow."""
-REORG_DEPTH: Final = 6
-"""Confirmed predictions are followed for so many blocks, in case a reorg undoes them.
-# chosen: the deepest reorg of the last decade had four blocks (July 2015, BIP 66)."""
-_ENDED_LIMIT: Final = 50_000
-"""# chosen: three weeks of whales at 2,200 a day; a mempool forgets after two (Core, -mempoolexpiry)."""
+_NOBODY: Final = Source("")
 _LATE_LIMIT: Final = 1_000
 """# chosen: more signals than this never wait for late prevouts at once."""
-_REVIEWED_AT_ONCE: Final = 20
-"""# chosen: 3 ms; after a change of labels a day's signals are through within minutes."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrackedPrediction:
-    """What the core remembers of a prediction it follows; restored from the store after a restart.
-
-    Attributes:
-        prediction_id: its id.
-        txid: the current transaction of the payment.
-        history: earlier versions, oldest first.
-        detected_at: when the first version was announced.
-        seen_at: when the current version was announced.
-        fee_rate_sat_vb: of the current version.
-        payees: outputs that are probably not change.
-        status: pending, in_doubt or confirmed.
-        confirmation_height: of its block when confirmed.
-    """
-
-    prediction_id: str
-    txid: Txid
-    history: tuple[Version, ...]
-    detected_at: UnixMicros
-    seen_at: UnixMicros
-    fee_rate_sat_vb: FeeRate | None
-    payees: tuple[Output, ...]
-    status: Status
-    confirmation_height: Height | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +64,10 @@ class _Waiting:
     transaction: Transaction
     source: Source
     seen_at: UnixMicros
-    predecessor: TrackedPrediction | None
+    predecessor: TrackedPrediction | None = None
+    change: Change | None = None
+    sighting: Sighting = Sighting.ANNOUNCED
+    known_since: UnixMicros | None = None
 
     @property
     def deadline(self) -> UnixMicros:
@@ -117,102 +85,117 @@ class Tracker:
 
     def __init__(self, *, network: Network, book: LabelBook, forecaster: Forecaster | None = None) -> None:
         self._network = network
-        self._book = book
-        self._use(KnownLabels(book))
-        self._memory = SignalMemory()
         self.forecaster = Forecaster() if forecaster is None else forecaster
-        self._prospects = Prospects(self.forecaster)
-        self._tracked: dict[Txid, TrackedPrediction] = {}
+        self._signalling = Signalling(book, self.forecaster)
+        self._settlement = Settlement()
+        self._questions = self._settlement.questions
+        self._chain = ChainReader(self._questions)
+        self._predictions = Predictions(self.forecaster, self._signalling, self._settlement)
         self._waiting: dict[Txid, _Waiting] = {}
         self._late: dict[Txid, Signal] = {}
-        self._ended: dict[Txid, None] = {}
-        self._successors: dict[Txid, Txid] = {}
-        self._chain = RecentChain()
 
-    def _use(self, labels: KnownLabels) -> None:
-        self.labels = labels
-        self._learner = Learner(labels)
+    @property
+    def labels(self) -> KnownLabels:
+        """What is believed of whom, published or learned."""
+        return self._signalling.labels
 
     @property
     def tracked(self) -> tuple[TrackedPrediction, ...]:
         """Open and recently confirmed predictions."""
-        return tuple(self._tracked.values())
+        return self._predictions.tracked
+
+    @property
+    def question_count(self) -> int:
+        """Questions without an answer yet."""
+        return len(self._questions)
 
     @property
     def has_revisions(self) -> bool:
         """Whether signals wait to be looked at again: each event lets a few more be."""
-        return self._memory.has_doubtful
+        return self._signalling.has_revisions
 
     @property
     def next_deadline(self) -> UnixMicros | None:
         """When `TimePassed` is wanted, if nothing else happens until then."""
         return next((waiting.deadline for waiting in self._waiting.values()), None)
 
+    @property
+    def next_question_at(self) -> UnixMicros | None:
+        """When `TimePassed` is wanted so that something is asked again; nothing is said by it."""
+        return self._questions.next_at
+
     def restore(
         self,
         tracked: Iterable[TrackedPrediction],
         ended: Iterable[Txid],
         *,
+        closed: Iterable[TrackedPrediction] = (),
         signals: Iterable[Signal] = (),
         learned: Iterable[LearnedLabel] = (),
+        blocks: Sequence[KnownBlock] = (),
     ) -> None:
         """Remember what was followed before a restart.
 
         Args:
             tracked: open and recently confirmed predictions.
             ended: txids that must not be signalled again, oldest first.
+            closed: replaced and dropped predictions that may come back, oldest first.
             signals: that may still be corrected, oldest first. They are looked at again: labels may be others
                 now, and what was learned last may not have been told to all of them.
             learned: what was learned about scripts, oldest first; what follows from a claim that nobody makes
                 any more is not believed any more.
+            blocks: the newest that were heard of, from below.
         """
-        origins = self._book.origins()
-        self._use(KnownLabels(self._book, [label for label in learned if label.origin in origins]))
-        for signal in signals:
-            self._memory.remember(signal)
-        self._memory.doubt_all(f"read again with label set {self._book.version}")
-        for prediction in tracked:
-            self._tracked[prediction.txid] = prediction
-            self._supersede(prediction.history, prediction.txid)
-        for txid in ended:
-            self._end(txid)
+        self._signalling.restore(signals, learned)
+        self._chain.restore(blocks)
+        self._predictions.restore(tracked, ended, closed)
 
     def step(self, event: Event) -> list[Effect]:
         """Take a fact in, give wishes out."""
-        effects = self._expire(event.at) + self._review(event.at)
+        self._chain.note_time(event.at)
+        effects = self._expire(event.at) + self._amended(self._signalling.review(event.at))
         self.forecaster.note_time(event.at)
+        effects += self._take_in(event)
+        effects += [Ask(question) for question in self._questions.due(event.at)]
+        return effects
+
+    def _take_in(self, event: Event) -> list[Effect]:  # noqa: C901, PLR0911, PLR0912 -- a line for each event
         match event:
             case TransactionSeen():
-                effects += self._seen(event)
+                return self._seen(event)
             case Replaced():
-                effects += self._replaced(event)
+                return self._replaced(event)
             case BlockConnected():
-                effects += self._connected(event)
+                return self._connected(event)
             case MarketChanged():
-                effects += self._market_changed(event)
+                return self._market_changed(event)
             case TransactionsLeft():
-                effects += self._left(event)
-            case PrevoutsResolved():
-                effects += self._resolved(event)
-            case PrevoutsUnavailable(at, txid, reason):
-                effects += self._stop_waiting(txid, at, reason)
-                self._late.pop(txid, None)
+                return self._left(event)
+            case TransactionTold():
+                return self._told(event)
+            case ReplacementTold():
+                return self._replacement_told(event)
+            case ContentsTold():
+                return self._contents_told(event)
+            case WhalesWaiting():
+                return self._whales_waiting(event)
+            case NoAnswer():
+                return self._not_answered(event)
             case GapFound():
-                effects += self._gap_found(event)
+                return self._gap_found(event)
+            case Answered(_, question):
+                self._questions.drop(question)
+                return []
             case TimePassed():
-                pass
+                return []
             case _:
                 assert_never(event)
-        return effects
 
     def give_up(self, at: UnixMicros, reason: str) -> list[Effect]:
         """Signal all that waits for prevouts: nothing more will be heard."""
         return [effect for txid in tuple(self._waiting) for effect in self._stop_waiting(txid, at, reason)]
 
-    def _gap_found(self, event: GapFound) -> list[Effect]:
-        if event.reason is not GapReason.MALFORMED:  # of a frame only parts are missing then
-            self.forecaster.go_blind(event.started_at, event.at)
-        return [RecordGap(event)]
+    # --- signals -------------------------------------------------------------------------------------
 
     def _expire(self, now: UnixMicros) -> list[Effect]:
         """Signal what has waited long enough, dated at its deadline: a replay finds the same instant."""
@@ -225,19 +208,28 @@ class Tracker:
 
     def _seen(self, event: TransactionSeen) -> list[Effect]:
         transaction = event.transaction
-        prediction = self._tracked.get(transaction.txid)
+        prediction = self._predictions.get(transaction.txid)
         if prediction is not None:
-            return self._announced_again(prediction, event.at)
-        if transaction.txid in self._ended or transaction.txid in self._waiting or transaction.is_coinbase:
+            return self._predictions.announced_again(prediction, event.at)
+        dropped = self._predictions.get_dropped(transaction.txid)
+        if dropped is not None:
+            return self._predictions.back(dropped, event.at)
+        if transaction.is_coinbase or self._is_known(transaction.txid):
             return []
-        return self._announce(_Waiting(transaction, event.source, event.at, None))
+        self._settlement.take_sought(transaction.txid)
+        return self._announce(_Waiting(transaction, event.source, event.at))
+
+    def _is_known(self, txid: Txid) -> bool:
+        return txid in self._waiting or txid in self._predictions
 
     def _announce(self, waiting: _Waiting) -> list[Effect]:
         transaction = waiting.transaction
         if transaction.has_all_prevouts:
             return self._raise(waiting, transaction, waiting.seen_at)
         self._waiting[transaction.txid] = waiting
-        return [FetchPrevouts(transaction.txid)]
+        question = AboutTransaction(transaction.txid)
+        self._questions.ask_now(question, waiting.seen_at)
+        return [Ask(question)]
 
     def _raise(
         self, waiting: _Waiting, transaction: Transaction, at: UnixMicros, doubt: str | None = None
@@ -257,93 +249,62 @@ class Tracker:
         prediction_id = prediction_id_of(self._network, transaction.txid)
         if before is not None:
             prediction_id, detected_at = before.prediction_id, before.detected_at
-            history = (*before.history, Version(before.txid, before.seen_at, before.fee_rate_sat_vb))
-            self._stop_following(before.txid)
-            self._supersede(history, transaction.txid)
-            effects.append(NoteSuccessor(at, prediction_id, before.txid, transaction.txid))
-        flow, learned = self._classify(transaction, at, prediction_id)
-        if doubt is not None:
-            flow = replace(flow, reason=f"{flow.reason}; {doubt}")
-        fee_rate = transaction.fee_rate
-        forecast = self._prospects.forecast(transaction, waiting.seen_at, detected_at, len(history))
-        signal = Signal(
+            last = Version(before.txid, before.seen_at, before.fee_rate_sat_vb, waiting.change)
+            history = (*before.history, last)
+            self._late.pop(before.txid, None)
+            effects.append(NoteSuccessor(at, prediction_id, before.txid, transaction.txid, waiting.change))
+        announced = Announcement(
             prediction_id=prediction_id,
-            txid=transaction.txid,
             history=history,
-            transaction=transaction,
-            flow=flow,
-            gross_sat=transaction.gross_sat,
-            fee_sat=transaction.fee_sat,
-            weight_wu=transaction.weight_wu,
-            fee_rate_sat_vb=fee_rate,
-            effective_fee_rate_sat_vb=transaction.effective_fee_rate,
-            urgency_score=None if forecast is None else forecast.urgency.score,
-            urgency_basis=UrgencyBasis.FALLBACK_CURVE if forecast is None else forecast.urgency.basis,
-            rbf_enabled=transaction.signals_rbf,
             detected_at=detected_at,
             seen_at=waiting.seen_at,
-            payees=payees_of(transaction, flow),
-            source=waiting.source.name,
-            is_simulated=waiting.source.is_simulated,
-            label_set=self._book.version,
-            forecast=forecast,
+            known_since=detected_at if waiting.known_since is None else waiting.known_since,
+            source=waiting.source,
+            sighting=waiting.sighting,
+            doubt=doubt,
         )
-        self._tracked[signal.txid] = TrackedPrediction(
-            prediction_id=prediction_id,
-            txid=signal.txid,
-            history=history,
-            detected_at=detected_at,
-            seen_at=signal.seen_at,
-            fee_rate_sat_vb=fee_rate,
-            payees=signal.payees,
-            status=Status.PENDING,
-        )
-        self._memory.remember(signal)
-        return [*effects, RaiseSignal(at, signal), *self._spread(learned, at, besides=signal.prediction_id)]
+        signal, corrections = self._signalling.make(transaction, announced, at)
+        self._predictions.follow(signal, before)
+        return [*effects, RaiseSignal(at, signal), *self._amended(corrections)]
 
-    def _classify(
-        self, transaction: Transaction, at: UnixMicros, payment: str
-    ) -> tuple[FlowAssessment, tuple[LearnedLabel, ...]]:
-        """Return what is said of a transaction, and what it teaches."""
-        flow = self._assess(transaction)
-        learned = self._learner.observe(transaction, flow, at, payment=payment)
-        return (self._assess(transaction) if learned else flow), learned
-
-    def _assess(self, transaction: Transaction) -> FlowAssessment:
-        return classify_flow(transaction, self.labels.besides(transaction.txid))
-
-    def _spread(self, learned: tuple[LearnedLabel, ...], at: UnixMicros, *, besides: str) -> list[Effect]:
-        """Keep what was learned, and look again at the signals it touches."""
-        if not learned:
+    def _stop_waiting(self, txid: Txid, at: UnixMicros, doubt: str) -> list[Effect]:
+        """Signal what waits for prevouts without them; should they come yet, it is amended."""
+        waiting = self._waiting.pop(txid, None)
+        if waiting is None:
             return []
-        reason = f"{learned[0].citation} showed whose a script is"
-        self._memory.doubt([label.script for label in learned], reason, besides=besides)
-        return [KeepLearned(at, learned), *self._review(at)]
+        effects = self._raise(waiting, waiting.transaction, at, doubt)
+        self._late.update({e.signal.txid: e.signal for e in effects if isinstance(e, RaiseSignal)})
+        if len(self._late) > _LATE_LIMIT:
+            del self._late[next(iter(self._late))]
+        return effects
 
-    def _review(self, at: UnixMicros) -> list[Effect]:
-        """Look again at signals that may read differently now, a few at a time."""
-        return [
-            effect
-            for signal, reason in self._memory.take_doubtful(_REVIEWED_AT_ONCE)
-            for effect in self._reassess(signal, at, reason)
-        ]
-
-    def _reassess(self, signal: Signal, at: UnixMicros, reason: str) -> list[Effect]:
-        """Return the correction of a signal if what subscribers act on has changed."""
-        flow = self._assess(signal.transaction)
-        if flow.gist == signal.flow.gist:
+    def _take_prevouts(self, event: TransactionTold) -> list[Effect]:
+        """Take up what a signal waits for, or waited for in vain."""
+        txid = event.transaction.txid
+        waiting, signal = self._waiting.get(txid), self._late.get(txid)
+        if waiting is not None:
+            transaction = waiting.transaction
+        elif signal is not None:
+            transaction = signal.transaction
+        else:
             return []
-        return [self._correct(replace(signal, flow=flow, label_set=self._book.version), at, reason)]
+        if not event.transaction.has_all_prevouts:
+            return self._stop_waiting(txid, event.at, "the source's answer has no prevouts")
+        prevouts = [i.prevout for i in event.transaction.inputs if i.prevout is not None]
+        try:
+            resolved = transaction.with_prevouts(prevouts)
+        except ValueError as error:
+            return self._stop_waiting(txid, event.at, str(error))
+        if waiting is not None:
+            del self._waiting[txid]
+            return self._raise(waiting, resolved, event.at)
+        del self._late[txid]
+        if signal is None or self._predictions.get(txid) is None:
+            return []
+        return self._amended(self._signalling.amend(signal, resolved, event.at))
 
-    def _correct(self, signal: Signal, at: UnixMicros, reason: str) -> AmendSignal:
-        signal = replace(signal, payees=payees_of(signal.transaction, signal.flow))
-        prediction = self._tracked.get(signal.txid)
-        if prediction is not None:
-            self._tracked[signal.txid] = replace(
-                prediction, fee_rate_sat_vb=signal.fee_rate_sat_vb, payees=signal.payees
-            )
-        self._memory.remember(signal)
-        return AmendSignal(at, signal, reason)
+    def _amended(self, effects: list[Effect]) -> list[Effect]:
+        return self._predictions.take_over(effects)
 
     def _market_changed(self, event: MarketChanged) -> list[Effect]:
         effects: list[Effect] = []
@@ -354,68 +315,78 @@ class Tracker:
         return effects
 
     def _rescued(self, txid: Txid, rate_sat_vb: FeeRate, at: UnixMicros) -> list[Effect]:
-        prediction = self._tracked.get(txid)
-        if prediction is None or prediction.status not in OPEN:
+        prediction = self._predictions.get_open(txid)
+        signal = None if prediction is None else self._signalling.remembered(prediction.prediction_id)
+        if signal is None or signal.txid != txid:
             return []
-        signal = self._memory.get(prediction.prediction_id)
-        amended = None if signal is None else self._prospects.rescued(signal, rate_sat_vb, at)
-        if amended is None or amended.txid != txid:
+        amendment = self._signalling.rescue(signal, rate_sat_vb, at)
+        if amendment is None:
             return []
         if txid in self._late:
-            self._late[txid] = amended
-        return [self._correct(amended, at, f"a child pays for it: {rate_sat_vb:.2f} sat/vB together")]
+            self._late[txid] = amendment.signal
+        return self._amended([amendment])
 
-    def _announced_again(self, prediction: TrackedPrediction, at: UnixMicros) -> list[Effect]:
-        """Take note that a source has again what it had let go of.
-
-        That it still announces a confirmed transaction says nothing: it may lag behind, or have started anew.
-        Only blocks undo a confirmation.
-        """
-        if prediction.status is not Status.IN_DOUBT:
-            return []
-        self._move(prediction, Status.PENDING)
-        self.forecaster.note_back(prediction.txid)
-        return [_doubt(prediction, at, in_doubt=False)]
-
-    def _reopen(self, prediction: TrackedPrediction, at: UnixMicros) -> ReopenPrediction:
-        self._move(prediction, Status.PENDING)
-        self.forecaster.note_back(prediction.txid)
-        return ReopenPrediction(at, prediction.prediction_id, prediction.txid, prediction.detected_at)
-
-    def _move(self, prediction: TrackedPrediction, status: Status, height: Height | None = None) -> None:
-        assert status in ALLOWED[prediction.status], (prediction.status, status)
-        self._tracked[prediction.txid] = replace(prediction, status=status, confirmation_height=height)
+    # --- ends ----------------------------------------------------------------------------------------
 
     def _replaced(self, event: Replaced) -> list[Effect]:
         effects = self._stop_waiting(event.txid, event.at, "it was replaced before they came")
-        prediction = self._tracked.get(event.txid)
-        if prediction is None or prediction.status not in OPEN or self._is_succeeded(event.txid):
+        prediction = self._predictions.get_open(event.txid)
+        if prediction is None or event.by == event.txid or self._is_succeeded(event.txid):
             return effects  # it was no whale, is in a block, or an old pair repeats
         self.forecaster.note_gone(event.txid, is_replaced=True)
-        is_free = (
-            event.by not in self._tracked and event.by not in self._waiting and event.by not in self._ended
-        )
-        if event.successor is not None and is_free and continues(prediction.payees, event.successor):
-            return effects + self._announce(_Waiting(event.successor, event.source, event.at, prediction))
-        if event.by != event.txid:
-            self._stop_following(event.txid)
-            self._memory.forget(prediction.prediction_id)
-            effects.append(
-                RecordOutcome(_outcome(prediction, Status.REPLACED, event.at, replaced_by=event.by))
-            )
+        successor, change = event.successor, None
+        if successor is not None:
+            signal = self._signalling.remembered(prediction.prediction_id)
+            before = signal.transaction if signal is not None and signal.txid == event.txid else None
+            own = own_scripts(successor, before, prediction.payees)
+            change = change_of(prediction.payees, successor, own)
+            is_next = event.is_whale and not self._is_known(event.by)
+            if is_next and continues(prediction.payees, successor, own):
+                waiting = _Waiting(successor, event.source, event.at, prediction, change)
+                return effects + self._announce(waiting)
+        self._late.pop(event.txid, None)
+        end = self._predictions.finish(prediction, Status.REPLACED, event.at, by=event.by, change=change)
+        return [*effects, end]
+
+    def _is_succeeded(self, txid: Txid) -> bool:
+        """Whether its successor is known and only waits for prevouts."""
+        return any(w.predecessor is not None and w.predecessor.txid == txid for w in self._waiting.values())
+
+    def _left(self, event: TransactionsLeft) -> list[Effect]:
+        effects: list[Effect] = []
+        for txid in event.txids:
+            effects += self._stop_waiting(txid, event.at, "it left the mempool before they came")
+            prediction = self._predictions.get(txid)
+            if (
+                prediction is not None
+                and prediction.status is Status.PENDING
+                and not self._is_succeeded(txid)
+            ):
+                effects += self._predictions.doubt(prediction, event.at)
+                self.forecaster.note_gone(txid, is_replaced=False)
         return effects
+
+    # --- blocks --------------------------------------------------------------------------------------
 
     def _connected(self, event: BlockConnected) -> list[Effect]:
         effects: list[Effect] = []
-        stale = self._chain.connect(event.height, event.block_hash, event.previous_hash)
-        if stale is not None:
-            effects += [
-                self._reopen(prediction, event.at)
-                for prediction in self.tracked
-                if prediction.confirmation_height is not None and prediction.confirmation_height >= stale
-            ]
+        newest = self._chain.newest
+        if not self._chain.is_known(event):
+            stale, effects = self._chain.connect(event)
+            if stale is not None:
+                effects += self._predictions.undo(stale, event.at)
+            if stale is not None or newest is None or event.height > newest:
+                effects += self._learn(event)
+        for txid in event.mined or ():
+            effects += self._mined(txid, event.height, event.at)
+        if newest is None or event.height >= newest:
+            effects += self._tidy(event.height, event.at)
+        return effects
+
+    def _learn(self, event: BlockConnected) -> list[Effect]:
+        effects: list[Effect] = []
         if self._waiting:  # what is signalled only now was forecast for this block
-            for txid in event.mined:
+            for txid in event.mined or ():
                 effects += self._stop_waiting(txid, event.at, "it was mined before they came")
         market = self.forecaster.market
         is_learned = self.forecaster.note_block(
@@ -429,158 +400,154 @@ class Tracker:
         if is_learned and market is not None:
             effects.append(RecordMarket(event.at, market))
             effects.append(RecordModel(event.at, self.forecaster.state))
-        for txid in event.mined:
-            effects += self._mined(txid, event)
-        self._forget_settled(event.height)
         return effects
 
-    def _mined(self, txid: Txid, event: BlockConnected) -> list[Effect]:
-        effects = self._stop_waiting(txid, event.at, "it was mined before they came")
-        prediction = self._tracked.get(txid) or self._bring_back(txid)
-        if prediction is None or prediction.confirmation_height == event.height:
+    def _mined(self, txid: Txid, height: Height, at: UnixMicros) -> list[Effect]:
+        effects = self._stop_waiting(txid, at, "it was mined before they came")
+        effects += self._predictions.confirm(txid, height, at)
+        confirmed = self._predictions.get(txid)
+        if confirmed is None:
             return effects
-        if prediction.status is Status.CONFIRMED:  # mined again, elsewhere: its first block is stale
-            effects.append(self._reopen(prediction, event.at))
-            prediction = self._tracked[txid]
-        self._move(prediction, Status.CONFIRMED, event.height)
         for successor, waiting in tuple(self._waiting.items()):  # what spends the same coins cannot come true
             before = waiting.predecessor
-            if before is not None and before.prediction_id == prediction.prediction_id:
+            if before is not None and before.prediction_id == confirmed.prediction_id:
                 del self._waiting[successor]
-                self._end(successor)
-        outcome = _outcome(prediction, Status.CONFIRMED, event.at, confirmation_height=event.height)
-        return [*effects, RecordOutcome(outcome)]
-
-    def _bring_back(self, txid: Txid) -> TrackedPrediction | None:
-        """Return the open prediction whose earlier version a miner preferred, now under that txid."""
-        current = self._tracked.get(self._successors.get(txid, txid))
-        if current is None or current.status not in OPEN:
-            return None
-        version = next(version for version in current.history if version.txid == txid)
-        self._stop_following(current.txid)
-        self._memory.forget(current.prediction_id)  # what it holds is the version that lost
-        self._tracked[txid] = replace(
-            current, txid=txid, seen_at=version.seen_at, fee_rate_sat_vb=version.fee_rate_sat_vb
-        )
-        return self._tracked[txid]
-
-    def _forget_settled(self, tip: Height) -> None:
-        settled = [
-            prediction.txid
-            for prediction in self._tracked.values()
-            if prediction.confirmation_height is not None
-            and prediction.confirmation_height <= tip - REORG_DEPTH
-        ]
-        for txid in settled:
-            self._stop_following(txid)
-
-    def _left(self, event: TransactionsLeft) -> list[Effect]:
-        effects: list[Effect] = []
-        for txid in event.txids:
-            effects += self._stop_waiting(txid, event.at, "it left the mempool before they came")
-            prediction = self._tracked.get(txid)
-            if (
-                prediction is not None
-                and prediction.status is Status.PENDING
-                and not self._is_succeeded(txid)
-            ):
-                self._move(prediction, Status.IN_DOUBT)
-                self.forecaster.note_gone(txid, is_replaced=False)
-                effects.append(_doubt(prediction, event.at, in_doubt=True))
+                self._predictions.end(successor)
+        if txid in self._late:
+            self._questions.ask(AboutTransaction(txid), at)
         return effects
 
-    def _resolved(self, event: PrevoutsResolved) -> list[Effect]:
-        waiting, signal = self._waiting.get(event.txid), self._late.pop(event.txid, None)
-        if waiting is not None:
-            transaction = waiting.transaction
-        elif signal is not None:
-            transaction = signal.transaction
-        else:
-            return []
-        try:
-            resolved = transaction.with_prevouts(event.prevouts)
-        except ValueError as error:
-            return self._stop_waiting(event.txid, event.at, str(error))
-        if waiting is not None:
-            del self._waiting[event.txid]
-            return self._raise(waiting, resolved, event.at)
-        assert signal is not None
-        return self._amend(signal, resolved, event.at)
-
-    def _amend(self, signal: Signal, resolved: Transaction, at: UnixMicros) -> list[Effect]:
-        if signal.txid not in self._tracked:
-            return []
-        flow, learned = self._classify(resolved, at, signal.prediction_id)
-        fee_rate, forecast = resolved.fee_rate, signal.forecast
-        if forecast is None:
-            forecast = self._prospects.forecast(resolved, at, signal.detected_at, len(signal.history))
-        amended = replace(
-            signal,
-            transaction=resolved,
-            flow=flow,
-            fee_sat=resolved.fee_sat,
-            fee_rate_sat_vb=fee_rate,
-            urgency_score=None if forecast is None else forecast.urgency.score,
-            urgency_basis=signal.urgency_basis if forecast is None else forecast.urgency.basis,
-            forecast=forecast,
-        )
+    def _tidy(self, tip: Height, at: UnixMicros) -> list[Effect]:
+        """Let go of what no reorg will undo, and look after what is open for long."""
+        self._predictions.forget_settled(tip)
+        pending = [(p.txid, p.seen_at) for p in self.tracked if p.status is Status.PENDING]
+        self._settlement.check(pending, at)
         return [
-            self._correct(amended, at, "what it spends became known after it was signalled"),
-            *self._spread(learned, at, besides=signal.prediction_id),
+            self._predictions.drop(prediction, at)
+            for prediction in self.tracked
+            if prediction.status is Status.IN_DOUBT
+            and at - prediction.seen_at > EXPIRY_MICROS
+            and self._settlement.is_hopeless(prediction.txid, at)
         ]
 
-    def _stop_waiting(self, txid: Txid, at: UnixMicros, doubt: str) -> list[Effect]:
-        """Signal what waits for prevouts without them; should they come yet, it is amended."""
-        waiting = self._waiting.pop(txid, None)
-        if waiting is None:
+    def _contents_told(self, event: ContentsTold) -> list[Effect]:
+        height = self._chain.take_unread(event.block_hash)
+        if height is None:
             return []
-        effects = self._raise(waiting, waiting.transaction, at, doubt)
-        self._late.update({e.signal.txid: e.signal for e in effects if isinstance(e, RaiseSignal)})
-        if len(self._late) > _LATE_LIMIT:
-            del self._late[next(iter(self._late))]
+        unseen = [txid for txid in event.whales if not self._is_known(txid)]
+        effects: list[Effect] = [
+            RecordContents(event.at, height, event.block_hash, len(event.whales), len(unseen))
+        ]
+        for txid in event.txids:
+            if txid in self._waiting or self._predictions.is_of_interest(txid):
+                effects += self._mined(txid, height, event.at)
+        for txid in unseen:
+            self._settlement.seek(txid, Sought(), event.at)
         return effects
 
-    def _is_succeeded(self, txid: Txid) -> bool:
-        """Whether its successor is known and only waits for prevouts."""
-        return any(w.predecessor is not None and w.predecessor.txid == txid for w in self._waiting.values())
+    # --- doubts --------------------------------------------------------------------------------------
 
-    def _stop_following(self, txid: Txid) -> None:
-        del self._tracked[txid]
+    def _gap_found(self, event: GapFound) -> list[Effect]:
+        effects: list[Effect] = [RecordGap(event)]
+        if event.reason is GapReason.MALFORMED:  # of a frame only parts are missing then
+            return effects
+        self.forecaster.go_blind(event.started_at, event.at)
+        for prediction in self.tracked:
+            effects += self._predictions.doubt(prediction, event.at)
+        self._chain.resume(event.at)
+        return effects + self._settlement.resync(event.at)
+
+    def _whales_waiting(self, event: WhalesWaiting) -> list[Effect]:
+        effects: list[Effect] = []
+        for whale in event.whales:
+            prediction = self._predictions.get(whale.txid)
+            if prediction is not None:
+                effects += self._predictions.announced_again(prediction, event.at)
+            elif not self._is_known(whale.txid):
+                self._settlement.seek(whale.txid, Sought(whale.first_seen_at, whale.rate_sat_vb), event.at)
+        return effects
+
+    def _told(self, event: TransactionTold) -> list[Effect]:
+        txid, place = event.transaction.txid, event.place
+        self._questions.drop(AboutTransaction(txid))
+        effects = self._take_prevouts(event)
+        predecessor = self._settlement.take_heir(txid)
+        if predecessor is not None:
+            effects += self._replaced(
+                Replaced(event.at, event.source, predecessor, txid, event.transaction, event.is_whale)
+            )
+        sought = self._settlement.take_sought(txid)
+        if sought is not None and event.is_whale and not self._is_known(txid):
+            found = event.transaction
+            if found.effective_fee_rate is None and sought.rate_sat_vb is not None:
+                found = replace(found, effective_fee_rate=sought.rate_sat_vb)
+            effects += self._announce(
+                _Waiting(
+                    found,
+                    event.source,
+                    event.at,
+                    sighting=Sighting.LATE if place is None else Sighting.MINED,
+                    known_since=sought.first_seen_at,
+                )
+            )
+        if place is None:
+            return effects + self._told_unconfirmed(txid, event.at)
+        if self._chain.contradicts(place):  # one of us is behind
+            if self._predictions.get(txid) is not None:
+                self._settlement.ask_later(txid, event.at)
+            return effects
+        return effects + self._mined(txid, place.height, event.at)
+
+    def _told_unconfirmed(self, txid: Txid, at: UnixMicros) -> list[Effect]:
+        dropped = self._predictions.get_dropped(txid)
+        if dropped is not None:
+            return self._predictions.back(dropped, at)
+        prediction = self._predictions.get(txid)
+        if prediction is None:
+            return []
+        if prediction.status is not Status.CONFIRMED:
+            return self._predictions.announced_again(prediction, at)
+        return self._predictions.back(prediction, at) if self._settlement.look_again(txid, at) else []
+
+    def _not_answered(self, event: NoAnswer) -> list[Effect]:
+        question = event.question
+        if event.is_unknown:
+            self._questions.drop(question)
+        else:
+            self._questions.fail(question, event.at)
+        if not isinstance(question, AboutTransaction):
+            return []
+        effects = self._stop_waiting(question.txid, event.at, event.reason)
+        return effects + self._unknown(question.txid, event.at) if event.is_unknown else effects
+
+    def _unknown(self, txid: Txid, at: UnixMicros) -> list[Effect]:
+        """Take note that a source knows no such transaction."""
+        effects: list[Effect] = []
         self._late.pop(txid, None)
-        self._end(txid)
+        self._settlement.take_sought(txid)
+        predecessor = self._settlement.take_heir(txid)
+        if predecessor is not None:
+            effects += self._replaced(Replaced(at, _NOBODY, predecessor, txid, None, is_whale=False))
+        prediction = self._predictions.get(txid)
+        if prediction is None or self._is_succeeded(txid):
+            return effects
+        if prediction.status is Status.PENDING:
+            return effects + self._predictions.doubt(prediction, at)
+        if not self._settlement.look_again(txid, at):
+            return effects
+        if prediction.status is Status.CONFIRMED:
+            effects += self._predictions.back(prediction, at)
+        else:
+            self._questions.ask(AboutReplacement(txid), at)
+        return effects
 
-    def _supersede(self, history: Iterable[Version], current: Txid) -> None:
-        for version in history:
-            self._end(version.txid)
-            self._successors[version.txid] = current
-
-    def _end(self, txid: Txid) -> None:
-        self._ended[txid] = None
-        if len(self._ended) > _ENDED_LIMIT:
-            oldest = next(iter(self._ended))
-            del self._ended[oldest]
-            self._successors.pop(oldest, None)
-
-
-def _outcome(
-    prediction: TrackedPrediction,
-    status: Status,
-    at: UnixMicros,
-    *,
-    confirmation_height: Height | None = None,
-    replaced_by: Txid | None = None,
-) -> Outcome:
-    return Outcome(
-        prediction_id=prediction.prediction_id,
-        txid=prediction.txid,
-        status=status,
-        ended_at=at,
-        detected_at=prediction.detected_at,
-        confirmation_height=confirmation_height,
-        replaced_by=replaced_by,
-        final_fee_rate_sat_vb=prediction.fee_rate_sat_vb,
-    )
-
-
-def _doubt(prediction: TrackedPrediction, at: UnixMicros, *, in_doubt: bool) -> MarkDoubt:
-    return MarkDoubt(at, prediction.prediction_id, prediction.txid, prediction.detected_at, in_doubt)
+    def _replacement_told(self, event: ReplacementTold) -> list[Effect]:
+        self._questions.drop(AboutReplacement(event.txid))
+        prediction = self._predictions.get(event.txid)
+        if prediction is None or prediction.status is not Status.IN_DOUBT:
+            return []
+        if event.by is not None and event.by != event.txid:
+            self._settlement.seek_heir(event.by, event.txid, event.at)
+            return []
+        is_gone = self._settlement.is_decisive(event.txid, event.at)
+        return [self._predictions.drop(prediction, event.at)] if is_gone else []

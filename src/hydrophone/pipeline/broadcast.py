@@ -5,12 +5,14 @@ from typing import Final, assert_never
 
 from hydrophone.domain.events import (
     AmendSignal,
+    Ask,
     Effect,
-    FetchPrevouts,
     KeepLearned,
     MarkDoubt,
     NoteSuccessor,
     RaiseSignal,
+    RecordBlock,
+    RecordContents,
     RecordGap,
     RecordMarket,
     RecordModel,
@@ -51,9 +53,17 @@ class Composer:
             case RaiseSignal() | AmendSignal() | RecordOutcome() | NoteSuccessor() | ReopenPrediction():
                 self.last_seq += 1
                 return Publication(self.last_seq, effect, self._encoder.encode(effect, self.last_seq))
-            case MarkDoubt() | RecordGap() | KeepLearned() | RecordMarket() | RecordModel():
+            case (
+                MarkDoubt()
+                | RecordGap()
+                | RecordBlock()
+                | RecordContents()
+                | KeepLearned()
+                | RecordMarket()
+                | RecordModel()
+            ):
                 return Notation(effect)
-            case FetchPrevouts():
+            case Ask():
                 raise ValueError("a question to a source is not recorded")
             case _:
                 assert_never(effect)

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from hydrophone.domain.questions import AboutBlocks
 from hydrophone.domain.units import MICROS_PER_S, UnixMicros
 from hydrophone.pipeline.connection import PATIENCE_S, ConnectionMonitor, ConnectionStatus
-from hydrophone.pipeline.ports import Clock
+from hydrophone.pipeline.ports import Asker, Clock
 
 POLL_S: Final = 30.0
 """Between two questions for blocks. # chosen: one comes every ten minutes, and REST serves others too."""
@@ -39,7 +40,7 @@ class Degradation:
 
     Args:
         monitor: knows whether the mempool is heard.
-        ask_for_blocks: asks a source for the newest blocks; never waits.
+        asker: asked for the newest blocks.
         clock: now.
         patience: between two questions, and between two looks at the clock.
         sleep: waits so many seconds.
@@ -49,13 +50,13 @@ class Degradation:
         self,
         *,
         monitor: ConnectionMonitor,
-        ask_for_blocks: Callable[[], None],
+        asker: Asker,
         clock: Clock,
         patience: Patience = Patience(),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._monitor = monitor
-        self._ask_for_blocks = ask_for_blocks
+        self._asker = asker
         self._clock = clock
         self._poll_micros = round(patience.poll_s * MICROS_PER_S)
         self._look_s = patience.look_s
@@ -72,5 +73,5 @@ class Degradation:
             if self._monitor.status is not ConnectionStatus.DEGRADED:
                 asked_at = None
             elif asked_at is None or now - asked_at >= self._poll_micros:
-                self._ask_for_blocks()
+                self._asker.ask(AboutBlocks(None))
                 asked_at = now

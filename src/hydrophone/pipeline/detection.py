@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 
-from hydrophone.domain.events import Effect, FetchPrevouts, TimePassed
+from hydrophone.domain.events import Ask, Effect, TimePassed
 from hydrophone.domain.tracker import Tracker
 from hydrophone.domain.units import UnixMicros, seconds_from_micros
-from hydrophone.pipeline.ports import Clock, Decoder, PrevoutFetcher
+from hydrophone.pipeline.ports import Asker, Clock, Decoder
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.frame import Frame
 
@@ -41,7 +41,7 @@ class Detection:
         effects: where effects go; when it is full we wait, and so do the sources.
         decoder: of the source.
         tracker: the core.
-        fetcher: asked for missing prevouts.
+        asker: asks the source what the core wants to know.
         clock: now; only used when nothing is heard.
         on_frame: told each frame before it is decoded: the state of the connection, a tee to a recording.
     """
@@ -53,7 +53,7 @@ class Detection:
         effects: Channel[Effect],
         decoder: Decoder,
         tracker: Tracker,
-        fetcher: PrevoutFetcher,
+        asker: Asker,
         clock: Clock,
         on_frame: Callable[[Frame], Awaitable[None]],
     ) -> None:
@@ -61,7 +61,7 @@ class Detection:
         self._effects = effects
         self._decoder = decoder
         self._tracker = tracker
-        self._fetcher = fetcher
+        self._asker = asker
         self._clock = clock
         self._on_frame = on_frame
 
@@ -91,14 +91,13 @@ class Detection:
 
     def _patience_s(self) -> float | None:
         """Return how long may be waited for a frame; None: for ever."""
-        deadline = self._tracker.next_deadline
-        return (
-            None if deadline is None else max(0.0, seconds_from_micros(UnixMicros(deadline - self._clock())))
-        )
+        wanted = (self._tracker.next_deadline, self._tracker.next_question_at)
+        soonest = min((at for at in wanted if at is not None), default=None)
+        return None if soonest is None else max(0.0, seconds_from_micros(UnixMicros(soonest - self._clock())))
 
     async def _pass_on(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, FetchPrevouts):
-                self._fetcher.fetch_prevouts(effect.txid)
+            if isinstance(effect, Ask):
+                self._asker.ask(effect.question)
             else:
                 await self._effects.put(effect)

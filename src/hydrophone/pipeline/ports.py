@@ -7,8 +7,10 @@ from typing import NamedTuple, Protocol
 from hydrophone.domain.events import Effect, Event
 from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.model_state import ModelState
+from hydrophone.domain.predictions import TrackedPrediction
+from hydrophone.domain.questions import Question
+from hydrophone.domain.settlement import KnownBlock
 from hydrophone.domain.signal import Signal
-from hydrophone.domain.tracker import TrackedPrediction
 from hydrophone.domain.units import Txid, UnixMicros
 from hydrophone.runtime.frame import Frame
 
@@ -60,6 +62,8 @@ class SavedState:
         signals: the newest that may still be corrected, oldest first.
         learned: what was learned about scripts, oldest first.
         model: what was learned about confirmation; None when nothing was, or by another version.
+        closed: replaced and dropped predictions that may come back, oldest first.
+        blocks: the newest that were heard of, from below.
     """
 
     last_seq: int = 0
@@ -69,6 +73,8 @@ class SavedState:
     signals: tuple[Signal, ...] = ()
     learned: tuple[LearnedLabel, ...] = ()
     model: ModelState | None = None
+    closed: tuple[TrackedPrediction, ...] = ()
+    blocks: tuple[KnownBlock, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +219,11 @@ class Decoder(Protocol):
         ...
 
 
-class PrevoutFetcher(Protocol):
-    """Asks a source what a transaction spends; the answer comes back as a frame."""
+class Asker(Protocol):
+    """Asks a source; the answer comes back as a frame."""
 
-    def fetch_prevouts(self, txid: Txid) -> None:
-        """Ask in the background; never waits. Beyond a limit nothing is asked, and the deadline decides."""
+    def ask(self, question: Question) -> None:
+        """Ask in the background; never waits. Beyond a limit nothing is asked, and the core asks again."""
         ...
 
 

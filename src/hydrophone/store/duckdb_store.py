@@ -31,6 +31,7 @@ from hydrophone.pipeline.ports import (
     StoredGaps,
     StoreStatus,
 )
+from hydrophone.store.blocks import write_block
 from hydrophone.store.forecasts import forecasts_of
 from hydrophone.store.gaps import gaps_of
 from hydrophone.store.label_history import (
@@ -385,6 +386,8 @@ class _Database:
         self._insert(connection, "learned_scripts", fresh.values())
         for gap in batch.gaps:
             connection.execute(_INSERT_GAP, gap)
+        for block in batch.blocks:
+            write_block(connection, block)
         for market in batch.markets:
             connection.execute(_INSERT_MARKET, market)
         for model in batch.models:

@@ -4,7 +4,7 @@ import sys
 
 from hydrophone.domain.transaction import Transaction
 from hydrophone.errors import MalformedMessage
-from hydrophone.wire.mempool_space import encode_esplora_transaction, parse_esplora_transaction
+from hydrophone.wire.esplora import encode_esplora_transaction, parse_esplora_transaction
 
 if sys.version_info >= (3, 14):
     from compression import zstd

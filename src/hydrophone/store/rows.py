@@ -9,13 +9,15 @@ from typing import Final, assert_never
 
 from hydrophone.domain.events import (
     AmendSignal,
+    Ask,
     Effect,
-    FetchPrevouts,
     GapFound,
     KeepLearned,
     MarkDoubt,
     NoteSuccessor,
     RaiseSignal,
+    RecordBlock,
+    RecordContents,
     RecordGap,
     RecordMarket,
     RecordModel,
@@ -90,6 +92,7 @@ CLAIM_COLUMNS: Final = (
     "source",
     "simulated",
     "label_set",
+    "sighting",
     "raw_transaction",
 )
 """What a signal says: a new version or an amendment replaces all of it."""
@@ -161,6 +164,7 @@ def row_of_signal(signal: Signal, address_of: AddressOf) -> Row:
                     "txid": version.txid,
                     "seen_at": format_instant(version.seen_at),
                     "fee_rate_sat_vb": _finite(version.fee_rate_sat_vb),
+                    "change": version.change,
                 }
                 for version in signal.history
             ]
@@ -169,6 +173,7 @@ def row_of_signal(signal: Signal, address_of: AddressOf) -> Row:
         "source": signal.source,
         "simulated": signal.is_simulated,
         "label_set": signal.label_set,
+        "sighting": signal.sighting.value,
         "raw_transaction": pack_transaction(signal.transaction),
     }
 
@@ -207,7 +212,7 @@ def _describe_market(view: MarketView, made_at: UnixMicros | None) -> dict[str, 
     }
 
 
-def describe_effect(effect: Effect) -> tuple[str, UnixMicros, str | None]:  # noqa: C901, PLR0911  one each
+def describe_effect(effect: Effect) -> tuple[str, UnixMicros, str | None]:  # noqa: C901, PLR0911, PLR0912  one each
     """Return kind, time and prediction id of an effect, as the record lists them.
 
     Raises:
@@ -230,17 +235,19 @@ def describe_effect(effect: Effect) -> tuple[str, UnixMicros, str | None]:  # no
             return "gap", gap.at, None
         case KeepLearned(at=at):
             return "learned", at, None
+        case RecordBlock() | RecordContents():
+            return "block", effect.at, None
         case RecordMarket():
             return "market", effect.at, None
         case RecordModel():
             return "model", effect.at, None
-        case FetchPrevouts():
+        case Ask():
             raise _not_to_be_stored(effect)
         case _:
             assert_never(effect)
 
 
-def _not_to_be_stored(effect: FetchPrevouts) -> TypeError:
+def _not_to_be_stored(effect: Ask) -> TypeError:
     return TypeError(f"expected an effect to store, found {effect}")
 
 
@@ -260,15 +267,21 @@ def touched_keys(entries: Iterable[Entry]) -> set[Key]:
             case (
                 NoteSuccessor()
                 | RecordGap()
+                | RecordBlock()
+                | RecordContents()
                 | KeepLearned()
                 | RecordMarket()
                 | RecordModel()
-                | FetchPrevouts()
+                | Ask()
             ):
                 pass
             case _:
                 assert_never(effect)
     return keys
+
+
+_Kept = RecordGap | RecordBlock | RecordContents | KeepLearned | NoteSuccessor | RecordMarket | RecordModel
+"""Effects that change no prediction."""
 
 
 class Batch:
@@ -286,6 +299,7 @@ class Batch:
         reopened: ids of predictions whose stored outcome goes.
         amendments: new rows of amendments.
         gaps: new rows of source_gaps.
+        blocks: what became known of blocks, in order.
         learned: new rows of learned_scripts.
         markets: new rows of fee_market.
         models: new rows of model_state.
@@ -301,6 +315,7 @@ class Batch:
         self.reopened: set[str] = set()
         self.amendments: list[Row] = []
         self.gaps: list[Row] = []
+        self.blocks: list[RecordBlock | RecordContents] = []
         self.learned: list[Row] = []
         self.markets: list[Row] = []
         self.models: list[Row] = []
@@ -327,17 +342,27 @@ class Batch:
             case MarkDoubt() as effect:
                 status = Status.IN_DOUBT if effect.in_doubt else Status.PENDING
                 self._move((effect.prediction_id, effect.detected_at), status)
-            case RecordGap() | KeepLearned() | NoteSuccessor() | RecordMarket() | RecordModel() as effect:
+            case (
+                RecordGap()
+                | RecordBlock()
+                | RecordContents()
+                | KeepLearned()
+                | NoteSuccessor()
+                | RecordMarket()
+                | RecordModel() as effect
+            ):
                 self._keep(effect)
-            case FetchPrevouts() as effect:
+            case Ask() as effect:
                 raise _not_to_be_stored(effect)
             case _:
                 assert_never(entry.effect)
 
-    def _keep(self, effect: RecordGap | KeepLearned | NoteSuccessor | RecordMarket | RecordModel) -> None:
+    def _keep(self, effect: _Kept) -> None:
         """Take up what changes no prediction; of a successor the next version says all."""
         if isinstance(effect, RecordGap):
             self.gaps.append(_row_of_gap(effect.gap))
+        elif isinstance(effect, RecordBlock | RecordContents):
+            self.blocks.append(effect)
         elif isinstance(effect, KeepLearned):
             self.learned += [_row_of_learned(label) for label in effect.labels]
         elif isinstance(effect, RecordMarket):
@@ -404,12 +429,14 @@ class Batch:
             ),
             "final_fee_rate": _finite(outcome.final_fee_rate_sat_vb),
             "ended_at": ended_at,
+            "change": outcome.change,
+            "reason": outcome.reason,
         }
 
     def _reopen(self, key: Key) -> None:
-        if key not in self._rows or self._rows[key]["status"] != Status.CONFIRMED:
+        if key not in self._rows or self._rows[key]["status"] in OPEN:
             return
-        self._change(key, {"status": Status.PENDING.value, "confirmation_height": None})
+        self._change(key, {"status": Status.PENDING.value, "confirmation_height": None, "replaced_by": None})
         prediction_id = key[0]
         if self.ended.pop(prediction_id, None) is None:
             self.reopened.add(prediction_id)

@@ -14,9 +14,9 @@ from hydrophone.domain.labels import Entity, EntityKind, Role
 from hydrophone.domain.learned_labels import LEARNED_LIMIT, LearnedBy, LearnedLabel, learned_label
 from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.outcome import Status
+from hydrophone.domain.predictions import CLOSED_LIMIT, TrackedPrediction
 from hydrophone.domain.revision import REMEMBERED_LIMIT
-from hydrophone.domain.signal import Signal, Version
-from hydrophone.domain.tracker import TrackedPrediction
+from hydrophone.domain.signal import Change, Sighting, Signal, Version
 from hydrophone.domain.transaction import Output
 from hydrophone.domain.units import (
     FeeRate,
@@ -30,6 +30,7 @@ from hydrophone.domain.urgency import UrgencyBasis
 from hydrophone.errors import MalformedMessage, StoreMismatch
 from hydrophone.pipeline.ports import SavedState
 from hydrophone.runtime.telemetry import get_logger
+from hydrophone.store.blocks import load_blocks
 from hydrophone.store.raw_transactions import unpack_transaction
 
 log = get_logger(__name__)
@@ -41,6 +42,12 @@ _ENDED_DAYS: Final = 20
 _REASON_LENGTH: Final = 300
 _MAX_ENDED: Final = 50_000
 """# chosen: predictions; some 6 MB of txids, one whale every 35 s for 20 days."""
+
+
+_TRACKED_COLUMNS: Final = (
+    "prediction_id, transaction_id, history, detection_timestamp, received_at, fee_rate, payees, status, "
+    "confirmation_height"
+)
 
 
 def load_state(connection: duckdb.DuckDBPyConnection) -> SavedState:
@@ -68,18 +75,22 @@ def load_state(connection: duckdb.DuckDBPyConnection) -> SavedState:
     ).fetchall()
     heard = None if heard_at is None else micros_from_datetime(heard_at)
     if newest_at is None:
-        return SavedState(heard_at=heard, learned=load_learned(connection), model=_load_model(connection))
+        return SavedState(
+            heard_at=heard,
+            learned=load_learned(connection),
+            model=_load_model(connection),
+            blocks=load_blocks(connection),
+        )
     tracked = fetch_rows(
         connection.execute(
-            """
-            SELECT prediction_id, transaction_id, history, detection_timestamp, received_at, fee_rate, payees,
-                status, confirmation_height
+            f"""
+            SELECT {_TRACKED_COLUMNS}
             FROM mempool_predictions
             WHERE status IN ('pending', 'in_doubt') OR (status = 'confirmed' AND prediction_id IN (
                 SELECT prediction_id FROM prediction_outcomes WHERE confirmation_time >= ?
             ))
             ORDER BY detection_timestamp, prediction_id
-            """,
+            """,  # noqa: S608  our own names
             [newest_at - timedelta(days=_REORG_DAYS)],
         )
     )
@@ -104,7 +115,25 @@ def load_state(connection: duckdb.DuckDBPyConnection) -> SavedState:
         signals=_load_signals(connection),
         learned=load_learned(connection),
         model=_load_model(connection),
+        closed=_load_closed(connection, newest_at - timedelta(days=_ENDED_DAYS)),
+        blocks=load_blocks(connection),
     )
+
+
+def _load_closed(connection: duckdb.DuckDBPyConnection, since: datetime) -> tuple[TrackedPrediction, ...]:
+    """Return what was replaced or dropped lately, oldest first."""
+    rows = fetch_rows(
+        connection.execute(
+            f"""
+            SELECT {_TRACKED_COLUMNS} FROM mempool_predictions
+            WHERE status IN ('replaced', 'dropped') AND detection_timestamp >= ?
+            ORDER BY detection_timestamp DESC, prediction_id DESC
+            LIMIT ?
+            """,  # noqa: S608  our own names
+            [since, CLOSED_LIMIT],
+        )
+    )
+    return tuple(tracked_of_row(row) for row in reversed(rows))
 
 
 def _load_model(connection: duckdb.DuckDBPyConnection) -> ModelState | None:
@@ -207,6 +236,7 @@ def signal_of_row(row: Mapping[str, Any]) -> Signal:
             source=row["source"],
             is_simulated=row["simulated"],
             label_set=row["label_set"],
+            sighting=Sighting(row["sighting"] or Sighting.ANNOUNCED),
         )
 
 
@@ -259,6 +289,7 @@ def _history_of(row: Mapping[str, Any]) -> tuple[Version, ...]:
             Txid(version["txid"]),
             micros_from_datetime(datetime.fromisoformat(version["seen_at"])),
             _fee_rate(version["fee_rate_sat_vb"]),
+            None if version.get("change") is None else Change(version["change"]),
         )
         for version in json.loads(row["history"] or "[]")
     )

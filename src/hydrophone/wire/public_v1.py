@@ -11,12 +11,14 @@ import msgspec
 
 from hydrophone.domain.events import (
     AmendSignal,
+    Ask,
     Effect,
-    FetchPrevouts,
     KeepLearned,
     MarkDoubt,
     NoteSuccessor,
     RaiseSignal,
+    RecordBlock,
+    RecordContents,
     RecordGap,
     RecordMarket,
     RecordModel,
@@ -94,6 +96,7 @@ class VersionV1(msgspec.Struct, frozen=True):
     transaction_id: str
     seen: str
     fee_rate: float | None
+    change: str | None = None
 
 
 class WhaleAlertV1(msgspec.Struct, frozen=True):
@@ -138,10 +141,16 @@ class WhaleAlertV1(msgspec.Struct, frozen=True):
     label_set: str
     explorer_url: str | None
     text: str
+    sighting: str = "announced"
 
 
 class StatusUpdateV1(msgspec.Struct, frozen=True):
-    """What became of a prediction. `amendment` is there when the signal was corrected."""
+    """What became of a prediction.
+
+    `amendment` is there when the signal was corrected, `change` when it was replaced by something known:
+    fee_bump, other_amount, other_payee (a double spend) or cancelled. A confirmation is `provisional`: until
+    two more blocks came a reorg may well undo it.
+    """
 
     prediction_id: str
     transaction_id: str
@@ -151,6 +160,8 @@ class StatusUpdateV1(msgspec.Struct, frozen=True):
     replacement_txid: str | None = None
     reason: str | None = None
     amendment: WhaleAlertV1 | None = None
+    change: str | None = None
+    provisional: bool | None = None
 
 
 class ConnectionV1(msgspec.Struct, frozen=True):
@@ -293,15 +304,30 @@ class PublicEncoder:
                     confirmation_block=outcome.confirmation_height,
                     confirmation_time=format_instant(outcome.ended_at) if confirmed else None,
                     replacement_txid=outcome.replaced_by,
+                    reason=outcome.reason,
+                    change=outcome.change,
+                    provisional=True if confirmed else None,
                 )
                 return self._message("status_update", update, outcome.ended_at, seq)
-            case NoteSuccessor(at, prediction_id, txid, replaced_by):
-                update = StatusUpdateV1(prediction_id, txid, Status.REPLACED, replacement_txid=replaced_by)
+            case NoteSuccessor(at, prediction_id, txid, replaced_by, change):
+                update = StatusUpdateV1(
+                    prediction_id, txid, Status.REPLACED, replacement_txid=replaced_by, change=change
+                )
                 return self._message("status_update", update, at, seq)
-            case ReopenPrediction(at, prediction_id, txid, _):
-                update = StatusUpdateV1(prediction_id, txid, "reorged")
+            case ReopenPrediction(at, prediction_id, txid, _, ended_as):
+                status = "reorged" if ended_as is Status.CONFIRMED else "returned"
+                update = StatusUpdateV1(prediction_id, txid, status)
                 return self._message("status_update", update, at, seq)
-            case FetchPrevouts() | MarkDoubt() | RecordGap() | KeepLearned() | RecordMarket() | RecordModel():
+            case (
+                Ask()
+                | MarkDoubt()
+                | RecordGap()
+                | RecordBlock()
+                | RecordContents()
+                | KeepLearned()
+                | RecordMarket()
+                | RecordModel()
+            ):
                 raise ValueError(f"{type(effect).__name__} is not said to subscribers")
             case _:
                 assert_never(effect)
@@ -361,7 +387,7 @@ class PublicEncoder:
             confidence_score=round(signal.confidence_score, _SHARE_DECIMALS),
             was_modified=signal.was_modified,
             history=[
-                VersionV1(v.txid, format_instant(v.seen_at), _rounded(v.fee_rate_sat_vb))
+                VersionV1(v.txid, format_instant(v.seen_at), _rounded(v.fee_rate_sat_vb), v.change)
                 for v in signal.history
             ],
             source=signal.source,
@@ -369,6 +395,7 @@ class PublicEncoder:
             label_set=signal.label_set,
             explorer_url=None if self._explorer_url is None else self._explorer_url + signal.txid,
             text=describe_in_words(flow),
+            sighting=signal.sighting,
         )
 
     def _addresses(self, flow: FlowAssessment) -> list[str]:

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from hydrophone.domain.questions import AboutBlocks, Question
 from hydrophone.domain.units import MICROS_PER_S, UnixMicros
 from hydrophone.pipeline.connection import ConnectionStatus
 from hydrophone.pipeline.degradation import Degradation
@@ -45,7 +46,8 @@ class Stage:
         self.time = Time()
         self.asked_s: list[float] = []
 
-    def ask(self) -> None:
+    def ask(self, question: Question) -> None:
+        assert question == AboutBlocks(None)
         self.asked_s.append(seconds_of(self.time.now))
 
 
@@ -54,7 +56,7 @@ async def degradation() -> AsyncIterator[Stage]:
     stage = Stage()
     service = Degradation(
         monitor=stage.audience.monitor,
-        ask_for_blocks=stage.ask,
+        asker=stage,
         clock=stage.time.clock,
         sleep=stage.time.sleep,
     )

@@ -14,7 +14,7 @@ from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.raw_transactions import pack_transaction
 from hydrophone.store.schema import initialise
 from hydrophone.store.stored_transactions import read_learned, read_transaction
-from hydrophone.wire.mempool_space import parse_esplora_transaction
+from hydrophone.wire.esplora import parse_esplora_transaction
 from hydrophone.wire.public_v1 import ValuesV1
 from tests.builders import to_bytes, txid_of, wpkh
 from tests.explained import DEPOSIT

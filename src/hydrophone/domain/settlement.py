@@ -1,0 +1,253 @@
+"""What we are not sure of: predictions in doubt, whales and blocks we only heard of, and what to ask.
+
+After a gap everything may have happened. So every open prediction is asked about, the blocks are followed
+from the last one we knew, and the blocks to come are searched for whales that came while we were blind.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from hydrophone.domain.chain import RecentChain
+from hydrophone.domain.events import Ask, BlockConnected, BlockPlace, Effect, RecordBlock
+from hydrophone.domain.questions import (
+    PROJECTED_BLOCKS,
+    AboutBlocks,
+    AboutContents,
+    AboutProjected,
+    AboutReplacement,
+    AboutTransaction,
+    Questions,
+)
+from hydrophone.domain.units import MICROS_PER_S, FeeRate, Height, Txid, UnixMicros
+
+PATIENCE_MICROS: Final = 4 * MICROS_PER_S
+"""A source that has a transaction not, or not in a block, is believed when it says so that long after the
+doubt began. # chosen: two polls of a mempool.space backend; its index and its websocket differ for less."""
+MOST_BLOCKS_BACK: Final = 144
+"""# chosen: a day of blocks is read after an outage, some 50 MB of answers; older ones count as not read."""
+_SOUGHT_LIMIT: Final = 5_000
+"""# chosen: twice the whales of a full mempool."""
+_CHECKED_AT_ONCE: Final = 10
+_CHECKED_AFTER_MICROS: Final = 3_600 * MICROS_PER_S
+"""With each block the predictions nobody confirmed for an hour, and that were longest not asked about, are.
+# chosen: an event that was lost in silence is found within hours, for a question a minute."""
+
+
+_HOPELESS_MICROS: Final = 3_600 * MICROS_PER_S
+"""# chosen: an hour of attempts, of a transaction that every mempool has forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A whale that a source mentioned and did not announce, with what it claims.
+
+    Attributes:
+        first_seen_at: since when it waits; None: it did not say.
+        rate_sat_vb: of its package; None likewise.
+    """
+
+    first_seen_at: UnixMicros | None = None
+    rate_sat_vb: FeeRate | None = None
+
+
+class KnownBlock(NamedTuple):
+    """A block that was heard of before a restart; `is_read`: its contents were told."""
+
+    height: Height
+    block_hash: str
+    previous_hash: str
+    is_read: bool
+
+
+class Settlement:
+    """Doubts and how to end them.
+
+    Attributes:
+        questions: to be asked.
+    """
+
+    def __init__(self) -> None:
+        self.questions = Questions()
+        self._since: dict[Txid, UnixMicros] = {}
+        self._heirs: dict[Txid, Txid] = {}
+        self._sought: dict[Txid, Sought] = {}
+        self._checked: dict[Txid, UnixMicros] = {}
+
+    # --- predictions ---------------------------------------------------------------------------------
+
+    def doubt(self, txid: Txid, at: UnixMicros) -> None:
+        """Ask about a prediction, from now on patiently."""
+        self._since[txid] = at
+        self.questions.ask(AboutTransaction(txid), at)
+
+    def look_again(self, txid: Txid, at: UnixMicros) -> bool:
+        """Take note that a source has it not; return whether that counts, else it is asked once more."""
+        due_at = UnixMicros(self._since.setdefault(txid, at) + PATIENCE_MICROS)
+        if at >= due_at:
+            return True
+        self.questions.ask(AboutTransaction(txid), due_at)
+        return False
+
+    def is_decisive(self, txid: Txid, at: UnixMicros) -> bool:
+        """Whether it has been doubted for long enough to believe a source that has it not."""
+        since = self._since.get(txid)
+        return since is not None and at >= since + PATIENCE_MICROS
+
+    def ask_later(self, txid: Txid, at: UnixMicros) -> None:
+        """Ask about a prediction again when sources should agree."""
+        self.questions.ask(AboutTransaction(txid), UnixMicros(at + PATIENCE_MICROS))
+
+    def is_hopeless(self, txid: Txid, at: UnixMicros) -> bool:
+        """Whether nobody could say for long what became of it."""
+        since = self._since.get(txid)
+        return since is not None and at >= since + _HOPELESS_MICROS
+
+    def settle(self, txid: Txid) -> None:
+        """Doubt it no more."""
+        self._since.pop(txid, None)
+        self._checked.pop(txid, None)
+        self.questions.drop(AboutTransaction(txid))
+        self.questions.drop(AboutReplacement(txid))
+
+    def check(self, waiting: Iterable[tuple[Txid, UnixMicros]], at: UnixMicros) -> None:
+        """Ask about some predictions of which nothing was heard for long.
+
+        Args:
+            waiting: txid of each that is pending, and since when.
+            at: now.
+        """
+        quiet = sorted(
+            (self._checked.get(txid, since), txid)
+            for txid, since in waiting
+            if at - self._checked.get(txid, since) >= _CHECKED_AFTER_MICROS
+        )
+        for _, txid in quiet[:_CHECKED_AT_ONCE]:
+            self._checked[txid] = at
+            self.questions.ask(AboutTransaction(txid), at)
+
+    # --- successors and whales nobody announced ------------------------------------------------------
+
+    def seek_heir(self, heir: Txid, of: Txid, at: UnixMicros) -> None:
+        """Ask what a transaction is that replaced another."""
+        self._heirs[heir] = of
+        self.questions.ask(AboutTransaction(heir), at)
+
+    def take_heir(self, heir: Txid) -> Txid | None:
+        """Return which transaction it replaced, if that was asked; once."""
+        return self._heirs.pop(heir, None)
+
+    def seek(self, txid: Txid, sought: Sought, at: UnixMicros) -> None:
+        """Ask what a whale is that somebody mentioned."""
+        if len(self._sought) < _SOUGHT_LIMIT:
+            self._sought[txid] = sought
+            self.questions.ask(AboutTransaction(txid), at)
+
+    def take_sought(self, txid: Txid) -> Sought | None:
+        """Return what is known of it, if it was sought; once."""
+        return self._sought.pop(txid, None)
+
+    def resync(self, at: UnixMicros) -> list[Effect]:
+        """Ask for the newest blocks and what waits for the next ones: something may have been missed."""
+        self.questions.hurry(at)
+        self.questions.ask(AboutBlocks(None), at)
+        return [Ask(AboutProjected(index)) for index in (*range(PROJECTED_BLOCKS), -1)]
+
+
+class ChainReader:
+    """Follows the chain, and knows which of its blocks are still to be read.
+
+    Args:
+        questions: where it asks.
+    """
+
+    def __init__(self, questions: Questions) -> None:
+        self._questions = questions
+        self._chain = RecentChain()
+        self._unread: dict[str, Height] = {}
+        self._began_at: UnixMicros | None = None
+        self._read_to: Height | None = None
+
+    def restore(self, blocks: Sequence[KnownBlock]) -> None:
+        """Go on after a restart with the newest blocks known then, from below."""
+        for block in blocks:
+            self._chain.connect(block.height, block.block_hash, block.previous_hash)
+            self._read_to = block.height
+        self._unread.update({block.block_hash: block.height for block in blocks if not block.is_read})
+
+    def note_time(self, at: UnixMicros) -> None:
+        """Note when we began: blocks found before that are none of ours."""
+        if self._began_at is None:
+            self._began_at = at
+
+    def resume(self, at: UnixMicros) -> None:
+        """Ask again for what was to be read."""
+        for block_hash in self._unread:
+            self._questions.ask(AboutContents(block_hash), at)
+
+    @property
+    def newest(self) -> Height | None:
+        """Height of the newest block; None: none is known."""
+        return self._chain.newest
+
+    def is_known(self, event: BlockConnected) -> bool:
+        """Whether it is the block we know at its height."""
+        return self._chain.told_at(event.height) == event.block_hash
+
+    def contradicts(self, place: BlockPlace) -> bool:
+        """Whether another block is known at that height."""
+        return self._chain.hash_at(place.height) not in (None, place.block_hash)
+
+    def connect(self, event: BlockConnected) -> tuple[Height | None, list[Effect]]:
+        """Take a block in that was not known.
+
+        Returns:
+            The lowest height whose block it makes stale (None: it makes none), and what is to be stored.
+        """
+        before = self._chain.newest
+        stale = self._chain.connect(event.height, event.block_hash, event.previous_hash)
+        if stale is not None:
+            for block_hash, height in tuple(self._unread.items()):
+                if height >= stale:
+                    self._forget(block_hash)
+            if self._read_to is not None:
+                self._read_to = min(self._read_to, Height(stale - 1))
+        if self._read_to is None and not self._is_before_us(event):
+            self._read_to = (
+                Height(event.height - 1) if before is None else min(before, Height(event.height - 1))
+            )
+        if self._read_to is not None and event.height > self._read_to:
+            self._unread[event.block_hash] = event.height
+            self._questions.ask(AboutContents(event.block_hash), event.at)
+            self._advance(event.at)
+        return stale, [RecordBlock(event.at, event.height, event.block_hash, event.previous_hash)]
+
+    def _is_before_us(self, event: BlockConnected) -> bool:
+        """Whether it was there when we began: a source that names no contents lists old ones."""
+        return event.mined is None and (
+            event.found_at is None or self._began_at is None or event.found_at <= self._began_at
+        )
+
+    def _advance(self, at: UnixMicros) -> None:
+        """Note up to where every block is known; ask for those that are missing."""
+        newest = self._chain.newest
+        assert self._read_to is not None
+        assert newest is not None
+        self._read_to = max(self._read_to, Height(newest - MOST_BLOCKS_BACK))
+        while self._chain.told_at(Height(self._read_to + 1)) is not None:
+            self._read_to = Height(self._read_to + 1)
+        if self._read_to < newest:
+            above = next(
+                h for h in range(self._read_to + 1, newest + 1) if self._chain.told_at(Height(h)) is not None
+            )
+            self._questions.ask(AboutBlocks(Height(above - 1)), at)
+
+    def take_unread(self, block_hash: str) -> Height | None:
+        """Return the height of a block that was to be read, once."""
+        height = self._unread.get(block_hash)
+        self._forget(block_hash)
+        return height
+
+    def _forget(self, block_hash: str) -> None:
+        self._unread.pop(block_hash, None)
+        self._questions.drop(AboutContents(block_hash))

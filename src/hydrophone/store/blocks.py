@@ -1,0 +1,55 @@
+"""The blocks we heard of."""
+
+from typing import Final
+
+import duckdb
+
+from hydrophone.domain.chain import KEPT
+from hydrophone.domain.events import RecordBlock, RecordContents
+from hydrophone.domain.settlement import KnownBlock
+from hydrophone.domain.units import Height
+from hydrophone.store.rows import timestamp
+
+_STALE: Final = """
+    DELETE FROM blocks WHERE height >= (
+        SELECT min(height) FROM blocks
+        WHERE (height = $height AND block_hash <> $block_hash)
+            OR (height = $height - 1 AND block_hash <> $previous_hash)
+    )
+"""
+_INSERT: Final = """
+    INSERT INTO blocks (height, block_hash, previous_hash, heard_at)
+    SELECT $height, $block_hash, $previous_hash, $heard_at::TIMESTAMP
+    WHERE NOT EXISTS (FROM blocks WHERE height = $height)
+"""
+_READ: Final = "UPDATE blocks SET whales = ?, unseen = ? WHERE height = ? AND block_hash = ?"
+
+
+def write_block(connection: duckdb.DuckDBPyConnection, effect: RecordBlock | RecordContents) -> None:
+    """Store what became known of a block; what contradicts it is no longer in the chain.
+
+    Once told, a count stays: when a block is read again its whales have been seen.
+    """
+    if isinstance(effect, RecordContents):
+        connection.execute(_READ, [effect.whales, effect.unseen, effect.height, effect.block_hash])
+        return
+    place = {"height": effect.height, "block_hash": effect.block_hash}
+    connection.execute(_STALE, place | {"previous_hash": effect.previous_hash})
+    connection.execute(
+        _INSERT, place | {"previous_hash": effect.previous_hash, "heard_at": timestamp(effect.at)}
+    )
+
+
+def load_blocks(connection: duckdb.DuckDBPyConnection) -> tuple[KnownBlock, ...]:
+    """Return the newest blocks, from below."""
+    rows = connection.execute(
+        """
+        SELECT height, block_hash, previous_hash, whales IS NOT NULL FROM blocks
+        ORDER BY height DESC LIMIT ?
+        """,
+        [KEPT],
+    ).fetchall()
+    return tuple(
+        KnownBlock(Height(height), block_hash, previous_hash, is_read)
+        for height, block_hash, previous_hash, is_read in reversed(rows)
+    )
