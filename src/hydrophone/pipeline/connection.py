@@ -32,6 +32,9 @@ _TRIAL_S: Final = 30.0
 _S_PER_MINUTE: Final = 60
 _MINUTES_PER_HOUR: Final = 60
 
+_REFUSALS: Final = 3
+"""In a row until blocks are not followed any more. # chosen: of several backends that are tried in turn one
+may answer, and an answer that was lost is no news."""
 _TO_THE_SECOND: Final = len("2026-11-22T08:51:02")
 
 UNAVAILABLE: Final = "Mempool Predictions Unavailable"
@@ -129,6 +132,7 @@ class ConnectionMonitor:
         self.is_connected = False
         self.is_simulated = False
         self.blocks_followed: bool | None = None
+        self._refusals = 0
         self.heard_at: UnixMicros | None = None
         self.frame_count = 0
         self._lost_at = self._opened_at = self._told_at = started_at
@@ -241,7 +245,11 @@ class ConnectionMonitor:
 
     async def _answered(self, at: UnixMicros, frame: Frame) -> None:
         found = self._signs.tells_blocks(frame.path, frame.status, frame.payload)
-        if found is None or found is self.blocks_followed:
+        if found is None:
+            return
+        self._refusals = 0 if found else self._refusals + 1
+        is_one_of_several = self.blocks_followed and 0 < self._refusals < _REFUSALS
+        if found is self.blocks_followed or is_one_of_several:
             return
         self.blocks_followed = found
         tell = log.info if found else log.warning
@@ -251,6 +259,7 @@ class ConnectionMonitor:
     async def _degrade(self, at: UnixMicros, silence: Silence) -> None:
         self.status = ConnectionStatus.DEGRADED
         self._outage = silence
+        self._refusals = 0
         if self.is_connected:
             self._must_prove_itself = True
             self._blind_from = silence.since

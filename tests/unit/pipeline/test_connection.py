@@ -230,7 +230,8 @@ async def test_a_service_that_never_finds_a_source_says_so_after_five_minutes() 
     [
         ([200], [None, True]),
         ([0], [None, False]),
-        ([0, 0, 502, 200, 200, 0], [None, False, True, False]),
+        ([0, 0, 502, 200, 200, 0, 0, 502], [None, False, True, False]),
+        ([200, 0, 502, 200, 0, 0], [None, True]),
     ],
 )
 async def test_whether_blocks_are_followed_is_said_when_it_changes(
