@@ -144,7 +144,8 @@ async def service(url: str, folder: Path) -> AsyncIterator[Client]:
     supervisor = make_supervisor(settings)
     ready: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(run_service(settings, (url,), supervisor, ready.set_result, patience=PATIENCE))
-    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+    either: set[asyncio.Future[Any]] = {task, ready}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     try:
         addresses = ready.result()
         async with connect(addresses.alerts_url) as connection:
@@ -163,7 +164,7 @@ def is_alert(message: Message) -> bool:
 
 
 def is_seen_when_mined(message: Message) -> bool:
-    return message["type"] == "whale_alert" and message["data"]["sighting"] == "mined"
+    return is_alert(message) and bool(message["data"]["sighting"] == "mined")
 
 
 async def test_while_only_the_websocket_is_gone_blocks_are_followed_and_their_whales_recorded(
