@@ -287,7 +287,7 @@ class Predictions:
 
     def _stop_following(self, txid: Txid) -> None:
         del self._tracked[txid]
-        self._settlement.settle(txid)
+        self._settlement.forget(txid)
         self.end(txid)
 
     def _supersede(self, history: Iterable[Version], current: Txid) -> None:

@@ -106,9 +106,13 @@ class Settlement:
     def settle(self, txid: Txid) -> None:
         """Doubt it no more."""
         self._since.pop(txid, None)
-        self._checked.pop(txid, None)
         self.questions.drop(AboutTransaction(txid))
         self.questions.drop(AboutReplacement(txid))
+
+    def forget(self, txid: Txid) -> None:
+        """Settle it for good: it is not followed any more."""
+        self.settle(txid)
+        self._checked.pop(txid, None)
 
     def check(self, waiting: Iterable[tuple[Txid, UnixMicros]], at: UnixMicros) -> None:
         """Ask about some predictions of which nothing was heard for long.

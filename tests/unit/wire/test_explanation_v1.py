@@ -13,9 +13,9 @@ from hydrophone.domain.parties import Labels
 from hydrophone.domain.script import Network
 from hydrophone.domain.units import Txid, UnixMicros
 from hydrophone.errors import MalformedMessage
+from hydrophone.wire.esplora import parse_esplora_transaction
 from hydrophone.wire.explanation import explain
 from hydrophone.wire.explanation_v1 import ExplanationV1, SaidV1, encode_explanation, parse_explanation
-from hydrophone.wire.esplora import parse_esplora_transaction
 from hydrophone.wire.public_v1 import ValuesV1
 from tests.builders import START, Json, to_bytes, txid_of, wpkh
 from tests.explained import (

@@ -1,0 +1,494 @@
+"""What is done about what we are not sure of: gaps, doubts, blocks and whales nobody told us of."""
+
+import pytest
+
+from hydrophone.domain.events import (
+    Answered,
+    BlockConnected,
+    BlockPlace,
+    ContentsTold,
+    Effect,
+    GapFound,
+    GapReason,
+    MarkDoubt,
+    NoAnswer,
+    RaiseSignal,
+    RecordBlock,
+    RecordContents,
+    RecordOutcome,
+    ReopenPrediction,
+    ReplacementTold,
+    TimePassed,
+    TransactionsLeft,
+    TransactionTold,
+    WaitingWhale,
+    WhalesWaiting,
+)
+from hydrophone.domain.outcome import Outcome, Status
+from hydrophone.domain.predictions import EXPIRY_MICROS, REORG_DEPTH
+from hydrophone.domain.questions import (
+    AboutBlocks,
+    AboutContents,
+    AboutProjected,
+    AboutReplacement,
+    AboutTransaction,
+)
+from hydrophone.domain.settlement import MOST_BLOCKS_BACK, PATIENCE_MICROS, KnownBlock
+from hydrophone.domain.signal import Change, Sighting
+from hydrophone.domain.tracker import Tracker
+from hydrophone.domain.units import FeeRate, Height
+from tests.whales import (
+    SOURCE,
+    T0,
+    asked,
+    block,
+    later,
+    only,
+    play,
+    replaced,
+    seen,
+    told,
+    tracker,
+    txid,
+    unknown,
+    whale,
+)
+
+LEFT_AT = 10_000_000
+PATIENT = LEFT_AT + PATIENCE_MICROS
+"""When a source is believed that has it not."""
+
+
+def left(*names: str, at: int = LEFT_AT) -> TransactionsLeft:
+    return TransactionsLeft(later(at), tuple(map(txid, names)))
+
+
+def gap(at: int, reason: GapReason = GapReason.RECONNECTED) -> GapFound:
+    return GapFound(later(at), "mempool.space", reason, later(at - 60_000_000))
+
+
+def old_block(height: int, at: int, *, branch: str = "block", parent: str = "block") -> BlockConnected:
+    """A block of which nobody says what is in it."""
+    return BlockConnected(later(at), Height(height), f"{branch}{height}", f"{parent}{height - 1}", None)
+
+
+def contents(
+    height: int, at: int, *names: str, whales: tuple[str, ...] = (), branch: str = "block"
+) -> ContentsTold:
+    every = ("coinbase", *names, *whales)
+    return ContentsTold(
+        later(at), SOURCE, f"{branch}{height}", tuple(map(txid, every)), tuple(map(txid, whales))
+    )
+
+
+def nobody(name: str, at: int) -> ReplacementTold:
+    return ReplacementTold(later(at), txid(name), None)
+
+
+def outcome_of(effects: list[Effect]) -> Outcome:
+    (recorded,) = only(effects, RecordOutcome)
+    return recorded.outcome
+
+
+def doubted(*names: str) -> Tracker:
+    core = tracker()
+    play(core, *(seen(whale(name, payee=name)) for name in names), left(*names))
+    return core
+
+
+# --- what left without a reason
+
+
+def test_what_left_is_asked_about_at_once() -> None:
+    core = tracker()
+    play(core, seen(whale("a")))
+    assert asked(core, left("a")) == [AboutTransaction(txid("a"))]
+
+
+def test_what_left_and_is_still_there_is_pending_again() -> None:
+    (back,) = play(doubted("a"), told("a", at=LEFT_AT + 1))
+    assert isinstance(back, MarkDoubt)
+    assert not back.in_doubt
+
+
+def test_what_left_into_a_block_is_confirmed_there() -> None:
+    end = outcome_of(play(doubted("a"), told("a", at=LEFT_AT + 1, height=800_000)))
+    assert (end.status, end.confirmation_height) == (Status.CONFIRMED, 800_000)
+
+
+def test_a_source_that_has_it_not_is_believed_only_after_a_while() -> None:
+    core = doubted("a")
+    assert play(core, unknown("a", LEFT_AT + 1), nobody("a", LEFT_AT + 2)) == []
+    assert asked(core, TimePassed(later(PATIENT - 1))) == []
+    assert asked(core, TimePassed(later(PATIENT))) == [AboutTransaction(txid("a"))]
+    assert asked(core, unknown("a", PATIENT + 1)) == [AboutReplacement(txid("a"))]
+    end = outcome_of(play(core, nobody("a", PATIENT + 2)))
+    assert end.status is Status.DROPPED
+    assert "has it no more" in (end.reason or "")
+    assert core.question_count == 0
+
+
+def test_what_waited_for_a_fortnight_has_expired() -> None:
+    core = tracker()
+    old = EXPIRY_MICROS + LEFT_AT
+    play(core, seen(whale("a")), left("a", at=old), unknown("a", old + PATIENCE_MICROS))
+    assert "expired" in (outcome_of(play(core, nobody("a", old + PATIENCE_MICROS + 1))).reason or "")
+
+
+def test_a_source_that_does_not_answer_is_asked_again_ever_more_rarely() -> None:
+    core = doubted("a")
+    at, pauses = LEFT_AT, []
+    for _ in range(9):
+        assert play(core, NoAnswer(later(at), AboutTransaction(txid("a")), "500")) == []
+        assert core.next_question_at is not None
+        pauses.append((core.next_question_at - T0 - at) // 1_000_000)
+        at = core.next_question_at - T0
+        assert asked(core, TimePassed(later(at))) == [AboutTransaction(txid("a"))]
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_a_question_that_was_lost_is_asked_again() -> None:
+    core = doubted("a")
+    assert asked(core, TimePassed(later(LEFT_AT + 59_999_999))) == []
+    assert asked(core, TimePassed(later(LEFT_AT + 60_000_000))) == [AboutTransaction(txid("a"))]
+
+
+def test_nobody_is_asked_very_much_at_once() -> None:
+    core = tracker()
+    names = [f"{number:03d}" for number in range(50)]
+    play(core, *(seen(whale(name, payee=name)) for name in names))
+    assert len(asked(core, left(*names))) == 32
+    assert len(asked(core, told(names[0], at=LEFT_AT + 1, payee=names[0]))) == 1, (
+        "one answered, one more asked"
+    )
+
+
+def test_what_was_dropped_and_is_announced_again_is_pending_again() -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT), nobody("a", PATIENT))
+    (back,) = play(core, seen(whale("a"), PATIENT + 5))
+    assert isinstance(back, ReopenPrediction)
+    assert back.ended_as is Status.DROPPED
+    assert outcome_of(play(core, block(1, "a", at=PATIENT + 9))).status is Status.CONFIRMED
+
+
+def test_what_was_dropped_and_is_mined_after_all_is_confirmed() -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT), nobody("a", PATIENT))
+    back, confirmed = play(core, block(1, "a", at=PATIENT + 9))
+    assert isinstance(back, ReopenPrediction)
+    assert isinstance(confirmed, RecordOutcome)
+
+
+def test_what_nobody_could_tell_for_a_fortnight_is_dropped_with_a_block() -> None:
+    core = doubted("a")
+    core.step(NoAnswer(later(LEFT_AT + 1), AboutTransaction(txid("a")), "500"))
+    assert only(play(core, block(1, at=EXPIRY_MICROS - 1)), RecordOutcome) == []
+    assert outcome_of(play(core, block(2, at=EXPIRY_MICROS + 1))).status is Status.DROPPED
+
+
+# --- what replaced it while we did not hear
+
+
+def test_a_fee_bump_that_was_missed_continues_the_prediction() -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT))
+    bumped = whale("b", payee="a", rate=30)
+    assert asked(core, ReplacementTold(later(PATIENT), txid("a"), txid("b"))) == [AboutTransaction(txid("b"))]
+    effects = play(core, TransactionTold(later(PATIENT + 1), SOURCE, bumped))
+    (raised,) = only(effects, RaiseSignal)
+    assert raised.signal.was_modified
+    assert raised.signal.history[-1].change is Change.FEE_BUMP
+    assert outcome_of(play(core, block(1, "b", at=PATIENT + 9))).status is Status.CONFIRMED
+
+
+def test_a_fee_bump_that_was_missed_and_mined_is_confirmed() -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT), ReplacementTold(later(PATIENT), txid("a"), txid("b")))
+    place = BlockPlace(Height(7), "block7")
+    effects = play(core, TransactionTold(later(PATIENT + 1), SOURCE, whale("b", payee="a"), place))
+    assert outcome_of(effects).confirmation_height == 7
+
+
+@pytest.mark.parametrize(("payee", "change"), [("thief", Change.OTHER_PAYEE), ("payer", Change.CANCELLED)])
+def test_a_double_spend_that_was_missed_ends_it_and_says_what_changed(payee: str, change: Change) -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT), ReplacementTold(later(PATIENT), txid("a"), txid("b")))
+    answer = TransactionTold(later(PATIENT + 1), SOURCE, whale("b", payee=payee), is_whale=False)
+    end = outcome_of(play(core, answer))
+    assert (end.status, end.replaced_by, end.change) == (Status.REPLACED, txid("b"), change)
+
+
+def test_a_successor_that_nobody_knows_ends_it_too() -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT), ReplacementTold(later(PATIENT), txid("a"), txid("b")))
+    end = outcome_of(play(core, unknown("b", PATIENT + 1)))
+    assert (end.status, end.replaced_by, end.change) == (Status.REPLACED, txid("b"), None)
+
+
+def test_another_amount_to_the_same_payee_is_said() -> None:
+    core = tracker()
+    play(core, seen(whale("a", btc=150)))
+    effects = play(core, replaced("a", "b", whale("b", btc=120)))
+    assert only(effects, RaiseSignal)[0].signal.history[0].change is Change.OTHER_AMOUNT
+
+
+# --- gaps
+
+
+def test_after_a_gap_everything_open_is_in_doubt_and_asked_about() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), seen(whale("b", payee="b")), block(100, "b"))
+    effects = core.step(gap(90_000_000))
+    assert [effect.txid for effect in only(effects, MarkDoubt)] == [txid("a")], "a confirmed one is not said"
+    questions = asked(tracker(), gap(1))
+    assert questions == [*(AboutProjected(i) for i in (*range(8), -1)), AboutBlocks(None)]
+
+
+def test_what_was_asked_before_a_gap_is_asked_at_once_after_it() -> None:
+    core = doubted("a")
+    for at in range(LEFT_AT, LEFT_AT + 5):
+        core.step(NoAnswer(later(at), AboutTransaction(txid("a")), "connection refused"))
+        core.step(TimePassed(later(at)))
+    assert AboutTransaction(txid("a")) in asked(core, gap(LEFT_AT + 10))
+
+
+def test_malformed_parts_of_a_frame_doubt_nothing() -> None:
+    core = tracker()
+    play(core, seen(whale("a")))
+    assert asked(core, gap(9, GapReason.MALFORMED)) == []
+
+
+def test_a_reorg_that_was_missed_is_found_by_asking() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), block(100, "a"), gap(90_000_000))
+    assert play(core, told("a", at=90_000_001)) == [], "the index may lag behind"
+    (back,) = play(core, told("a", at=90_000_000 + PATIENCE_MICROS))
+    assert isinstance(back, ReopenPrediction)
+    assert back.ended_as is Status.CONFIRMED
+
+
+def test_a_confirmation_that_moved_to_another_block_is_told_anew() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), block(100, "a"), gap(90_000_000), old_block(100, 90_000_001, branch="other"))
+    place = BlockPlace(Height(101), "other101")
+    effects = play(core, TransactionTold(later(90_000_002), SOURCE, whale("a"), place))
+    assert outcome_of(effects).confirmation_height == 101
+
+
+def test_a_place_that_contradicts_the_blocks_we_know_is_asked_again() -> None:
+    core = doubted("a")
+    play(core, block(100, at=LEFT_AT))
+    place = BlockPlace(Height(100), "another block")
+    assert play(core, TransactionTold(later(LEFT_AT + 1), SOURCE, whale("a", payee="a"), place)) == []
+    assert asked(core, TimePassed(later(LEFT_AT + 1 + PATIENCE_MICROS))) == [AboutTransaction(txid("a"))]
+
+
+def test_a_double_spend_by_a_new_branch_is_found_though_nobody_says_so() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), block(100))
+    questions = asked(core, old_block(100, 9_000_000, branch="other"))
+    assert AboutTransaction(txid("a")) in questions
+
+
+# --- blocks
+
+
+def informed() -> Tracker:
+    """A core that knows blocks up to 100, and has read them."""
+    core = tracker()
+    play(core, block(100), contents(100, 5_000_000))
+    return core
+
+
+def test_a_block_is_read_when_it_comes() -> None:
+    core = informed()
+    assert asked(core, block(101, at=6_000_000)) == [AboutContents("block101")]
+
+
+def test_blocks_that_were_there_before_us_are_not_read() -> None:
+    core = tracker()
+    assert asked(core, *(old_block(height, 1) for height in range(90, 98))) == []
+    assert asked(core, block(98, at=2)) == [AboutContents("block98")]
+
+
+def test_blocks_missed_in_between_are_asked_for_and_read() -> None:
+    core = informed()
+    questions = asked(core, block(104, at=6_000_000))
+    assert questions == [AboutContents("block104"), AboutBlocks(Height(103))]
+    page = [old_block(height, 6_000_001) for height in range(89, 104)]
+    answered = Answered(later(6_000_001), AboutBlocks(Height(103)))
+    assert asked(core, *page, answered) == [AboutContents(f"block{h}") for h in (101, 102, 103)]
+    assert asked(core, block(105, at=7_000_000)) == [AboutContents("block105")]
+
+
+def test_more_pages_are_asked_for_until_the_hole_is_filled() -> None:
+    core = informed()
+    play(core, block(130, at=6_000_000))
+    page = [old_block(height, 6_000_001) for height in range(115, 130)]
+    assert AboutBlocks(Height(114)) in asked(
+        core, *page, Answered(later(6_000_001), AboutBlocks(Height(129)))
+    )
+
+
+def test_after_a_very_long_outage_only_the_last_day_is_read() -> None:
+    core = informed()
+    play(core, block(1_000, at=6_000_000))
+    lowest = 1_000
+    for _ in range(MOST_BLOCKS_BACK):
+        top = lowest - 1
+        page = [old_block(height, 6_000_001) for height in range(top - 14, top + 1)]
+        questions = asked(core, *page, Answered(later(6_000_001), AboutBlocks(Height(top))))
+        for question in questions:
+            if isinstance(question, AboutContents):
+                core.step(contents(int(question.block_hash.removeprefix("block")), 6_000_002))
+        lowest = top - 14
+        if not any(isinstance(question, AboutBlocks) for question in questions):
+            break
+    assert 1_000 - lowest <= MOST_BLOCKS_BACK + 15
+    assert core.question_count <= 1
+
+
+def test_the_contents_of_a_block_confirm_what_nobody_said() -> None:
+    core = informed()
+    play(core, seen(whale("a"), 6_000_000), old_block(101, 7_000_000))
+    effects = play(core, contents(101, 8_000_000, "a"))
+    assert outcome_of(effects).confirmation_height == 101
+
+
+def test_a_whale_nobody_announced_is_signalled_with_its_block() -> None:
+    core = informed()
+    core.step(block(101, at=6_000_000))
+    read = core.step(contents(101, 7_000_000, whales=("w",)))
+    assert only(read, RecordContents) == [RecordContents(later(7_000_000), Height(101), "block101", 1, 1)]
+    effects = play(core, told("w", at=8_000_000, height=101))
+    assert [type(effect) for effect in effects] == [RaiseSignal, RecordOutcome]
+    signal = only(effects, RaiseSignal)[0].signal
+    assert signal.sighting is Sighting.MINED
+    assert signal.forecast is None, "there was nothing to predict"
+    assert play(core, told("w", at=9_000_000, height=101)) == []
+
+
+def test_a_whale_that_was_announced_is_not_unseen() -> None:
+    core = informed()
+    play(core, seen(whale("a"), 5_500_000), block(101, "a", at=6_000_000))
+    (read,) = only(core.step(contents(101, 7_000_000, whales=("a",))), RecordContents)
+    assert (read.whales, read.unseen) == (1, 0)
+
+
+def test_a_block_that_cannot_be_read_is_asked_for_again_but_not_when_it_is_stale() -> None:
+    core = informed()
+    play(core, block(101, at=6_000_000))
+    core.step(NoAnswer(later(6_000_001), AboutContents("block101"), "500"))
+    assert asked(core, TimePassed(later(8_000_000))) == [AboutContents("block101")]
+    core.step(NoAnswer(later(8_000_001), AboutContents("block101"), "500"))
+    assert asked(core, old_block(101, 9_000_000, branch="other")) == [AboutContents("other101")]
+    assert AboutContents("block101") not in asked(core, TimePassed(later(60_000_000)))
+
+
+# --- whales that came while we were blind
+
+
+def waiting(name: str, at: int) -> WhalesWaiting:
+    return WhalesWaiting(later(at), (WaitingWhale(txid(name), later(at - 9_000_000), FeeRate(12.5)),))
+
+
+def test_a_whale_found_waiting_is_signalled_late() -> None:
+    core = tracker()
+    assert asked(core, waiting("w", 10_000_000)) == [AboutTransaction(txid("w"))]
+    (raised,) = play(core, told("w", at=10_500_000))
+    assert isinstance(raised, RaiseSignal)
+    assert raised.signal.sighting is Sighting.LATE
+    assert raised.signal.detected_at == later(10_500_000), "we say when we knew, not when we could have"
+    assert raised.signal.effective_fee_rate_sat_vb == 12.5
+
+
+def test_a_whale_found_waiting_that_we_knew_is_no_news() -> None:
+    core = tracker()
+    play(core, seen(whale("a")))
+    assert asked(core, waiting("a", 10_000_000)) == []
+
+
+def test_a_whale_found_waiting_ends_the_doubt_about_it() -> None:
+    (back,) = play(doubted("a"), waiting("a", LEFT_AT + 1))
+    assert isinstance(back, MarkDoubt)
+    assert not back.in_doubt
+
+
+def test_a_whale_that_is_announced_while_it_is_sought_is_signalled_once() -> None:
+    core = tracker()
+    play(core, waiting("w", 10_000_000))
+    assert len(play(core, seen(whale("w"), 10_100_000), told("w", at=10_500_000))) == 1
+
+
+def test_what_turns_out_to_be_no_whale_is_not_signalled() -> None:
+    core = tracker()
+    play(core, waiting("w", 10_000_000))
+    assert play(core, TransactionTold(later(1), SOURCE, whale("w"), is_whale=False)) == []
+
+
+# --- what is quiet for long
+
+
+def test_what_is_pending_for_long_is_asked_about_with_a_block() -> None:
+    core = informed()
+    names = [f"{number:02d}" for number in range(12)]
+    play(core, *(seen(whale(name, payee=name), 6_000_000) for name in names))
+    assert asked(core, block(101, at=7_000_000)) == [AboutContents("block101")]
+    questions = asked(core, block(102, at=4_000_000_000))
+    assert len([q for q in questions if isinstance(q, AboutTransaction)]) == 10
+    for name in names:
+        core.step(told(name, at=4_000_000_001, payee=name))
+    rest = [q for q in asked(core, block(103, at=4_000_000_002)) if isinstance(q, AboutTransaction)]
+    assert rest == [AboutTransaction(txid(name)) for name in names[10:]]
+
+
+# --- restarts
+
+
+def test_a_restart_reads_the_blocks_that_came_meanwhile() -> None:
+    core = tracker()
+    blocks = [KnownBlock(Height(h), f"block{h}", f"block{h - 1}", is_read=h != 99) for h in range(95, 101)]
+    core.restore((), (), blocks=blocks)
+    questions = asked(core, gap(1, GapReason.STARTED))
+    assert AboutContents("block99") in questions, "it was not told before"
+    assert asked(core, *(old_block(h, 2) for h in range(94, 103))) == [
+        AboutContents("block101"),
+        AboutContents("block102"),
+    ]
+
+
+def test_a_restart_finds_the_reorg_that_came_meanwhile() -> None:
+    before = tracker()
+    play(before, seen(whale("a")), block(100, "a"))
+    after = tracker()
+    after.restore(before.tracked, (), blocks=[KnownBlock(Height(100), "block100", "block99", is_read=True)])
+    (back,) = play(after, old_block(100, 9_000_000, branch="other"))
+    assert isinstance(back, ReopenPrediction)
+
+
+def test_a_restart_remembers_what_may_come_back() -> None:
+    before = doubted("a")
+    prediction = before.tracked[0]
+    play(before, unknown("a", PATIENT), nobody("a", PATIENT))
+    after = tracker()
+    dropped = type(prediction)(
+        **{name: getattr(prediction, name) for name in prediction.__slots__} | {"status": Status.DROPPED}
+    )
+    after.restore((), [txid("a")], closed=[dropped])
+    (back,) = play(after, seen(whale("a"), PATIENT + 1))
+    assert isinstance(back, ReopenPrediction)
+
+
+def test_every_block_is_recorded_once() -> None:
+    core = tracker()
+    events = (block(100), old_block(100, 6_000_000), block(101, at=7_000_000))
+    recorded = [effect for event in events for effect in only(core.step(event), RecordBlock)]
+    assert [effect.height for effect in recorded] == [100, 101]
+
+
+def test_confirmed_predictions_are_let_go_of_while_only_blocks_are_told() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), block(100, "a"))
+    play(core, *(old_block(100 + n, 6_000_000) for n in range(1, REORG_DEPTH + 1)))
+    assert core.tracked == ()
