@@ -132,7 +132,8 @@ function showMempool(connection) {
   const since = connection.since ? `since ${new Date(connection.since).toLocaleString()}` : "not heard yet";
   if (connection.status === "degraded") {
     showConnection("degraded", "degraded");
-    showSight("degraded", `Mempool Predictions Unavailable, ${since}`, connection.message);
+    const [title, ...why] = connection.message.split(": ");
+    showSight("degraded", `${title}, ${since}`, why.join(": "));
   } else if (connection.status === "disconnected") {
     showConnection("disconnected", "disconnected");
     showSight("disconnected", `Not connected to the mempool, ${since}`, connection.message);
