@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import PIPE
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ class Heard:
     alerts: set[str] = field(default_factory=set)
     below: int = 0
     confirmed: dict[str, int] = field(default_factory=dict)
+    sightings: Counter[str] = field(default_factory=Counter)
 
 
 async def listen(port: int, heard: Heard) -> None:
@@ -50,6 +52,7 @@ async def listen(port: int, heard: Heard) -> None:
                 data = message["data"]
                 if message["type"] == "whale_alert":
                     heard.alerts.add(data["transaction_id"])
+                    heard.sightings[data["sighting"]] += 1
                     heard.below += data["btc_value"] * 1e8 <= THRESHOLD_SAT
                 elif message["type"] == "status_update":
                     if data["new_status"] == "confirmed":
@@ -124,7 +127,7 @@ def report(speed: float, truth: list[dict[str, Any]], heard: Heard, gaps: list[t
     print(
         f"{len(whales)} whales, {len(announced)} announced, {len(due)} while connected, "
         f"{len(due) - len(missed) - len(blind)} signalled, {len(missed)} missed, {len(blind)} in a gap, "
-        f"{len(extra)} false, {heard.below} below; confirmed in the right block {right} of {len(agreed)}; "
+        f"{len(extra)} false, {heard.below} below; {dict(heard.sightings)}; confirmed in the right block {right} of {len(agreed)}; "
         f"gaps {len(gaps)}",
         flush=True,
     )

@@ -16,11 +16,13 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from hydrophone.domain.questions import AboutTransaction, Question
 from hydrophone.domain.units import Txid, UnixMicros
 from hydrophone.runtime.backoff import Backoff
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.frame import Frame, FrameKind
-from hydrophone.sources.mempool_space import MempoolSpaceLink, RestPrevoutFetcher
+from hydrophone.sources.mempool_space import MempoolSpaceLink
+from hydrophone.sources.mempool_space_rest import RestAsker
 from hydrophone.wire.mempool_space import SUBSCRIPTIONS
 
 SOURCE = "mempool.space"
@@ -294,16 +296,22 @@ async def listening(*urls: str, capacity: int = 64) -> AsyncIterator[Listening]:
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """A fetcher that runs, and what it is answered."""
+    """An asker that runs, and what it is answered."""
 
-    fetcher: RestPrevoutFetcher
+    asker: RestAsker
     channel: Channel[Frame]
     answers: FrameReader
     pauses: Pauses
     task: asyncio.Task[None]
 
-    async def ask(self, txid: Txid) -> Frame:
-        self.fetcher.fetch_prevouts(txid)
+    def begin(self, *txids: Txid) -> None:
+        """Ask about transactions, and do not wait."""
+        for txid in txids:
+            self.asker.ask(AboutTransaction(txid))
+
+    async def ask(self, question: Txid | Question) -> Frame:
+        """Ask about a transaction, or something else."""
+        self.asker.ask(AboutTransaction(Txid(question)) if isinstance(question, str) else question)
         return await self.answers.next()
 
 
@@ -311,16 +319,15 @@ class Fetching:
 async def fetching(
     connected_url: str | None = None, *, base_url: str | None = None, capacity: int = 1_000
 ) -> AsyncIterator[Fetching]:
-    """Run a fetcher within the context; its link is connected to this URL."""
+    """Run an asker within the context; its link is connected to this URL."""
     channel: Channel[Frame] = Channel("frames", capacity)
     pauses = Pauses()
-    link = _make_link((), channel, pauses)
-    link.connected_url = connected_url
-    fetcher = RestPrevoutFetcher(
+    link = _make_link((connected_url or "ws://nowhere.invalid/",), channel, pauses)
+    asker = RestAsker(
         base_url=base_url, link=link, name=SOURCE, frames=channel, clock=ticks(), sleep=pauses.sleep
     )
-    async with running(fetcher.run) as task:
-        yield Fetching(fetcher, channel, FrameReader(channel), pauses, task)
+    async with running(asker.run) as task:
+        yield Fetching(asker, channel, FrameReader(channel), pauses, task)
 
 
 def _make_link(urls: Sequence[str], channel: Channel[Frame], pauses: Pauses) -> MempoolSpaceLink:

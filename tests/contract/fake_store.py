@@ -8,13 +8,15 @@ from typing import assert_never
 
 from hydrophone.domain.events import (
     AmendSignal,
+    Ask,
     Effect,
-    FetchPrevouts,
     GapFound,
     KeepLearned,
     MarkDoubt,
     NoteSuccessor,
     RaiseSignal,
+    RecordBlock,
+    RecordContents,
     RecordGap,
     RecordMarket,
     RecordModel,
@@ -27,10 +29,11 @@ from hydrophone.domain.flow_values import Ledger
 from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.outcome import OPEN, Outcome, Status
+from hydrophone.domain.predictions import TrackedPrediction
 from hydrophone.domain.record import GENESIS, chain_hash
 from hydrophone.domain.script import Network
+from hydrophone.domain.settlement import KnownBlock
 from hydrophone.domain.signal import Signal, Version, prediction_id_of
-from hydrophone.domain.tracker import TrackedPrediction
 from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
 from hydrophone.domain.units import MICROS_PER_S, FeeRate, Height, Sats, Txid, UnixMicros, WeightUnits
 from hydrophone.domain.urgency import UrgencyBasis
@@ -185,7 +188,7 @@ class _Stored:
             case RecordOutcome(outcome=outcome) if self.status in OPEN:
                 self.status, self.outcome = outcome.status, outcome
                 self.signal = replace(self.signal, txid=outcome.txid)
-            case ReopenPrediction() if self.status is Status.CONFIRMED:
+            case ReopenPrediction() if self.status not in OPEN:
                 self.status, self.outcome = Status.PENDING, None
             case MarkDoubt(in_doubt=in_doubt) if self.status in OPEN:
                 self.status = Status.IN_DOUBT if in_doubt else Status.PENDING
@@ -213,6 +216,7 @@ class FakeStore:
     learned: list[LearnedLabel] = field(default_factory=list)
     markets: list[FeeMarket] = field(default_factory=list)
     models: list[ModelState] = field(default_factory=list)
+    blocks: list[KnownBlock] = field(default_factory=list)
     failures: deque[StoreError] = field(default_factory=deque)
     _predictions: dict[str, _Stored] = field(default_factory=dict)
 
@@ -225,6 +229,7 @@ class FakeStore:
         newest = max(times, default=T0)
         followed: list[TrackedPrediction] = []
         ended: list[Txid] = []
+        closed: list[TrackedPrediction] = []
         for stored in sorted(
             self._predictions.values(), key=lambda s: (s.signal.detected_at, s.signal.prediction_id)
         ):
@@ -235,6 +240,8 @@ class FakeStore:
             elif stored.signal.detected_at >= newest - 20 * DAY:
                 versions = (version.txid for version in stored.signal.history)
                 ended.extend(chain(versions, [stored.signal.txid]))
+                if stored.status is not Status.CONFIRMED:
+                    closed.append(tracked(stored.signal, stored.status))
         heard = max([*times, *(gap.at for gap in self.gaps)], default=None)
         return SavedState(
             self._last_seq,
@@ -244,6 +251,8 @@ class FakeStore:
             self._signals(),
             tuple(self.learned),
             self.models[-1] if self.models else None,
+            tuple(closed),
+            tuple(self.blocks),
         )
 
     def _signals(self) -> tuple[Signal, ...]:
@@ -295,7 +304,7 @@ class FakeStore:
             head = chain_hash(head, publication.seq, publication.message)
         return head.hex()
 
-    def _apply(self, effect: Effect) -> None:
+    def _apply(self, effect: Effect) -> None:  # noqa: C901 -- one line for each effect
         match effect:
             case RaiseSignal(signal=signal):
                 self._raise(signal)
@@ -310,12 +319,31 @@ class FakeStore:
                     self.gaps.append(gap)
             case KeepLearned() | RecordMarket() | RecordModel():
                 self._learn(effect)
+            case RecordBlock() | RecordContents():
+                self._take_block(effect)
             case NoteSuccessor():
                 pass
-            case FetchPrevouts():
+            case Ask():
                 raise TypeError(f"expected an effect to store, found {effect}")
             case _:
                 assert_never(effect)
+
+    def _take_block(self, effect: RecordBlock | RecordContents) -> None:
+        if isinstance(effect, RecordContents):
+            self.blocks = [
+                block._replace(is_read=True) if block.block_hash == effect.block_hash else block
+                for block in self.blocks
+            ]
+            return
+        parents = {effect.height: effect.block_hash, effect.height - 1: effect.previous_hash}
+        stale = min(
+            (b.height for b in self.blocks if parents.get(b.height, b.block_hash) != b.block_hash),
+            default=None,
+        )
+        kept = [block for block in self.blocks if stale is None or block.height < stale]
+        if all(block.height != effect.height for block in kept):
+            kept.append(KnownBlock(effect.height, effect.block_hash, effect.previous_hash, is_read=False))
+        self.blocks = sorted(kept)
 
     def _learn(self, effect: KeepLearned | RecordMarket | RecordModel) -> None:
         if isinstance(effect, KeepLearned):
@@ -347,7 +375,7 @@ def _time_of(effect: Effect) -> UnixMicros:
             return outcome.ended_at
         case RecordGap(gap=gap):
             return gap.at
-        case FetchPrevouts():
+        case Ask():
             raise TypeError(f"expected an effect to store, found {effect}")
         case _:
             return effect.at

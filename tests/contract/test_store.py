@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from hydrophone.domain.events import (
     AmendSignal,
+    Ask,
     Effect,
-    FetchPrevouts,
     GapFound,
     GapReason,
     KeepLearned,
     NoteSuccessor,
     RaiseSignal,
+    RecordBlock,
+    RecordContents,
     RecordGap,
     RecordMarket,
     RecordModel,
@@ -28,6 +30,8 @@ from hydrophone.domain.labels import Entity, EntityKind, Role
 from hydrophone.domain.learned_labels import LearnedBy, learned_label
 from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.outcome import Status
+from hydrophone.domain.questions import AboutTransaction
+from hydrophone.domain.settlement import KnownBlock
 from hydrophone.domain.signal import Signal
 from hydrophone.domain.units import FeeRate, Height, UnixMicros
 from hydrophone.pipeline.ports import Entry, Handover, Notation, Publication, SavedState, Store, StoreStatus
@@ -248,13 +252,46 @@ async def test_an_outcome_ends_a_prediction_once(bench: Bench) -> None:
     await store_all(
         bench.store,
         RecordOutcome(outcome_of(signal, Status.REPLACED, ended_at=later(30))),
-        reopening_of(signal, later(40)),
         doubt_about(signal, later(50), in_doubt=True),
         first_seq=4,
     )
     status = await bench.store.query_status()
     assert (status.prediction_count, status.pending_count, status.outcome_count) == (1, 0, 1)
-    assert await bench.store.load_state() == SavedState(last_seq=6, ended=(signal.txid,), heard_at=later(50))
+    assert await bench.store.load_state() == SavedState(
+        last_seq=5, ended=(signal.txid,), heard_at=later(50), closed=(tracked(signal, Status.DROPPED),)
+    )
+
+
+@pytest.mark.parametrize("ended_as", [Status.DROPPED, Status.REPLACED])
+async def test_what_ended_may_come_back_and_end_otherwise(bench: Bench, ended_as: Status) -> None:
+    signal = whale()
+    await store_all(
+        bench.store,
+        RaiseSignal(T0, signal),
+        RecordOutcome(outcome_of(signal, ended_as, ended_at=later(10))),
+        reopening_of(signal, later(20)),
+    )
+    assert (await bench.store.load_state()).tracked == (tracked(signal),)
+    assert (await bench.store.load_state()).closed == ()
+    end = RecordOutcome(outcome_of(signal, Status.CONFIRMED, ended_at=later(30)))
+    await store_all(bench.store, end, first_seq=4)
+    status = await bench.store.query_status()
+    assert (status.pending_count, status.outcome_count) == (0, 1)
+
+
+async def test_the_newest_blocks_are_remembered_and_stale_ones_are_not(bench: Bench) -> None:
+    def block(height: int, branch: str = "a", parent: str = "a") -> Notation:
+        return Notation(
+            RecordBlock(later(height), Height(height), f"{branch}{height}", f"{parent}{height - 1}")
+        )
+
+    read = Notation(RecordContents(later(9), Height(102), "a102", whales=5, unseen=1))
+    await bench.store.commit([block(100), block(101), block(102), block(103), read, block(101)])
+    assert (await bench.store.load_state()).blocks == tuple(
+        KnownBlock(Height(h), f"a{h}", f"a{h - 1}", is_read=h == 102) for h in range(100, 104)
+    )
+    await bench.store.commit([block(102, "b", "b")])
+    assert [b.block_hash for b in (await bench.store.load_state()).blocks] == ["a100", "b102"]
 
 
 async def test_a_reorg_reopens_and_a_new_block_confirms_again(bench: Bench) -> None:
@@ -347,7 +384,7 @@ async def test_a_record_with_a_hole_is_refused_whole(bench: Bench, seqs: tuple[i
 
 
 async def test_a_question_to_a_source_cannot_be_stored(bench: Bench) -> None:
-    question = FetchPrevouts(txid(1))
+    question = Ask(AboutTransaction(txid(1)))
     for entry in (publication(1, question), Notation(question)):
         with pytest.raises(TypeError, match="expected an effect to store"):
             await bench.store.commit([entry])

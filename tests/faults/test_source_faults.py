@@ -10,7 +10,7 @@ from websockets.asyncio.server import ServerConnection
 
 from hydrophone.domain.units import Txid
 from hydrophone.runtime.frame import FrameKind
-from hydrophone.sources import mempool_space
+from hydrophone.sources import mempool_space, mempool_space_rest
 from tests.backends import (
     HOST,
     Backend,
@@ -269,7 +269,7 @@ async def test_cancelling_is_possible_in_a_pause_and_in_a_handshake() -> None:
 async def test_a_backend_in_trouble_is_asked_three_times_with_growing_pauses(status: int) -> None:
     async with Backend() as backend, fetching(backend.url()) as asking:
         backend.answers[UNDER_V1] = [(status, b"not now")]
-        asking.fetcher.fetch_prevouts(TXID)
+        asking.begin(TXID)
         assert [await asking.pauses.skip() for _ in range(2)] == [0.2, 0.4]
         answer = await asking.answers.next()
     assert (answer.kind, answer.path, answer.status) == (FrameKind.ANSWERED, UNDER_V1, status)
@@ -280,7 +280,7 @@ async def test_a_backend_in_trouble_is_asked_three_times_with_growing_pauses(sta
 async def test_a_backend_that_recovers_is_believed() -> None:
     async with Backend() as backend, fetching(backend.url()) as asking:
         backend.answers[UNDER_V1] = [(503, b""), (200, b"{}"), (500, b"never asked")]
-        asking.fetcher.fetch_prevouts(TXID)
+        asking.begin(TXID)
         await asking.pauses.skip()
         assert (await asking.answers.next()).status == 200
     assert len(backend.asked) == 2
@@ -288,7 +288,7 @@ async def test_a_backend_that_recovers_is_believed() -> None:
 
 async def ask_in_vain(asking: Fetching) -> bytes:
     """Return why no answer came to a look-up that was tried three times."""
-    asking.fetcher.fetch_prevouts(TXID)
+    asking.begin(TXID)
     for _ in range(2):
         await asking.pauses.skip()
     answer = await asking.answers.next()
@@ -302,14 +302,9 @@ async def test_a_refused_connection_ends_in_an_answer_that_says_so() -> None:
         assert f"no answer from http://{HOST}:{port}".encode() in await ask_in_vain(asking)
 
 
-async def test_no_connection_to_any_backend_ends_in_an_answer_that_says_so() -> None:
-    async with fetching(None) as asking:
-        assert await ask_in_vain(asking) == b"no backend is connected"
-
-
 async def test_an_answer_that_does_not_come_in_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert mempool_space.REST_TIMEOUT_S == 3
-    monkeypatch.setattr(mempool_space, "REST_TIMEOUT_S", 0.05)
+    assert mempool_space_rest.REST_TIMEOUT_S == 3
+    monkeypatch.setattr(mempool_space_rest, "REST_TIMEOUT_S", 0.05)
     async with Backend() as backend, fetching(backend.url()) as asking:
         backend.is_answering.clear()
         assert b"within 0.05 s" in await ask_in_vain(asking)
@@ -329,7 +324,7 @@ async def test_answers_wait_while_the_channel_is_full() -> None:
     txids = [Txid(f"{number:064x}") for number in range(30)]
     async with Backend() as backend, fetching(backend.url(), capacity=1) as asking:
         for txid in txids:
-            asking.fetcher.fetch_prevouts(txid)
+            asking.begin(txid)
         await until(lambda: len(backend.asked) == 60)  # under both prefixes: no look-up waits for the channel
         answers = await asking.answers.take(30)
     assert {answer.path[-64:] for answer in answers} == set(txids)
@@ -342,14 +337,14 @@ async def test_cancelling_leaves_no_look_up_behind_and_later_ones_are_refused() 
         backend.is_answering.clear()
         async with fetching(backend.url()) as asking:
             for number in range(20):
-                asking.fetcher.fetch_prevouts(Txid(f"{number:064x}"))
+                asking.begin(Txid(f"{number:064x}"))
             await until(lambda: backend.waiting == 8)
             asking.task.cancel()
             await asyncio.wait({asking.task})
             assert asking.task.cancelled()
-            asking.fetcher.fetch_prevouts(TXID)
-            assert asking.fetcher.refused_count == 1
-            assert not any(task.get_name().startswith("prevouts") for task in asyncio.all_tasks())
+            asking.begin(TXID)
+            assert asking.asker.refused_count == 1
+            assert not any(task.get_name() == "AboutTransaction" for task in asyncio.all_tasks())
     assert asyncio.all_tasks() == before
     assert len(asking.channel) == 0
     gc.collect()  # an unclosed session would warn now, and a warning is an error

@@ -158,5 +158,6 @@ def log_whale(signal: Signal) -> None:
         fee_rate_sat_vb=None if signal.fee_rate_sat_vb is None else round(signal.fee_rate_sat_vb, 2),
         urgency=None if signal.urgency_score is None else round(signal.urgency_score, 2),
         replaces=signal.history[-1].txid if signal.history else None,
+        sighting=signal.sighting,
         simulated=signal.is_simulated,
     )

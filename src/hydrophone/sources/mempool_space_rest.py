@@ -29,6 +29,7 @@ _CHUNK_BYTES: Final = 65_536
 _RETRY_PAUSE_S: Final = 0.2
 """# chosen: before the second try, doubled before the third; less than a poll of the backend."""
 _HTTP_OK: Final = 200
+_HTTP_NOT_FOUND: Final = 404
 _HTTP_TOO_LARGE: Final = 413
 _HTTP_TOO_MANY: Final = 429
 _HTTP_SERVER_ERROR: Final = 500
@@ -123,15 +124,22 @@ class RestAsker:
         return Frame(self._clock(), self._name, FrameKind.ANSWERED, payload, path, status)
 
     async def _ask_each(self, paths: Sequence[str]) -> tuple[str, int, bytes]:
-        """Ask at the place that answered last, then at the others while there is no such route."""
-        path, status, payload = "", 0, b""
+        """Ask at the place that answered last, and at the other one when there is no such route.
+
+        While no place is known to answer, a 404 of one is not believed before the other was asked.
+        """
+        found = None
         for path in sorted(paths, key=lambda path: not path.startswith(self._good_prefix)):
             status, payload = await self._get(path)
-            if not is_route_missing(status, payload):
-                if len(paths) > 1 and status == _HTTP_OK:
-                    self._good_prefix = path[: path.index("/tx/")]
-                break
-        return path, status, payload
+            if status == _HTTP_OK and len(paths) > 1:
+                self._good_prefix = path[: path.index("/tx/")]
+            if found is None or is_route_missing(*found[1:]):
+                found = path, status, payload
+            is_sure = self._good_prefix and not is_route_missing(status, payload)
+            if status != _HTTP_NOT_FOUND or is_sure:
+                return path, status, payload
+        assert found is not None
+        return found
 
     async def _get(self, path: str) -> tuple[int, bytes]:
         assert self._session is not None

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hydrophone.domain.chain import RecentChain
+from hydrophone.domain.chain import KEPT, RecentChain
 from hydrophone.domain.units import Height
 
 
@@ -30,8 +30,10 @@ def test_another_parent_makes_the_height_below_stale() -> None:
 
 def test_blocks_far_below_are_forgotten() -> None:
     chain = RecentChain()
-    for n in range(100, 200):
+    for n in range(100, 121 + KEPT):
         chain.connect(Height(n), name(n), name(n - 1))
+    assert chain.hash_at(Height(120)) is None
+    assert chain.told_at(Height(121)) == name(121)
     assert chain.connect(Height(120), name(120, "b"), name(119, "b")) is None
 
 

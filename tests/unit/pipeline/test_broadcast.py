@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from hydrophone.domain.events import (
     AmendSignal,
+    Ask,
     Effect,
-    FetchPrevouts,
     GapFound,
     GapReason,
     NoteSuccessor,
@@ -20,6 +20,7 @@ from hydrophone.domain.events import (
     RecordOutcome,
 )
 from hydrophone.domain.outcome import Status
+from hydrophone.domain.questions import AboutTransaction
 from hydrophone.errors import ServiceStopped, StoreError, StoreFull
 from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.ports import Entry, Handover, Notation, Publication
@@ -153,7 +154,7 @@ def test_publications_are_numbered_without_holes_from_where_the_record_ends() ->
 def test_a_question_to_a_source_is_not_recorded() -> None:
     composer = Composer(Encoder(), last_seq=3)
     with pytest.raises(ValueError, match="not recorded"):
-        composer.compose(FetchPrevouts(txid(1)))
+        composer.compose(Ask(AboutTransaction(txid(1))))
     assert composer.last_seq == 3
 
 

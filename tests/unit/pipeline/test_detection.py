@@ -4,14 +4,17 @@ from dataclasses import dataclass, field
 import pytest
 
 from hydrophone.domain.events import (
+    Ask,
     Effect,
-    FetchPrevouts,
+    MarkDoubt,
     NoteSuccessor,
     RaiseSignal,
+    RecordBlock,
     RecordGap,
     RecordOutcome,
 )
 from hydrophone.domain.labels import LabelBook
+from hydrophone.domain.questions import AboutTransaction, Question
 from hydrophone.domain.script import Network
 from hydrophone.domain.tracker import PREVOUT_PATIENCE_MICROS, Tracker
 from hydrophone.domain.units import SATS_PER_BTC, Sats, Txid, UnixMicros
@@ -72,7 +75,7 @@ def make_tracker() -> Tracker:
 def passed_on(frames: Iterable[Frame]) -> list[Effect]:
     """Return what a replay passes on."""
     effects = detect(frames, make_decoder(), make_tracker())
-    return [effect for effect in effects if not isinstance(effect, FetchPrevouts)]
+    return [effect for effect in effects if not isinstance(effect, Ask)]
 
 
 class Clock:
@@ -87,14 +90,15 @@ class Clock:
         return self.now
 
 
-class Fetcher:
-    """Remembers what it was asked."""
+class Asker:
+    """Remembers which transactions it was asked about."""
 
     def __init__(self) -> None:
         self.asked: list[Txid] = []
 
-    def fetch_prevouts(self, txid: Txid) -> None:
-        self.asked.append(txid)
+    def ask(self, question: Question) -> None:
+        if isinstance(question, AboutTransaction):
+            self.asked.append(question.txid)
 
 
 @dataclass
@@ -103,7 +107,7 @@ class Rig:
 
     effect_capacity: int = 1_000
     clock: Clock = field(default_factory=Clock)
-    fetcher: Fetcher = field(default_factory=Fetcher)
+    asker: Asker = field(default_factory=Asker)
     noted: list[Frame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -114,7 +118,7 @@ class Rig:
             effects=self.effects,
             decoder=make_decoder(),
             tracker=make_tracker(),
-            fetcher=self.fetcher,
+            asker=self.asker,
             clock=self.clock,
             on_frame=self._note,
         )
@@ -135,7 +139,7 @@ class Rig:
 
 def test_a_life_makes_every_kind_of_effect_worth_testing() -> None:
     kinds = {type(effect) for effect in passed_on(LIFE)}
-    assert kinds == {RecordGap, RaiseSignal, NoteSuccessor, RecordOutcome}
+    assert kinds == {RecordGap, RaiseSignal, NoteSuccessor, RecordOutcome, RecordBlock, MarkDoubt}
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -163,8 +167,8 @@ async def test_missing_prevouts_are_asked_for_and_the_answer_decides() -> None:
     rig = Rig()
     async with running(rig.detection.run):
         await rig.hear([announcing("a", has_prevouts=False)])
-        await until(lambda: bool(rig.fetcher.asked))
-        assert rig.fetcher.asked == [txid_of("a")]
+        await until(lambda: bool(rig.asker.asked))
+        assert rig.asker.asked == [txid_of("a")]
         assert rig.seen == []
 
         await rig.hear([answered(f"/api/tx/{txid_of('a')}", 200, to_bytes(whale("a")), START + 70_000)])
@@ -200,9 +204,9 @@ async def test_a_deadline_is_not_anticipated() -> None:
 async def test_without_anything_waiting_the_clock_is_not_asked() -> None:
     rig = Rig()
     async with running(rig.detection.run):
-        await rig.hear(LIFE[:2])
+        await rig.hear(LIFE[1:2])
         await settled(lambda: len(rig.effects))
-    assert len(rig.seen) == 3
+    assert len(rig.seen) == 2
     assert rig.clock.looks == 0
 
 
@@ -225,7 +229,7 @@ async def test_draining_raises_what_still_waits_for_prevouts_and_says_why() -> N
     rig = Rig()
     async with running(rig.detection.run) as task:
         await rig.hear(frames)
-        await until(lambda: len(rig.fetcher.asked) == 2)
+        await until(lambda: len(rig.asker.asked) == 2)
         assert rig.seen == []
         rig.detection.drain()
         await task

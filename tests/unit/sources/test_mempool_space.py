@@ -4,11 +4,13 @@ import json
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from hydrophone.domain.questions import AboutProjected
 from hydrophone.domain.units import Txid
 from hydrophone.runtime.frame import Frame, FrameKind
 from hydrophone.sources import mempool_space
-from hydrophone.sources.mempool_space import RestPrevoutFetcher, probe, rest_base_of
-from hydrophone.wire.mempool_space import SIMULATED_HEADER
+from hydrophone.sources.mempool_space import probe
+from hydrophone.sources.mempool_space_rest import RestAsker, rest_base_of
+from hydrophone.wire.mempool_space import SIMULATED_HEADER, SUBSCRIPTIONS, subscription_of
 from tests.backends import (
     HOST,
     SOURCE,
@@ -192,8 +194,39 @@ async def test_a_transaction_nobody_knows_is_answered_with_404_and_not_asked_aga
     async with Backend() as backend, fetching(backend.url()) as asking:
         answer = await asking.ask(TXID)
     assert (answer.kind, answer.status, answer.payload) == (FrameKind.ANSWERED, 404, b"no such thing")
-    assert answer.path == UNDER_API
+    assert answer.path == UNDER_V1
     assert backend.asked == [UNDER_V1, UNDER_API]
+
+
+async def test_where_a_transaction_is_known_to_be_asked_a_404_is_believed() -> None:
+    async with Backend() as backend, fetching(backend.url()) as asking:
+        backend.answers[UNDER_V1] = [(200, b"{}")]
+        await asking.ask(TXID)
+        backend.answers.clear()
+        backend.asked.clear()
+        assert (await asking.ask(TXID)).status == 404
+    assert backend.asked == [UNDER_V1]
+
+
+async def test_a_404_of_a_backend_counts_more_than_that_of_a_server_without_the_route() -> None:
+    async with Backend() as backend, fetching(backend.url()) as asking:
+        backend.answers[UNDER_V1] = [(404, b"<html>Cannot GET</html>")]
+        answer = await asking.ask(TXID)
+    assert (answer.path, answer.payload) == (UNDER_API, b"no such thing")
+
+
+async def test_what_is_asked_by_the_websocket_is_sent_and_recorded() -> None:
+    async with Backend() as backend, listening(backend.url()) as ears:
+        await ears.heard.take(1 + len(SUBSCRIPTIONS))
+        await ears.link.send(subscription_of(AboutProjected(3)))
+        sent = await ears.heard.next()
+    assert (sent.kind, sent.payload) == (FrameKind.SENT, b'{"track-mempool-block":3}')
+
+
+async def test_what_is_sent_while_nobody_is_connected_is_lost_without_harm() -> None:
+    async with listening(f"ws://127.0.0.1:{await free_port()}/") as ears:
+        await ears.link.send(subscription_of(AboutProjected(3)))
+        assert len(ears.channel) == 0
 
 
 async def test_a_refusal_that_asking_again_cannot_change_is_not_asked_again() -> None:
@@ -217,14 +250,14 @@ async def test_no_more_than_eight_are_asked_at_once_and_all_are_answered() -> No
         backend.is_answering.clear()
         for txid in EACH_WITH_ITS_OWN[:50]:
             backend.answers[f"/api/v1/tx/{txid}"] = [(200, b"{}")]
-            asking.fetcher.fetch_prevouts(txid)
+            asking.begin(txid)
         await until(lambda: backend.waiting >= 8)
         assert await settled(lambda: backend.waiting) == 8
         backend.is_answering.set()
         answers = await asking.answers.take(50)
     assert backend.most_waiting == 8
     assert {frame.path for frame in answers} == {f"/api/v1/tx/{txid}" for txid in EACH_WITH_ITS_OWN[:50]}
-    assert asking.fetcher.refused_count == 0
+    assert asking.asker.refused_count == 0
 
 
 async def test_beyond_the_backlog_nothing_is_asked_and_it_is_counted() -> None:
@@ -232,25 +265,25 @@ async def test_beyond_the_backlog_nothing_is_asked_and_it_is_counted() -> None:
         backend.is_answering.clear()
         for txid in EACH_WITH_ITS_OWN:
             backend.answers[f"/api/v1/tx/{txid}"] = [(200, b"{}")]
-            asking.fetcher.fetch_prevouts(txid)
-        assert asking.fetcher.refused_count == 100
+            asking.begin(txid)
+        assert asking.asker.refused_count == 100
         backend.is_answering.set()
         answers = await asking.answers.take(500)
-        asking.fetcher.fetch_prevouts(TXID)  # there is room again
+        asking.begin(TXID)  # there is room again
         assert (await asking.answers.next()).path.endswith(TXID)
     assert {frame.path[-64:] for frame in answers} == set(EACH_WITH_ITS_OWN[:500])
-    assert asking.fetcher.refused_count == 100
+    assert asking.asker.refused_count == 100
 
 
 async def test_a_bug_in_a_look_up_ends_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(_self: RestPrevoutFetcher, _path: str) -> tuple[int, bytes]:
+    async def fail(_self: RestAsker, _path: str) -> tuple[int, bytes]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(RestPrevoutFetcher, "_get", fail)
+    monkeypatch.setattr(RestAsker, "_get", fail)
 
     async def ask() -> None:
         async with fetching() as asking:
-            asking.fetcher.fetch_prevouts(TXID)
+            asking.begin(TXID)
             await asyncio.wait({asking.task})
 
     with pytest.raises(ZeroDivisionError):
@@ -266,10 +299,9 @@ async def test_a_bug_in_a_look_up_ends_the_service(monkeypatch: pytest.MonkeyPat
         ("wss://mempool.space/signet/api/v1/ws", "https://mempool.space/signet"),
         ("ws://[::1]:8999/api/v1/ws?since=1#top", "http://[::1]:8999"),
         ("ws://localhost", "http://localhost"),
-        (None, None),
     ],
 )
-def test_rest_is_where_the_websocket_is(websocket_url: str | None, base_url: str | None) -> None:
+def test_rest_is_where_the_websocket_is(websocket_url: str, base_url: str) -> None:
     assert rest_base_of(websocket_url) == base_url
 
 
@@ -316,7 +348,7 @@ async def test_a_proxy_we_do_not_speak_is_refused_with_a_remedy(
 
 
 async def test_an_answer_larger_than_any_transaction_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hydrophone.sources.mempool_space._MAX_ANSWER_BYTES", 1_000)
+    monkeypatch.setattr("hydrophone.sources.mempool_space_rest._MAX_ANSWER_BYTES", 1_000)
     async with Backend() as backend, fetching(backend.url()) as asking:
         backend.answers[UNDER_V1] = [(200, b"x" * 2_000)]
         frame = await asking.ask(TXID)

@@ -15,23 +15,20 @@ from hydrophone.domain.events import (
     GapReason,
     MarketChanged,
     Package,
-    PrevoutsResolved,
-    PrevoutsUnavailable,
     Replaced,
     Source,
     TransactionSeen,
     TransactionsLeft,
+    WaitingWhale,
+    WhalesWaiting,
 )
 from hydrophone.domain.feemarket import RateProfile
 from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
 from hydrophone.domain.units import MAX_MONEY_SAT, FeeRate, Height, Sats, UnixMicros
 from hydrophone.errors import MalformedMessage
 from hydrophone.runtime.frame import Frame, FrameKind
-from hydrophone.wire.mempool_space import (
-    MempoolSpaceDecoder,
-    encode_esplora_transaction,
-    parse_esplora_transaction,
-)
+from hydrophone.wire.esplora import encode_esplora_transaction, parse_esplora_transaction
+from hydrophone.wire.mempool_space import MempoolSpaceDecoder
 from hydrophone.wire.quarantine import Quarantine
 from hydrophone.wire.recording import parse_recorded_frame
 from tests.builders import (
@@ -354,10 +351,48 @@ def test_a_frame_is_told_in_the_order_that_loses_nothing(ears: Ears) -> None:
     assert left == TransactionsLeft(START, (txid_of("old"), txid_of("evicted")))
 
 
-def test_a_successor_below_the_threshold_is_named_but_not_described(ears: Ears) -> None:
+def test_a_successor_below_the_threshold_is_described_and_called_no_whale(ears: Ears) -> None:
     small = transaction_json("small", [THRESHOLD_SAT])
     (event,) = ears.hear(received(mempool_json(replaced=[(txid_of("old"), small)])))
-    assert event == Replaced(START, Source(SOURCE), txid_of("old"), txid_of("small"), None)
+    assert isinstance(event, Replaced)
+    assert event.successor is not None
+    assert (event.by, event.successor.gross_sat, event.is_whale) == (txid_of("small"), THRESHOLD_SAT, False)
+
+
+def row(name: str, value_sat: int, *more: float) -> list[object]:
+    """A row of a block to come: txid, fee, vsize, value, rate, flags, time."""
+    return [txid_of(name), 1_000, 140.25, value_sat, 12.5, 2**60, *more]
+
+
+def projected(*rows: object) -> Frame:
+    block = {"index": 0, "sequence": 7, "blockTransactions": rows}
+    return received(to_bytes({"projected-block-transactions": block}))
+
+
+def test_the_whales_of_a_block_to_come_are_told(ears: Ears) -> None:
+    rows = [row("small", THRESHOLD_SAT, 1_700_000_000), row("whale", WHALE_SAT, 1_700_000_000)]
+    (event,) = ears.hear(projected(*rows, row("new", WHALE_SAT)))
+    assert event == WhalesWaiting(
+        START,
+        (
+            WaitingWhale(txid_of("whale"), UnixMicros(1_700_000_000_000_000), FeeRate(12.5)),
+            WaitingWhale(txid_of("new"), START, FeeRate(12.5)),
+        ),
+    )
+
+
+@pytest.mark.parametrize("rows", [[["zz", 1, 1, 1e18]], [[1]], "x"], ids=["no txid", "too short", "no list"])
+def test_rows_that_are_none_tell_of_no_whale(ears: Ears, rows: object) -> None:
+    block = {"blockTransactions": rows}
+    events = ears.hear(received(to_bytes({"projected-block-transactions": block})))
+    assert [event for event in events if isinstance(event, WhalesWaiting) and event.whales] == []
+
+
+def test_what_only_tells_how_a_block_to_come_changes_tells_of_no_whale(ears: Ears) -> None:
+    change = {"index": 0, "delta": {"added": [row("whale", WHALE_SAT)], "removed": [], "changed": []}}
+    assert ears.hear(received(to_bytes({"projected-block-transactions": change}))) == [
+        WhalesWaiting(START, ())
+    ]
 
 
 def test_a_confirmed_winner_comes_before_the_block_that_mined_it(ears: Ears) -> None:
@@ -386,7 +421,7 @@ def test_what_was_mined_in_a_block_nobody_described_has_left(ears: Ears) -> None
 @pytest.mark.parametrize("others", [{}, {"mempool-transactions": None}])
 def test_a_block_without_a_change_of_the_mempool_connects(ears: Ears, others: Json) -> None:
     (event,) = ears.hear(received({"block": block_json(800), **others}))
-    assert event == BlockConnected(START, Height(800), txid_of("block 800"), txid_of("block 799"), ())
+    assert event == BlockConnected(START, Height(800), txid_of("block 800"), txid_of("block 799"), None)
 
 
 # --- what has nothing to say
@@ -747,48 +782,6 @@ WHALE = transaction_json("whale", [WHALE_SAT])
 PATH = f"/api/v1/tx/{txid_of('whale')}"
 
 
-@pytest.mark.parametrize("prefix", ["/api/v1", "/api"])
-def test_an_answer_with_prevouts_resolves_them(ears: Ears, prefix: str) -> None:
-    (event,) = ears.hear(answered(f"{prefix}/tx/{txid_of('whale')}", 200, to_bytes(WHALE)))
-    prevouts = (Output(wpkh(2), Sats(WHALE_SAT + 1_000)),)
-    assert event == PrevoutsResolved(START, txid_of("whale"), prevouts)
-
-
-@pytest.mark.parametrize(
-    ("status", "payload", "reason"),
-    [
-        (
-            200,
-            to_bytes(transaction_json("whale", [1], has_prevouts=False)),
-            "the backend's answer has no prevouts",
-        ),
-        (200, to_bytes(transaction_json("other", [1])), "the backend's answer has no prevouts"),
-        (200, to_bytes({**WHALE, "weight": 0}), "the backend's answer was malformed"),
-        (200, b"<html>", "the backend's answer was malformed"),
-        (200, b"", "the backend's answer was malformed"),
-        (200, b"[" * 1_000_000, "the backend's answer was malformed"),
-        (404, b"Transaction not found", "Transaction not found"),
-        (500, b"", "the backend answered 500"),
-        (503, b"\xff" * 1_000, "\N{REPLACEMENT CHARACTER}" * 200),
-        (0, b"no answer within 3 s", "no answer within 3 s"),
-        (0, b"", "no answer came"),
-    ],
-)
-def test_any_other_answer_says_why_there_are_none(
-    ears: Ears, status: int, payload: bytes, reason: str
-) -> None:
-    (event,) = ears.hear(answered(PATH, status, payload))
-    assert event == PrevoutsUnavailable(START, txid_of("whale"), reason)
-    assert ears.quarantine.count == ("malformed" in reason)
-
-
-def test_one_missing_prevout_is_as_good_as_none(ears: Ears) -> None:
-    unknown = {"txid": txid_of("another parent"), "vout": 0, "sequence": 0, "prevout": None}
-    partly = {**WHALE, "vin": [*WHALE["vin"], unknown]}
-    (event,) = ears.hear(answered(PATH, 200, to_bytes(partly)))
-    assert isinstance(event, PrevoutsUnavailable)
-
-
 @pytest.mark.parametrize(
     "path", ["", "/api/v1/fees/recommended", f"{PATH}/status", f"{PATH}?", PATH.upper(), f"/x{PATH}"]
 )
@@ -898,5 +891,5 @@ def test_a_list_of_blocks_tells_each_of_them_and_nothing_mined(ears: Ears) -> No
     blocks = [block_json(height) for height in (800, 801)]
     events = ears.hear(received(to_bytes({"blocks": [*blocks, {"id": 5}], "fees": {}})))
     connected = [event for event in events if isinstance(event, BlockConnected)]
-    assert [(block.height, block.mined) for block in connected] == [(800, ()), (801, ())]
+    assert [(block.height, block.mined) for block in connected] == [(800, None), (801, None)]
     assert [event.reason for event in events if isinstance(event, GapFound)] == [GapReason.MALFORMED]

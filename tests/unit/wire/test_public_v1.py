@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hydrophone.domain.confirmation import DEPTH, ConfirmationEstimate
 from hydrophone.domain.events import (
     AmendSignal,
+    Ask,
     Effect,
-    FetchPrevouts,
     GapFound,
     GapReason,
     MarkDoubt,
@@ -26,8 +26,9 @@ from hydrophone.domain.flow import EntityFlow, FlowAssessment, FlowSubtype, Flow
 from hydrophone.domain.flow_values import Ledger
 from hydrophone.domain.forecast import Forecast, MarketView
 from hydrophone.domain.outcome import Outcome, Status
+from hydrophone.domain.questions import AboutTransaction
 from hydrophone.domain.script import Network
-from hydrophone.domain.signal import Signal, Version
+from hydrophone.domain.signal import Change, Signal, Version
 from hydrophone.domain.transaction import Transaction
 from hydrophone.domain.units import MAX_MONEY_SAT, FeeRate, Height, Sats, UnixMicros, WeightUnits
 from hydrophone.domain.urgency import Urgency, UrgencyBasis
@@ -84,7 +85,7 @@ FLOW: Final = FlowAssessment(
 UNESTIMATED: Final = Signal(
     prediction_id="a prediction",
     txid=txid_of("whale"),
-    history=(Version(txid_of("first"), START, FeeRate(1.234567)),),
+    history=(Version(txid_of("first"), START, FeeRate(1.234567), Change.FEE_BUMP),),
     transaction=Transaction(txid_of("whale"), (), (), WeightUnits(561)),
     flow=FLOW,
     gross_sat=Sats(200_000_000_001),
@@ -199,12 +200,15 @@ ALERT: Final[dict[str, Any]] = {
     ],
     "confidence_score": 0.571429,
     "was_modified": True,
-    "history": [{"transaction_id": txid_of("first"), "seen": START_TEXT, "fee_rate": 1.2346}],
+    "history": [
+        {"transaction_id": txid_of("first"), "seen": START_TEXT, "fee_rate": 1.2346, "change": "fee_bump"}
+    ],
     "source": "mempool_space",
     "simulated": True,
     "label_set": "labels",
     "explorer_url": f"http://localhost:8080/tx/{txid_of('whale')}",
     "text": "1,234.5 BTC from unknown wallet to Binance",
+    "sighting": "announced",
 }
 
 
@@ -218,6 +222,8 @@ def update(new_status: str, **known: object) -> dict[str, object]:
         "replacement_txid": None,
         "reason": None,
         "amendment": None,
+        "change": None,
+        "provisional": None,
     } | known
 
 
@@ -242,7 +248,7 @@ def exact(raw: bytes) -> str:
         (
             RecordOutcome(OUTCOME),
             "status_update",
-            update("confirmed", confirmation_block=800, confirmation_time=LATER_TEXT),
+            update("confirmed", confirmation_block=800, confirmation_time=LATER_TEXT, provisional=True),
             LATER_TEXT,
         ),
         (
@@ -252,22 +258,25 @@ def exact(raw: bytes) -> str:
                     status=Status.REPLACED,
                     confirmation_height=None,
                     replaced_by=txid_of("other"),
+                    change=Change.CANCELLED,
                 )
             ),
             "status_update",
-            update("replaced", replacement_txid=txid_of("other")),
+            update("replaced", replacement_txid=txid_of("other"), change="cancelled"),
             LATER_TEXT,
         ),
         (
-            RecordOutcome(replace(OUTCOME, status=Status.DROPPED, confirmation_height=None)),
+            RecordOutcome(
+                replace(OUTCOME, status=Status.DROPPED, confirmation_height=None, reason="expired")
+            ),
             "status_update",
-            update("dropped"),
+            update("dropped", reason="expired"),
             LATER_TEXT,
         ),
         (
-            NoteSuccessor(LATER, "a prediction", txid_of("whale"), txid_of("next")),
+            NoteSuccessor(LATER, "a prediction", txid_of("whale"), txid_of("next"), Change.FEE_BUMP),
             "status_update",
-            update("replaced", replacement_txid=txid_of("next")),
+            update("replaced", replacement_txid=txid_of("next"), change="fee_bump"),
             LATER_TEXT,
         ),
         (
@@ -276,8 +285,14 @@ def exact(raw: bytes) -> str:
             update("reorged"),
             LATER_TEXT,
         ),
+        (
+            ReopenPrediction(LATER, "a prediction", txid_of("whale"), START, Status.DROPPED),
+            "status_update",
+            update("returned"),
+            LATER_TEXT,
+        ),
     ],
-    ids=["raised", "amended", "confirmed", "replaced", "dropped", "succeeded", "reorged"],
+    ids=["raised", "amended", "confirmed", "replaced", "dropped", "succeeded", "reorged", "returned"],
 )
 def test_each_effect_is_said_with_these_keys_in_this_order(
     effect: Effect, kind: str, data: dict[str, object], timestamp: str
@@ -289,7 +304,7 @@ def test_each_effect_is_said_with_these_keys_in_this_order(
 @pytest.mark.parametrize(
     "effect",
     [
-        FetchPrevouts(txid_of("whale")),
+        Ask(AboutTransaction(txid_of("whale"))),
         MarkDoubt(START, "a prediction", txid_of("whale"), START, in_doubt=True),
         RecordGap(GAP),
     ],
