@@ -23,6 +23,7 @@ from hydrophone.cli.asking import open_direct
 from hydrophone.config import load_settings
 from hydrophone.pipeline.degradation import Patience
 from hydrophone.simulator.backend.backend import Style
+from hydrophone.simulator.scenarios import Incident, IncidentKind
 from hydrophone.simulator.server import SimulatorServer
 from hydrophone.simulator.simulation import Simulation, SimulationSettings
 from tests.unit.simulator.simulations import settings_of
@@ -57,9 +58,17 @@ class Source(SimulatorServer):
         return super()._answer(connection, request)
 
 
-def make_source(port: int = 0) -> Source:
+def make_source(port: int = 0, *incidents: Incident) -> Source:
     """Return a lively world: a block each second or two, and many whales."""
-    lively = settings_of("demo", block_interval_s=30.0, first_block_s=5.0, whales_per_hour=3_600.0)
+    lively = settings_of(
+        "demo",
+        rate_per_s=2.0,
+        prefill=50,
+        block_interval_s=30.0,
+        first_block_s=5.0,
+        whales_per_hour=720.0,
+        incidents=incidents,
+    )
     settings = SimulationSettings(lively.scenario, 3, time.time(), Style.ESPLORA)
     return Source(Simulation(settings), listeners_on("localhost"), port=port, speed=SPEED)
 
@@ -243,6 +252,22 @@ async def test_when_nothing_answers_it_says_that_too_and_comes_back_by_itself(tm
     assert events["mempool_predictions_unavailable"]["log_level"] == "warning"
     assert events["mempool_predictions_resumed"]["log_level"] == "info"
     assert events["mempool_predictions_resumed"]["unheard_s"] >= PATIENCE.unheard_s
+
+
+async def test_a_backend_whose_node_is_down_is_not_heard_although_it_is_connected(tmp_path: Path) -> None:
+    node_down = Incident(IncidentKind.NODE_DOWN, first_s=20.0, every_s=1e6, length_s=30.0)
+    async with serving(make_source(0, node_down)) as source, service(url_of(source.port), tmp_path) as client:
+        degraded = await client.until_status("degraded")
+        assert "the backend has loaded 99% of its mempool" in degraded["message"]
+        _, report = await client.ask("/api/v1/status")
+        assert report["source"]["connected"] is True
+        await client.until_status("connected")
+        await client.until(is_alert)
+        _, ledger = await client.ask("/api/v1/gaps")
+    [gap] = [gap for gap in ledger["gaps"] if gap["reason"] == "silent"]
+    assert gap["detail"] == "the backend has loaded 99% of its mempool"
+    assert gap["duration_s"] >= PATIENCE.unheard_s
+    assert ledger["blind_s"] >= gap["duration_s"]
 
 
 async def test_a_service_without_a_source_starts_says_so_and_hears_the_first_that_comes(
