@@ -3,7 +3,8 @@
 What can be known: that no connection is open; that a backend says it has not loaded its mempool; and, on a
 network that is never quiet, that nothing was told of the mempool for minutes, whatever pings say: those are
 answered by the socket, not by the mempool behind it. On a quiet network (a test network may have no
-transaction for an hour) silence says nothing, and a connection that answers pings is believed.
+transaction for an hour) silence says nothing, and a connection that answers pings is believed, once it has
+said anything at all: a backend answers the subscription with the newest blocks.
 
 A source that comes back is believed at once. While predictions are unavailable one that then disappoints (it
 closes again without a word, or falls silent) has to tell something of the mempool first: else a socket that
@@ -106,8 +107,8 @@ class ConnectionMonitor:
         heard_before: when the newest thing was heard before that; None: nothing was.
         is_never_quiet: whether a mempool of this network always has something to tell.
         patience_s: without the mempool, until predictions are called unavailable.
-        on_silence: told when a connection that stayed open was silent for longer than that, and is no more:
-            from when, to when, and why.
+        on_silence: told when a connection that is open was silent for longer than that, and is no more, or
+            is closed: from when, to when, and why.
     """
 
     def __init__(
@@ -136,7 +137,8 @@ class ConnectionMonitor:
         self.heard_at: UnixMicros | None = None
         self.frame_count = 0
         self._lost_at = self._opened_at = self._told_at = started_at
-        self._has_connected = self._has_told = self._must_prove_itself = False
+        self._has_connected = self._must_prove_itself = False
+        self._has_spoken = self._has_told = False
         self._loading: Silence | None = None
         self._outage: Silence | None = Silence(started_at, _NEVER_CONNECTED)
         self._blind_from = started_at if heard_before is None else heard_before
@@ -201,12 +203,13 @@ class ConnectionMonitor:
             return Silence(self._lost_at, _STILL_LOST if self._has_connected else _NEVER_CONNECTED)
         if self._loading is not None:
             return self._loading
-        return Silence(self._told_at, _SILENT) if self._is_never_quiet else None
+        is_suspicious = self._is_never_quiet or not self._has_spoken
+        return Silence(self._told_at, _SILENT) if is_suspicious else None
 
     async def _opened(self, at: UnixMicros, *, is_simulated: bool) -> None:
         self.is_connected, self.is_simulated = True, is_simulated
         self._opened_at = self._told_at = at
-        self._has_told = False
+        self._has_spoken = self._has_told = False
         self._loading = None
         if self.status is not ConnectionStatus.DEGRADED or not self._must_prove_itself:
             await self._say_connected(at)
@@ -219,12 +222,15 @@ class ConnectionMonitor:
         else:
             self._must_prove_itself = True  # and the time since the last that was sound goes on
         self.is_connected = False
-        if self.status is not ConnectionStatus.DEGRADED:
+        if self.status is ConnectionStatus.DEGRADED and self._outage is not None:
+            await self._end_silence(at, self._outage)
+        else:
             self.status = ConnectionStatus.DISCONNECTED
             self._outage = Silence(self._lost_at, _STILL_LOST)
             await self._say(_LOST, at)
 
     async def _received(self, at: UnixMicros, payload: bytes) -> None:
+        self._has_spoken = True
         if self._signs.tells_mempool(payload):
             await self._told(at)
             return
@@ -295,9 +301,13 @@ class ConnectionMonitor:
                 since=format_instant(outage.since),
                 unheard_s=_seconds(outage.since, at),
             )
-            if outage.since >= self._opened_at:
-                await self._on_silence(outage.since, at, outage.reason)
+            await self._end_silence(at, outage)
         await self._say(text, at)
+
+    async def _end_silence(self, at: UnixMicros, outage: Silence) -> None:
+        """Tell of a silence on this connection: no frame does."""
+        if outage.since >= self._opened_at:
+            await self._on_silence(outage.since, at, outage.reason)
 
     async def _say(self, text: str, at: UnixMicros) -> None:
         self.text = text

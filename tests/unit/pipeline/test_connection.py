@@ -283,10 +283,22 @@ async def test_a_stream_that_falls_silent_is_not_heard_where_a_mempool_is_never_
 async def test_silence_says_nothing_where_a_mempool_may_be_quiet() -> None:
     audience = Audience(is_never_quiet=False)
     await audience.monitor.note(opened())
+    await audience.monitor.note(received(b'{"blocks":[]}', after(1)))
     await audience.look_each_second(1, 4_000)
     await audience.monitor.note(closed(after(4_000)))
     await audience.look_each_second(4_001, 4_299)  # it was heard until then
     assert audience.statuses == ["connected", "disconnected"]
+
+
+async def test_who_says_nothing_at_all_is_no_backend_on_any_network() -> None:
+    audience = Audience(is_never_quiet=False)
+    await audience.monitor.note(opened())
+    await audience.look_each_second(1, 300)
+    assert audience.statuses == ["connected", "degraded"]
+    await audience.monitor.note(closed(after(350)))
+    await audience.monitor.note(opened(after(360)))
+    assert audience.statuses == ["connected", "degraded"]
+    assert audience.silences == [(0.0, 350.0, "the source is connected and tells nothing of a mempool")]
 
 
 @pytest.mark.parametrize("is_never_quiet", [True, False])
@@ -363,6 +375,7 @@ async def test_a_quiet_source_that_stays_is_believed() -> None:
     await flap(audience, 1, 400)
     assert audience.statuses[-1] == "degraded"
     await audience.monitor.note(opened(after(400)))
+    await audience.monitor.note(received(b'{"blocks":[]}', after(401)))
     await audience.look_each_second(401, 429)
     assert audience.statuses[-1] == "degraded"
     await audience.monitor.look(after(430))
