@@ -267,7 +267,7 @@ async def test_a_backend_whose_node_is_down_is_not_heard_although_it_is_connecte
     [gap] = [gap for gap in ledger["gaps"] if gap["reason"] == "silent"]
     assert gap["detail"] == "the backend has loaded 99% of its mempool"
     assert gap["duration_s"] >= PATIENCE.unheard_s
-    assert ledger["blind_s"] >= gap["duration_s"]
+    assert ledger["blind_s"] >= gap["duration_s"] - 0.001  # it is rounded
 
 
 async def test_a_service_without_a_source_starts_says_so_and_hears_the_first_that_comes(
