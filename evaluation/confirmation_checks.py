@@ -22,7 +22,13 @@ from hydrophone.domain.confirmation import (
     estimate_confirmation,
     seeded_paths,
 )
-from hydrophone.domain.feemarket import FeeMarket, FeeMarketWatch, RateProfile, mean_interval_s
+from hydrophone.domain.feemarket import (
+    STANDINGS,
+    FeeMarket,
+    FeeMarketWatch,
+    RateProfile,
+    mean_interval_s,
+)
 from hydrophone.domain.forecast import Forecaster
 from hydrophone.domain.scoring import block_bootstrap
 from hydrophone.domain.units import MICROS_PER_S, Height, Txid, UnixMicros
@@ -120,22 +126,22 @@ def check_cost() -> None:
     rates = [rng.lognormvariate(1.5, 1.5) for _ in range(20_000)]
     tracemalloc.start()
     paths = seeded_paths(1)
-    table = ConfirmationTable(market.summed(), paths, 0.96)
+    corrections = [Corrections(0.96, 0.005, 0.0005)] * len(STANDINGS)
+    table = ConfirmationTable(market.summed(), paths, corrections).filled()
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    corrections = Corrections(0.96, 0.005, 0.0005)
     show(
         "through the table",
-        timed(lambda n: table.estimate(rates[n], corrections), 20_000),
+        timed(lambda n: table.estimate(rates[n]), 20_000),
         "  (bar p99 < 50)",
     )
-    heavy = timed(lambda n: table.estimate(rates[n], corrections, 50_000), 2_000)
+    heavy = timed(lambda n: table.estimate(rates[n], 50_000), 2_000)
     show("a heavy transaction, in the same paths", heavy)
     alone = timed(lambda n: estimate_confirmation(market, paths, rates[n], 561, age_s=60), 500)
     show("one computed for itself (a replacement)", alone)
     show(
         "a table of all buckets",
-        timed(lambda _: ConfirmationTable(busy_market(), paths, 0.96), 40),
+        timed(lambda _: ConfirmationTable(busy_market(), paths, corrections).filled(), 40),
         "  (bar < 100 ms)",
     )
     show("paths, once for each block", timed(seeded_paths, 40))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hydrophone.domain.confirmation import HORIZONS
+from hydrophone.domain.confirmation import DEPTH, HORIZONS
 from hydrophone.domain.scoring import (
     Floats,
     Integers,
@@ -57,7 +57,7 @@ def report(name: str, runs: Sequence[Sequence[Row]], *, only_calibrated: bool = 
     rows: list[Row] = []
     climate, categories, groups = [], [], []
     for number, run in enumerate(runs):
-        known = [(row, f) for row in run if (f := judged(row)).is_known(HORIZONS[-1])]
+        known = [(row, f) for row in run if (f := judged(row)).is_known(DEPTH)]
         base = climatology([forecast for _, forecast in known])
         for (row, forecast), b in zip(known, base, strict=True):
             if row["is_calibrated"] or not only_calibrated:
@@ -156,11 +156,17 @@ def _top_decile(
         return
     within = np.array([float(came_within(rows[i], 2)) for i in places])
     two = block_bootstrap(within, blocks[places], generator)
+    again = block_bootstrap(
+        np.array([float(rows[i]["end"] == "replaced" and rows[i]["end_blocks"] < 2) for i in places]),
+        blocks[places],
+        generator,
+    )
     met = [i for i in places if rows[i]["blocks"] is not None and rows[i]["eta_p90_s"] is not None]
     p90 = block_bootstrap(
         np.array([float(rows[i]["after_s"] <= rows[i]["eta_p90_s"]) for i in met]), blocks[met], generator
     )
     print(
         f"  top decile by rate: within 2 blocks {two.value:.3f} +- {two.standard_error:.3f} (bar .98), "
+        f"replaced by their own senders before that {again.value:.3f} +- {again.standard_error:.3f}, "
         f"within P90 {p90.value:.3f} +- {p90.standard_error:.3f} (bar .88-.92), n={len(places)}"
     )

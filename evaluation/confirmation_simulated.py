@@ -3,9 +3,12 @@
 The worlds are a tenth as wide as real ones: a tenth of the transactions, of the block space and of the
 mempool, at the same pace of blocks. So 1,000 blocks of a calm week take minutes instead of hours. Where
 demand exceeds what blocks can hold for ever, bids rise without end; so congested worlds are many and short
-(60 blocks, ten hours), and what is learned in one is kept for the next. What is forecast, learned and
+(72 blocks, twelve hours), and what is learned in one is kept for the next. What is forecast, learned and
 scored is what a service would: the very `Forecaster`, told what the backend would tell of the mempool
 (projected blocks as percentiles, arrivals, blocks), every two seconds.
+
+In the last 36 blocks of a world nothing is forecast any more: of what was forecast shortly before its end,
+only the quick would be seen to confirm.
 
     python -m evaluation.confirmation_simulated run [SCENARIO ...] [--seeds 1 2] [--blocks N] [--folder F]
     python -m evaluation.confirmation_simulated report [SCENARIO ...] [--folder F]
@@ -25,6 +28,7 @@ import hydrophone.simulator.world.fees
 import hydrophone.simulator.world.world
 from evaluation.confirmation_report import report
 from hydrophone.domain import model_state
+from hydrophone.domain.confirmation import DEPTH
 from hydrophone.domain.feemarket import CAPACITY_WU, RateProfile
 from hydrophone.domain.forecast import Forecaster
 from hydrophone.domain.model_state import ModelState
@@ -125,6 +129,7 @@ class Trial:
         self.world = World(_world_settings(settings), habits)
         self.forecaster = Forecaster(state, capacity_wu=CAPACITY_WU / NARROWNESS)
         self.rng = Random(seed)
+        self.forecast_until = 0
         self.records: dict[str, Record] = {}
         self.done: list[Record] = []
         self.height = self.world.node.chain.height
@@ -133,8 +138,9 @@ class Trial:
         mine = self.world._mine  # noqa: SLF001 -- a service hears of the market two seconds before, too
 
         def look_and_mine() -> None:
-            self._look(self.world.now)
-            self.forecaster.note_time(micros_from_seconds(self.world.now + POLL_S))
+            if self.height < self.forecast_until:
+                self._look(self.world.now)
+                self.forecaster.note_time(micros_from_seconds(self.world.now + POLL_S))
             mine()
 
         self.world._mine = look_and_mine  # type: ignore[method-assign]  # noqa: SLF001
@@ -152,6 +158,7 @@ class Trial:
         Node.submit = note  # type: ignore[method-assign, assignment]
         try:
             last = self.world.node.chain.height + blocks
+            self.forecast_until = last - DEPTH
             now, is_chosen, chance = START_S, False, FORECASTS_BY_BLOCK * POLL_S / 600
             strikes = [(START_S + i.first_s, i) for i in self.incidents]
             ends: list[tuple[float, Incident]] = []
@@ -169,7 +176,7 @@ class Trial:
                     [t.fee_rate_sat_vb for t in fresh], [t.weight_wu for t in fresh], None, at
                 )
                 self._connect(now)
-                is_chosen = self.rng.random() < chance
+                is_chosen = self.height < self.forecast_until and self.rng.random() < chance
                 if is_chosen:
                     self._look(now)
         finally:
@@ -308,10 +315,11 @@ def run(names: Sequence[str], seeds: Sequence[int], blocks: int, folder: Path) -
             path = folder / f"{name}.{seed}.jsonl"
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
             state = trial.forecaster.state
+            p50, p90 = state.eta_factors
             print(
                 f"{name}, seed {seed}: {blocks} blocks, {len(lines)} forecasts in "
                 f"{time.perf_counter() - began:.0f} s; inclusion {state.inclusion:.3f}, "
-                f"scored {state.scored_blocks}, minutes x {state.eta_factor:.2f}",
+                f"scored {state.scored_blocks}, minutes x {p50:.2f}, {p90:.2f}",
                 flush=True,
             )
 
@@ -330,7 +338,9 @@ def main() -> int:
     parser.add_argument("what", choices=["run", "report"])
     parser.add_argument("names", nargs="*", default=[])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--blocks", type=int, default=1_050)
+    parser.add_argument(
+        "--blocks", type=int, default=436, help=f"of each world; the last {DEPTH} only follow"
+    )
     parser.add_argument(
         "--warm-up", type=int, default=model_state.SCORED_BLOCKS, help="scored blocks before recalibration"
     )

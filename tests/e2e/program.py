@@ -109,7 +109,12 @@ class Program:
     @property
     def whales(self) -> list[str]:
         """Txids of which it logged an alert, in order."""
-        return [entry["event"].rpartition(" ")[2] for entry in self.log if "WHALE ALERT" in entry["event"]]
+        return [entry["event"].rpartition(" ")[2] for entry in self.alerts]
+
+    @property
+    def alerts(self) -> list[dict[str, Any]]:
+        """What it logged of each alert."""
+        return [entry for entry in self.log if "WHALE ALERT" in entry["event"]]
 
     async def end(self) -> int:
         """Wait for it to end by itself; return its exit code."""

@@ -115,7 +115,9 @@ class Ears:
         self.quarantine = Quarantine()
         self.decoder = make_decoder(settings, self.quarantine)
         self._side_thread = ThreadPoolExecutor(1, thread_name_prefix="forecast")
-        self.tracker = make_tracker(settings, book, run=lambda work: self._side_thread.submit(work).result)
+        self.tracker = make_tracker(
+            settings, book, run=lambda work: self._side_thread.submit(lambda: work().filled()).result
+        )
         self._listening = _listen(settings, urls, self.frames, steady_clock())
 
     def close(self) -> None:

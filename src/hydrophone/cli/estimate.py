@@ -61,8 +61,7 @@ def _estimate(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
     market, state = _market(arguments.market, loaded.settings)
     rate: float = arguments.rate
     is_plain: bool = arguments.no_corrections
-    marginal = market.marginal_rate_sat_vb
-    group = Group(is_below=marginal is not None and rate < marginal, is_replacement=False)
+    group = Group(market.standing(rate), is_replacement=False)
     paths = seeded_paths(market.tip, is_growth_known=is_plain, count=_PATHS)
     corrections = NO_CORRECTIONS if is_plain else state.corrections(group)
     estimate = estimate_confirmation(market, paths, rate, arguments.weight, corrections=corrections)

@@ -10,14 +10,14 @@ numpy is used here for speed alone; its generator is given, so the same seed giv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from math import ceil, exp, floor
+from math import ceil, exp
 from statistics import NormalDist
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from hydrophone.domain.feemarket import BUCKETS, FeeMarket, bucket_of, rate_of
+from hydrophone.domain.feemarket import BUCKETS, MAX_RATE_SAT_VB, FeeMarket, bucket_of, rate_of
 from hydrophone.domain.units import Height
 
 HORIZONS: Final = (1, 2, 3, 6, 12, 24)
@@ -41,6 +41,15 @@ _HEAVY_SHARE: Final = 0.005
 _LIKELY: Final = 0.5
 _QUANTILES: Final = (0.5, 0.9)
 _NEVER: Final = float("inf")
+_LEAST_WU_S: Final = 1e-9
+"""An inflow that fills no block in any time that is looked at."""
+_LEAST_OUTLIVES: Final = 1e-6
+"""Else nobody would be left whose minutes could be told."""
+_BINS_BY_E: Final = 64
+_SHORTEST: Final = -8.0
+_BINS: Final = 13 * _BINS_BY_E
+"""Times are told apart to 1.6 % and interpolated in between: bins of their logarithm, in mean intervals, from
+e^-8 (a fifth of a second) to e^5 (a day), and one more for never. # chosen: a weighted median costs 18 us."""
 
 _Floats = npt.NDArray[np.float32]
 
@@ -115,24 +124,26 @@ class ConfirmationEstimate:
         return self.by_block[min(blocks, DEPTH) - 1]
 
     def recalibrated(
-        self, calibrate: Callable[[int, float], float], eta_factor: float
+        self, calibrate: Callable[[int, float], float], eta_factors: tuple[float, float]
     ) -> "ConfirmationEstimate":
         """Return it with its probabilities mended.
 
         Args:
             calibrate: mended probability of a horizon in blocks; never falls as the probability rises.
-            eta_factor: on the minutes.
+            eta_factors: on the minutes P50 and P90; P90 stays the later one.
         """
         by_block = tuple(accumulate((calibrate(k, p) for k, p in enumerate(self.by_block, 1)), max))
         before, after = 1 - self.by_block[ENDS_HORIZON - 1], 1 - by_block[ENDS_HORIZON - 1]
         rest = after / before if before > 0 else 0.0
+        p50_s = None if self.eta_p50_s is None else self.eta_p50_s * eta_factors[0]
+        p90_s = None if self.eta_p90_s is None else max(self.eta_p90_s * eta_factors[1], p50_s or 0.0)
         return replace(
             self,
             by_block=by_block,
             p_replaced=self.p_replaced * rest,
             p_dropped=self.p_dropped * rest,
-            eta_p50_s=None if self.eta_p50_s is None else self.eta_p50_s * eta_factor,
-            eta_p90_s=None if self.eta_p90_s is None else self.eta_p90_s * eta_factor,
+            eta_p50_s=p50_s,
+            eta_p90_s=p90_s,
         )
 
 
@@ -154,6 +165,9 @@ class Paths:
         uniform = (np.arange(count)[:, None] + generator.random((count, DEPTH + 1))) / count
         shuffled = generator.permuted(uniform, axis=0)
         self.times: _Floats = np.cumsum(-np.log1p(-shuffled[:, :DEPTH]), axis=1).astype(np.float32)
+        place = (np.log(self.times) - _SHORTEST) * _BINS_BY_E
+        self.bins: npt.NDArray[np.intp] = np.full((count, DEPTH + 1), _BINS, dtype=np.intp)
+        self.bins[:, :DEPTH] = np.clip(place, 0, _BINS - 1).astype(np.intp)
         growth = np.ones(count) if is_growth_known else _growth(shuffled[:, DEPTH])
         self.growth: _Floats = growth.astype(np.float32)
         self.luck: _Floats = generator.random((count, DEPTH), dtype=np.float32)
@@ -206,6 +220,18 @@ def closed_form_next_block(
     return max(0.0, late - exp(-(lag_s + room_wu / (inflow_wu_s * growth)) / tau_s))
 
 
+class Row(NamedTuple):
+    """What is said of one rate, before other ends compete.
+
+    Attributes:
+        within: P(N <= k) for k = 1 ... `DEPTH`.
+        quantiles_s: of the seconds until confirmation, of what is confirmed.
+    """
+
+    within: list[float]
+    quantiles_s: tuple[float, ...]
+
+
 class FirstPassage:
     """The paths in a market, for transactions of one age.
 
@@ -221,18 +247,14 @@ class FirstPassage:
         self._age_s = age_s
         times_s = paths.times * np.float32(market.tau_s)
         lag_s = np.float32(market.template_lag_s)
-        self._is_late = times_s >= np.float32(market.template_lag_s - age_s)
         grown_s = np.maximum(times_s - lag_s, 0) * paths.growth[:, None]
-        blocks = np.arange(1, DEPTH + 1, dtype=np.float32)
-        long_share = 1 - (1 - np.minimum(blocks, _INFLOW_BLOCKS) / _INFLOW_BLOCKS) ** 2
-        self._long_s: _Floats = (grown_s * long_share).astype(np.float32)
-        self._short_s: _Floats = (grown_s - self._long_s).astype(np.float32)
-        self._room_wu: _Floats = blocks * np.float32(market.capacity_wu)
+        grown_s[times_s < np.float32(market.template_lag_s - age_s)] = np.inf  # in no template yet
+        self._grown_s: _Floats = grown_s
+        blocks = np.arange(1, DEPTH + 1)
+        self._long_share = 1 - (1 - np.minimum(blocks, _INFLOW_BLOCKS) / _INFLOW_BLOCKS) ** 2
+        self._room_wu = blocks * market.capacity_wu
         self._count = len(times_s)
-        never = np.full((self._count, 1), np.inf, dtype=np.float32)
-        self._times_s: _Floats = np.hstack([times_s, never])
         self._rows = np.arange(self._count)
-        self._scratch: tuple[_Floats, _Floats] = (np.empty_like(grown_s), np.empty_like(grown_s))
 
     def taken_after(self, inclusion: float, accelerated: float) -> npt.NDArray[np.intp]:
         """Return, for each path and block, the first that takes what is eligible from that block on.
@@ -259,25 +281,22 @@ class FirstPassage:
             short_wu_s: weight that arrives in front in a second, as lately.
             long_wu_s: the same, as over half a day.
         """
-        demand, other = self._scratch
-        np.multiply(self._short_s, np.float32(short_wu_s), out=demand)
-        np.multiply(self._long_s, np.float32(long_wu_s), out=other)
-        np.add(demand, other, out=demand)
-        np.subtract(self._room_wu, demand, out=demand)
-        is_eligible = (demand >= np.float32(need_wu)) & self._is_late
+        inflow_wu_s = short_wu_s + (long_wu_s - short_wu_s) * self._long_share
+        longest_s = (self._room_wu - need_wu) / np.maximum(inflow_wu_s, _LEAST_WU_S)
+        is_eligible = self._grown_s <= longest_s.astype(np.float32)
         first: npt.NDArray[np.intp] = is_eligible.argmax(axis=1)
         first[~is_eligible[self._rows, first]] = DEPTH
         return first
 
     def row(
         self, rate_sat_vb: float, weight_wu: float, corrections: Corrections, next_taken: npt.NDArray[np.intp]
-    ) -> tuple[list[float], tuple[float, ...]]:
-        """Return P(N <= k) for k = 1 ... `DEPTH`, and quantiles of the time, for one rate.
+    ) -> Row:
+        """Return what the paths say of one rate.
 
         Args:
             rate_sat_vb: effective rate.
             weight_wu: its own.
-            corrections: inclusion and acceleration are used here.
+            corrections: inclusion and acceleration, and for the minutes what outlives a block.
             next_taken: what `taken_after` gave for them.
         """
         market = self._market
@@ -292,9 +311,35 @@ class FirstPassage:
         within = [float(p) for p in np.cumsum(eligible)]
         within[0] = exact / len(nodes)
         within = list(accumulate(within, max))
-        times_s = np.sort(self._times_s[self._rows, next_taken[self._rows, first]])
-        quantiles = tuple(float(times_s[floor(q * (self._count - 1))]) for q in _QUANTILES)
-        return _thinned(within, corrections.inclusion, corrections.accelerated), quantiles
+        taken = next_taken[self._rows, first]
+        return Row(
+            _thinned(within, corrections.inclusion, corrections.accelerated),
+            self._quantiles_s(taken, 1 - corrections.replaced - corrections.dropped),
+        )
+
+    def _quantiles_s(self, taken: npt.NDArray[np.intp], outlives: float) -> tuple[float, ...]:
+        """Return quantiles of the seconds until confirmation, of what is not replaced or dropped before.
+
+        Who waits long is confirmed only if it outlives that, so each path counts by the probability that it
+        does. What ends before the first block is missing everywhere alike.
+
+        Args:
+            taken: index of the block that takes it, for each path; `DEPTH`: none does.
+            outlives: probability of outliving a block that did not take it.
+        """
+        survival = max(outlives, _LEAST_OUTLIVES) ** np.arange(DEPTH + 1)
+        mass = np.bincount(self._paths.bins[self._rows, taken], survival[taken], minlength=_BINS + 1)
+        within = np.cumsum(mass)
+        quantiles = []
+        for wanted in _QUANTILES:
+            bin_ = int(np.searchsorted(within, wanted * within[-1]))
+            if bin_ >= _BINS:
+                quantiles.append(_NEVER)
+                continue
+            share = 1 - (float(within[bin_]) - wanted * float(within[-1])) / float(mass[bin_])
+            low, high = (exp(_SHORTEST + edge / _BINS_BY_E) for edge in (bin_, bin_ + 1))
+            quantiles.append((low + share * (high - low)) * self._market.tau_s)
+        return tuple(quantiles)
 
 
 def _thinned(within: Sequence[float], inclusion: float, accelerated: float) -> list[float]:
@@ -358,15 +403,14 @@ def estimate_confirmation(
     """
     passage = FirstPassage(market, paths, age_s)
     next_taken = passage.taken_after(corrections.inclusion, corrections.accelerated)
-    within, quantiles = passage.row(rate_sat_vb, weight_wu, corrections, next_taken)
-    return _estimate(market.tip, within, quantiles, corrections)
+    row = passage.row(rate_sat_vb, weight_wu, corrections, next_taken)
+    best = passage.row(MAX_RATE_SAT_VB, weight_wu, corrections, next_taken)
+    return _estimate(market.tip, _no_sooner(row, best), corrections)
 
 
-def _estimate(
-    tip: Height, within: Sequence[float], quantiles: Sequence[float], corrections: Corrections
-) -> ConfirmationEstimate:
-    by_block, p_replaced, p_dropped = compete(within, corrections)
-    p50_s, p90_s = (None if q == _NEVER else q for q in quantiles)
+def _estimate(tip: Height, row: Row, corrections: Corrections) -> ConfirmationEstimate:
+    by_block, p_replaced, p_dropped = compete(row.within, corrections)
+    p50_s, p90_s = (None if q == _NEVER else q for q in row.quantiles_s)
     return ConfirmationEstimate(tip, by_block, p_replaced, p_dropped, p50_s, p90_s)
 
 
@@ -378,43 +422,68 @@ class ConfirmationTable:
     that was not, a new row begins. The weight of the transaction itself is left out, unless it is a
     noticeable part of a block: then its estimate is computed for it alone.
 
+    Rows are computed when the first is asked for, or by `filled`.
+
     Args:
         market: at the moment.
         paths: chance.
-        inclusion: as in `Corrections`.
+        corrections: by standing; their inclusion is the same, and nothing is accelerated.
     """
 
-    def __init__(self, market: FeeMarket, paths: Paths, inclusion: float = 1.0) -> None:
+    def __init__(self, market: FeeMarket, paths: Paths, corrections: Sequence[Corrections]) -> None:
         self.market = market
-        self._inclusion = Corrections(inclusion=inclusion)
-        self._passage = passage = FirstPassage(market, paths)
-        self._next_taken = next_taken = passage.taken_after(inclusion, 0.0)
-        self._rows: list[tuple[list[float], tuple[float, ...]]] = []
-        begun: tuple[float, float, float] | None = None
+        self._corrections = corrections
+        self._passage = FirstPassage(market, paths)
+        self._next_taken = self._passage.taken_after(corrections[0].inclusion, 0.0)
+        self._rows: list[Row] = []
+
+    def filled(self) -> "ConfirmationTable":
+        """Return it with its rows computed.
+
+        Of who stands low only the quick are confirmed; the others are replaced or dropped before. Still their
+        minutes are not made shorter than of any higher rate: to pay less is never said to be faster.
+        """
+        if self._rows:
+            return self
+        market, begins = self.market, []
+        begun: tuple[int, tuple[float, float, float]] | None = None
         for bucket in range(BUCKETS):
             rate = rate_of(bucket)
-            front = (market.ahead_wu(rate), *market.inflow_above_wu_s(rate))
-            if begun is not None and _is_like(begun, front, market):
-                self._rows.append(self._rows[-1])
-            else:
-                begun = front
-                self._rows.append(passage.row(rate, 0.0, self._inclusion, next_taken))
+            standing, front = market.standing(rate), (market.ahead_wu(rate), *market.inflow_above_wu_s(rate))
+            if begun is None or begun[0] != standing or not _is_like(begun[1], front, market):
+                begun = (standing, front)
+                begins.append(bucket)
+        rows: list[Row] = []
+        last, row = BUCKETS, None
+        for bucket in reversed(begins):
+            row = _no_sooner(self._alone(rate_of(bucket), 0.0), row)
+            rows += [row] * (last - bucket)
+            last = bucket
+        self._rows = rows[::-1]
+        return self
 
-    def estimate(
-        self, rate_sat_vb: float, corrections: Corrections, weight_wu: float = 0.0
-    ) -> ConfirmationEstimate:
+    def estimate(self, rate_sat_vb: float, weight_wu: float = 0.0) -> ConfirmationEstimate:
         """Return the estimate for a transaction just seen.
 
         Args:
             rate_sat_vb: effective rate.
-            corrections: only the other ends are used.
             weight_wu: its own.
         """
+        self.filled()
+        row = self._rows[bucket_of(rate_sat_vb)]
         if weight_wu > _HEAVY_SHARE * self.market.capacity_wu:
-            row, quantiles = self._passage.row(rate_sat_vb, weight_wu, self._inclusion, self._next_taken)
-        else:
-            row, quantiles = self._rows[bucket_of(rate_sat_vb)]
-        return _estimate(self.market.tip, row, quantiles, corrections)
+            row = _no_sooner(self._alone(rate_sat_vb, weight_wu), row)
+        return _estimate(self.market.tip, row, self._corrections[self.market.standing(rate_sat_vb)])
+
+    def _alone(self, rate_sat_vb: float, weight_wu: float) -> Row:
+        corrections = self._corrections[self.market.standing(rate_sat_vb)]
+        return self._passage.row(rate_sat_vb, weight_wu, corrections, self._next_taken)
+
+
+def _no_sooner(row: Row, than: Row | None) -> Row:
+    return (
+        row if than is None else row._replace(quantiles_s=tuple(map(max, row.quantiles_s, than.quantiles_s)))
+    )
 
 
 def _is_like(begun: tuple[float, float, float], front: tuple[float, float, float], market: FeeMarket) -> bool:

@@ -21,6 +21,11 @@ _PER_E: Final = 100
 _LOWEST: Final = floor(_PER_E * log(MIN_RATE_SAT_VB))
 BUCKETS: Final = floor(_PER_E * log(MAX_RATE_SAT_VB)) - _LOWEST + 1
 
+_BELOW_SHARES: Final = (0.9, 0.6, 0.2)
+"""# chosen: a full mempool drops its lowest fifth within minutes, and nobody whom nine tenths are below."""
+STANDINGS: Final = tuple(range(2 + len(_BELOW_SHARES)))
+"""Where a rate can stand in what waits: 0 is in the next template, the last is dropped first."""
+
 CAPACITY_WU: Final = 3_992_000
 """Room of a block beside header and coinbase. Sources: Bitcoin Core, policy.h, DEFAULT_BLOCK_MAX_WEIGHT."""
 TARGET_INTERVAL_S: Final = 600.0
@@ -221,6 +226,14 @@ class FeeMarket:
                 if ahead_wu >= self.capacity_wu:
                     break
         return None if lowest is None else rate_of(lowest)
+
+    def standing(self, rate_sat_vb: float) -> int:
+        """Return where a rate stands, one of `STANDINGS`: outside the next template, by what is below it."""
+        marginal = self.marginal_rate_sat_vb
+        if marginal is None or bucket_of(rate_sat_vb) >= bucket_of(marginal):
+            return 0
+        below = 1 - self.ahead_wu(rate_sat_vb) / self._ahead.total
+        return 1 + sum(below < share for share in _BELOW_SHARES)
 
     def after(self, tip: Height) -> "FeeMarket":
         """Return it as it is after blocks of which nobody has told yet what they left waiting.

@@ -27,29 +27,38 @@ _PATIENCE_MICROS: Final = MICROS_PER_S // 2
 """# chosen: long enough for a table to be ready, so that nobody waits for it."""
 _STALE_MICROS: Final = 60 * MICROS_PER_S
 """# chosen: for so long a market is believed while news of it are missing; they come every two seconds."""
+ACCELERATED_SHARE: Final = 0.4
+"""Of the hashrate, that takes what was accelerated. Sources: mempool.space, at the start of its accelerator
+in July 2024: five pools with about 40 %. Today's share is not told, and no pool has to take a request."""
 _SEED_DIGITS: Final = 16
 """The last digits of a block's hash: the first are 0."""
 
-Work = Callable[[], "_Computed"]
-Run = Callable[[Work], Callable[[], "_Computed"]]
+Work = Callable[[], "Computed"]
+Run = Callable[[Work], Callable[[], "Computed"]]
 """Begins some work and returns what waits for its result."""
 
 
-def at_once(work: Work) -> Callable[[], "_Computed"]:
+def at_once(work: Work) -> Callable[[], "Computed"]:
     """Do the work now: a replay has no other place for it."""
     done = work()
     return lambda: done
 
 
-class _Computed(NamedTuple):
+class Computed(NamedTuple):
+    """Chance until the next block, and a table of it."""
+
     paths: Paths
     table: ConfirmationTable
+
+    def filled(self) -> "Computed":
+        """Return it with all its rows computed, for whom there is time until it is asked."""
+        return self._replace(table=self.table.filled())
 
 
 class _Awaited(NamedTuple):
     at: UnixMicros
     tip: Height
-    result: Callable[[], _Computed]
+    result: Callable[[], Computed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +123,7 @@ class Forecaster:
         self._watch = FeeMarketWatch(capacity_wu)
         self._learner = Learner(state)
         self._state_id = self._learner.state.state_id
-        self._current: _Computed | None = None
+        self._current: Computed | None = None
         self._left: FeeMarket | None = None
         self._behind_since: UnixMicros | None = None
         self._awaited: _Awaited | None = None
@@ -194,12 +203,12 @@ class Forecaster:
             return
         shown = self._watch.show(at)
         if shown is not None:
-            seed, inclusion = self._seed, self._learner.state.inclusion
+            seed, corrections = self._seed, self._learner.state.corrections_by_standing
             before = self._current if market is not None and market.tip == shown.tip else None
 
-            def compute() -> _Computed:
+            def compute() -> Computed:
                 paths = seeded_paths(seed) if before is None else before.paths
-                return _Computed(paths, ConfirmationTable(shown.summed(), paths, inclusion))
+                return Computed(paths, ConfirmationTable(shown.summed(), paths, corrections))
 
             self._awaited = _Awaited(at, shown.tip, self._run(compute))
 
@@ -270,6 +279,7 @@ class Forecaster:
         age_s: float = 0.0,
         bumps: int = 0,
         is_replacement: bool = False,
+        is_accelerated: bool = False,
     ) -> Forecast:
         """Return what is said about a transaction, and hold it to account from now on.
 
@@ -281,17 +291,17 @@ class Forecaster:
             age_s: for how long its payment has been known.
             bumps: how often its fee was raised.
             is_replacement: whether it replaced something.
+            is_accelerated: whether some miners were paid for it elsewhere.
         """
         market = self.market
         if self._current is None or market is None:
             return Forecast(fallback_urgency(rate_sat_vb, bumps), made_at=made_at)
-        marginal = market.marginal_rate_sat_vb
-        group = Group(is_below=marginal is not None and rate_sat_vb < marginal, is_replacement=is_replacement)
+        group = Group(market.standing(rate_sat_vb), is_replacement)
         state = self._learner.state
-        corrections = state.corrections(group)
-        if age_s == 0 and self._left is None:
-            plain = self._current.table.estimate(rate_sat_vb, corrections, weight_wu)
+        if age_s == 0 and self._left is None and not is_replacement and not is_accelerated:
+            plain = self._current.table.estimate(rate_sat_vb, weight_wu)
         else:
+            corrections = state.corrections(group, accelerated=ACCELERATED_SHARE if is_accelerated else 0.0)
             plain = estimate_confirmation(
                 market, self._current.paths, rate_sat_vb, weight_wu, age_s=age_s, corrections=corrections
             )
@@ -312,7 +322,7 @@ class Forecaster:
             waiting_wu=market.total_waiting_wu,
             ahead_wu=market.ahead_wu(rate_sat_vb),
             inflow_wu_s=inflow_wu_s,
-            marginal_rate_sat_vb=marginal,
+            marginal_rate_sat_vb=market.marginal_rate_sat_vb,
             overpay=urgency.overpay,
         )
         return Forecast(urgency, estimate, view, self._state_id, state.is_calibrated, made_at)

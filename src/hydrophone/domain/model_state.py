@@ -12,10 +12,10 @@ from math import exp, log, log1p
 from typing import Any, Final, NamedTuple
 
 from hydrophone.domain.confirmation import HORIZONS, ConfirmationEstimate, Corrections
-from hydrophone.domain.feemarket import FeeMarket
+from hydrophone.domain.feemarket import STANDINGS, FeeMarket
 from hydrophone.domain.units import MICROS_PER_S, Height, Txid, UnixMicros
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the meaning of the state; one of another version is not used."""
 SCORED_BLOCKS: Final = 500
 """Before so many the answer is "uncalibrated": nothing is mended on less. # chosen."""
@@ -37,10 +37,11 @@ _TOP_SHARE: Final = 0.9
 _OLD_ENOUGH_S: Final = 120.0
 """# chosen: in the top nine tenths of a template and two minutes old, it should be mined."""
 _ETA_STEP: Final = 0.02
-_ETA_MISSES: Final = 0.1
+_ETA_MISSES: Final = (0.5, 0.1)
+"""Shares of confirmations that come after P50 and after P90."""
 _ETA_LIMIT: Final = log(2)
 _ETA_LARGEST: Final = 0.05
-"""The minutes are never more than doubled or halved; an average block moves them by 2 % at most, any by 5.
+"""P50 and P90 are never more than doubled or halved; an average block moves them by 2 % at most, any by 5.
 # chosen."""
 _MOST_COUNTED: Final = 1e9
 """# chosen: no count, slope or shift that outcomes lead to comes near."""
@@ -50,15 +51,15 @@ class Group(NamedTuple):
     """Whose other ends are counted together.
 
     Attributes:
-        is_below: whether it pays less than the next template's least.
+        standing: of its rate, as in `FeeMarket.standing`.
         is_replacement: whether it replaced something itself.
     """
 
-    is_below: bool
+    standing: int
     is_replacement: bool
 
 
-_GROUPS: Final = tuple(Group(below, again) for below in (False, True) for again in (False, True))
+_GROUPS: Final = tuple(Group(standing, again) for standing in STANDINGS for again in (False, True))
 
 
 class Ends(NamedTuple):
@@ -73,16 +74,16 @@ class Ends(NamedTuple):
         dropped_at_once: of those, ended otherwise.
     """
 
-    exposed: float = 200.0
-    replaced: float = 1.0
-    dropped: float = 0.1
-    begun: float = 200.0
-    replaced_at_once: float = 1.0
-    dropped_at_once: float = 0.1
+    exposed: float = 100.0
+    replaced: float = 0.5
+    dropped: float = 0.05
+    begun: float = 100.0
+    replaced_at_once: float = 0.5
+    dropped_at_once: float = 0.05
 
 
 _PRIOR_ENDS: Final = Ends()
-"""As if .005 of 200 had been replaced and .0005 dropped. # chosen: a prior guess; full RBF is the default, so
+"""As if .005 of 100 had been replaced and .0005 dropped. # chosen: a prior guess; full RBF is the default, so
 it is never 0; Bitcoin Core drops what is two weeks old."""
 _KINDS: Final = (
     ("replaced", "exposed"),
@@ -202,7 +203,7 @@ class ModelState:
         passed_over: by blocks, of the same.
         ends: other ends by group.
         calibrations: by horizon.
-        eta_log_factor: logarithm of the factor on the minutes.
+        eta_log_factors: logarithms of the factors on the minutes P50 and P90.
     """
 
     scored_blocks: int = 0
@@ -214,7 +215,7 @@ class ModelState:
     calibrations: Mapping[int, Calibration] = field(
         default_factory=lambda: dict.fromkeys(HORIZONS, Calibration())
     )
-    eta_log_factor: float = 0.0
+    eta_log_factors: tuple[float, float] = (0.0, 0.0)
 
     @property
     def is_calibrated(self) -> bool:
@@ -227,9 +228,10 @@ class ModelState:
         return self.taken / (self.taken + self.passed_over)
 
     @property
-    def eta_factor(self) -> float:
-        """Factor on the minutes; 1 before there is enough to learn it from."""
-        return exp(self.eta_log_factor) if self.is_calibrated else 1.0
+    def eta_factors(self) -> tuple[float, float]:
+        """Factors on the minutes P50 and P90; 1 before there is enough to learn them from."""
+        p50, p90 = self.eta_log_factors
+        return (exp(p50), exp(p90)) if self.is_calibrated else (1.0, 1.0)
 
     def corrections(self, group: Group, *, accelerated: float = 0.0) -> Corrections:
         """Return what the plain model leaves out.
@@ -237,21 +239,21 @@ class ModelState:
         Who pays less is never less likely to be replaced or dropped, else a higher rate could make an
         estimate slower: where the counts say otherwise they are pooled.
         """
-        below = self.ends[Group(is_below=True, is_replacement=group.is_replacement)]
-        above = self.ends[Group(is_below=False, is_replacement=group.is_replacement)]
+        ends = [self.ends[Group(standing, group.is_replacement)] for standing in STANDINGS]
         rates = {}
         for kind, among in _KINDS:
-            low = getattr(below, kind) / getattr(below, among)
-            high = getattr(above, kind) / getattr(above, among)
-            if low < high:
-                both = getattr(below, kind) + getattr(above, kind)
-                low = high = both / (getattr(below, among) + getattr(above, among))
-            rates[kind] = low if group.is_below else high
+            pairs = [(getattr(e, kind), getattr(e, among)) for e in ends]
+            rates[kind] = _never_falling(pairs)[group.standing]
         return Corrections(self.inclusion, accelerated=accelerated, **rates)
+
+    @property
+    def corrections_by_standing(self) -> tuple[Corrections, ...]:
+        """Of what replaces nothing."""
+        return tuple(self.corrections(Group(standing, is_replacement=False)) for standing in STANDINGS)
 
     def mend(self, estimate: ConfirmationEstimate) -> ConfirmationEstimate:
         """Return an estimate recalibrated, or as it is while too little was scored."""
-        return estimate.recalibrated(self.calibrate, self.eta_factor) if self.is_calibrated else estimate
+        return estimate.recalibrated(self.calibrate, self.eta_factors) if self.is_calibrated else estimate
 
     def calibrate(self, blocks: int, p: float) -> float:
         """Return the mended probability of any horizon: between two that are learned, between theirs."""
@@ -272,9 +274,9 @@ class ModelState:
             "counted_claims": self.counted_claims,
             "taken": self.taken,
             "passed_over": self.passed_over,
-            "ends": {f"{g.is_below:d}{g.is_replacement:d}": list(self.ends[g]) for g in _GROUPS},
+            "ends": {f"{g.standing:d}{g.is_replacement:d}": list(self.ends[g]) for g in _GROUPS},
             "calibrations": {str(k): [*c[:3], *c.information] for k, c in self.calibrations.items()},
-            "eta_log_factor": self.eta_log_factor,
+            "eta_log_factors": list(self.eta_log_factors),
         }
 
     @classmethod
@@ -293,9 +295,9 @@ class ModelState:
                 counted_claims=float(document["counted_claims"]),
                 taken=float(document["taken"]),
                 passed_over=float(document["passed_over"]),
-                ends={g: _ends(document["ends"][f"{g.is_below:d}{g.is_replacement:d}"]) for g in _GROUPS},
+                ends={g: _ends(document["ends"][f"{g.standing:d}{g.is_replacement:d}"]) for g in _GROUPS},
                 calibrations={k: _calibration(document["calibrations"][str(k)]) for k in HORIZONS},
-                eta_log_factor=float(document["eta_log_factor"]),
+                eta_log_factors=_pair(document["eta_log_factors"]),
             )
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"expected a model state, found {error!r} missing or misshapen") from error
@@ -315,9 +317,9 @@ class ModelState:
         for horizon, calibration in self.calibrations.items():
             if not calibration.is_sound:
                 raise ValueError(f"expected a rising calibration of {horizon} blocks, found {calibration}")
-        if not abs(self.eta_log_factor) <= _ETA_LIMIT:
+        if not all(abs(factor) <= _ETA_LIMIT for factor in self.eta_log_factors):
             raise ValueError(
-                f"expected eta_log_factor within {_ETA_LIMIT:.3f} of 0, found {self.eta_log_factor}"
+                f"expected eta_log_factors within {_ETA_LIMIT:.3f} of 0, found {self.eta_log_factors}"
             )
 
     @property
@@ -327,8 +329,27 @@ class ModelState:
         return f"{VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
+def _never_falling(pairs: Sequence[tuple[float, float]]) -> list[float]:
+    """Return the quotients of pairs; where one is below that before it, both are pooled."""
+    pools: list[tuple[float, float, int]] = []
+    for part, whole in pairs:
+        pools.append((part, whole, 1))
+        while len(pools) > 1 and pools[-1][0] * pools[-2][1] < pools[-2][0] * pools[-1][1]:
+            (a, b, n), (c, d, m) = pools.pop(), pools.pop()
+            pools.append((a + c, b + d, n + m))
+    return [part / whole for part, whole, count in pools for _ in range(count)]
+
+
 def _ends(counts: Sequence[float]) -> Ends:
     return Ends(*map(float, counts))
+
+
+def _pair(numbers: Sequence[float]) -> tuple[float, float]:
+    try:
+        p50, p90 = map(float, numbers)
+    except ValueError as error:
+        raise TypeError("not two numbers") from error
+    return p50, p90
 
 
 def _calibration(numbers: Sequence[float]) -> Calibration:
@@ -346,7 +367,7 @@ class _Claim:
         tip: when it was made.
         made_at: when it was made.
         p_confirm: of each horizon, before recalibration.
-        eta_p90_s: before it is widened.
+        etas_s: P50 and P90, before they are mended.
         rate_sat_vb: effective.
         weight_wu: its own.
         group: whose other ends it counts among.
@@ -358,7 +379,7 @@ class _Claim:
     tip: Height
     made_at: UnixMicros
     p_confirm: tuple[float, ...]
-    eta_p90_s: float | None
+    etas_s: tuple[float | None, float | None]
     rate_sat_vb: float
     weight_wu: float
     group: Group
@@ -412,8 +433,9 @@ class Learner:
         if self._made_since_block < CLAIMS_BY_BLOCK:
             self._made_since_block += 1
             p_confirm = tuple(estimate.p_confirm.values())
+            etas_s = (estimate.eta_p50_s, estimate.eta_p90_s)
             self._claims[txid] = _Claim(
-                estimate.tip, made_at, p_confirm, estimate.eta_p90_s, rate_sat_vb, weight_wu, group
+                estimate.tip, made_at, p_confirm, etas_s, rate_sat_vb, weight_wu, group
             )
 
     def gone(self, txid: Txid, *, is_replaced: bool) -> None:
@@ -551,15 +573,15 @@ class Learner:
         )
 
     def _learn_eta(self, confirmed: Sequence[_Claim], at: UnixMicros) -> None:
-        """Move the factor on the minutes so that one in ten is late; each prediction counts the same."""
-        late = [
-            (at - claim.made_at) / MICROS_PER_S > claim.eta_p90_s * exp(self.state.eta_log_factor)
-            for claim in confirmed
-            if claim.eta_p90_s is not None
-        ]
-        if not late:
-            return
+        """Move the factors so that half are later than P50, and one in ten than P90; each counts the same."""
         typical_count = max(1.0, self.state.counted_claims / max(1.0, self.state.counted_blocks))
-        step = _ETA_STEP * (sum(late) - _ETA_MISSES * len(late)) / typical_count
-        moved = self.state.eta_log_factor + min(_ETA_LARGEST, max(-_ETA_LARGEST, step))
-        self.state = replace(self.state, eta_log_factor=min(_ETA_LIMIT, max(-_ETA_LIMIT, moved)))
+        waited = [((at - claim.made_at) / MICROS_PER_S, claim.etas_s) for claim in confirmed]
+        moved = []
+        for number, misses in enumerate(_ETA_MISSES):
+            before = self.state.eta_log_factors[number]
+            said = [(waited_s, eta_s) for waited_s, etas_s in waited if (eta_s := etas_s[number]) is not None]
+            late = sum(waited_s > eta_s * exp(before) for waited_s, eta_s in said)
+            step = _ETA_STEP * (late - misses * len(said)) / typical_count
+            step = min(_ETA_LARGEST, max(-_ETA_LARGEST, step))
+            moved.append(min(_ETA_LIMIT, max(-_ETA_LIMIT, before + step)))
+        self.state = replace(self.state, eta_log_factors=(moved[0], moved[1]))

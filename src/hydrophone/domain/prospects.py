@@ -49,6 +49,7 @@ class Prospects:
             age_s=seconds_from_micros(max(0, made_at - detected_at)),
             bumps=bumps,
             is_replacement=bumps > 0,
+            is_accelerated=transaction.is_accelerated,
         )
 
     def rescued(self, signal: Signal, rate_sat_vb: FeeRate, at: UnixMicros) -> Signal | None:
@@ -76,6 +77,7 @@ class Prospects:
             age_s=seconds_from_micros(max(0, at - signal.detected_at)),
             bumps=len(signal.history) + rescues,
             is_replacement=signal.was_modified,
+            is_accelerated=signal.transaction.is_accelerated,
         )
         return replace(
             signal,

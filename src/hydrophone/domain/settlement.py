@@ -82,11 +82,16 @@ class Settlement:
         self.questions.ask(AboutTransaction(txid), at)
 
     def look_again(self, txid: Txid, at: UnixMicros) -> bool:
-        """Take note that a source has it not; return whether that counts, else it is asked once more."""
-        due_at = UnixMicros(self._since.setdefault(txid, at) + PATIENCE_MICROS)
-        if at >= due_at:
+        """Take note that a source has it not; return whether that counts, else it is asked once more.
+
+        What is not doubted stays as it is: the answer is older than what settled it.
+        """
+        since = self._since.get(txid)
+        if since is None:
+            return False
+        if at >= since + PATIENCE_MICROS:
             return True
-        self.questions.ask(AboutTransaction(txid), due_at)
+        self.questions.ask(AboutTransaction(txid), UnixMicros(since + PATIENCE_MICROS))
         return False
 
     def is_decisive(self, txid: Txid, at: UnixMicros) -> bool:

@@ -15,7 +15,7 @@ from hydrophone.domain.urgency import UrgencyBasis
 
 _NAMESPACE: Final = uuid.UUID("6a1d3d0e-52c5-5b0c-9a3e-8c1f6a5d7b21")
 """# chosen: any fixed UUID; changing it would give every prediction a new id."""
-_GRACE_BLOCKS: Final = 5
+GRACE_BLOCKS: Final = 5
 """# chosen: an hour late is still about right."""
 
 
@@ -125,7 +125,7 @@ class Signal:
         estimate = None if self.forecast is None else self.forecast.estimate
         if estimate is None:
             return self.flow.confidence
-        blocks = DEPTH if estimate.likely_blocks is None else estimate.likely_blocks + _GRACE_BLOCKS
+        blocks = DEPTH if estimate.likely_blocks is None else estimate.likely_blocks + GRACE_BLOCKS
         return self.flow.confidence * estimate.p_within(blocks)
 
 

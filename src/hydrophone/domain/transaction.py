@@ -57,6 +57,7 @@ class Transaction:
         weight_wu: BIP 141 weight.
         fee_sat: fee; None when nobody told us.
         effective_fee_rate: sat/vB of its package where the source gave one, else None.
+        is_accelerated: whether the source says that some miners were paid for it elsewhere.
     """
 
     txid: Txid
@@ -65,6 +66,7 @@ class Transaction:
     weight_wu: WeightUnits
     fee_sat: Sats | None = None
     effective_fee_rate: FeeRate | None = None
+    is_accelerated: bool = False
 
     @property
     def gross_sat(self) -> Sats:

@@ -1,11 +1,20 @@
-"""Forecasts and their ends, read for scoring."""
+"""Forecasts: read with their ends for scoring, and read back as they were said."""
 
 import json
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import accumulate, pairwise
+from math import nextafter
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 
+from hydrophone.domain.confirmation import DEPTH, ConfirmationEstimate
+from hydrophone.domain.forecast import Forecast, MarketView
+from hydrophone.domain.signal import GRACE_BLOCKS
+from hydrophone.domain.units import Height, UnixMicros, micros_from_datetime
+from hydrophone.domain.urgency import Urgency, UrgencyBasis
 from hydrophone.errors import StoreMismatch
 from hydrophone.pipeline.ports import StoredForecast, StoredForecasts
 from hydrophone.store.schema import reading, schema_version
@@ -67,3 +76,77 @@ def _forecast(row: tuple[Any, ...]) -> StoredForecast:
     return StoredForecast(
         tip, made_at_s, tuple(float(p) for p in probabilities.values()), p_replaced, p_dropped, *rest
     )
+
+
+def forecast_of_row(row: Mapping[str, Any], flow_confidence: float) -> Forecast | None:
+    """Return what a stored prediction said of its confirmation; None: nothing.
+
+    The whole curve is not stored. What was said is: the published horizons, the predicted block, and with
+    p(flow) the probability five blocks later; in between it is drawn straight.
+
+    Args:
+        row: of mempool_predictions.
+        flow_confidence: p(flow) that the stored confidence has in it.
+
+    Raises:
+        KeyError, TypeError, ValueError: it holds what this program does not write.
+    """
+    if row["urgency_reason"] is None:
+        return None
+    market = None if row["market"] is None else json.loads(row["market"])
+    urgency = Urgency(
+        row["urgency_score"],
+        UrgencyBasis(row["urgency_basis"]),
+        row["urgency_reason"],
+        None if market is None else market["overpay"],
+    )
+    if market is None or row["p_confirm"] is None:
+        return Forecast(urgency)
+    tip, block = Height(market["tip"]), row["predicted_confirmation_block"]
+    likely = None if block is None else block - tip
+    known = {int(k): float(p) for k, p in json.loads(row["p_confirm"]).items()}
+    if flow_confidence > 0:
+        within = DEPTH if likely is None else min(likely + GRACE_BLOCKS, DEPTH)
+        p_within = row["confidence_score"] / flow_confidence  # to the last digit; horizons are exact
+        known.setdefault(within, min([p_within, *(p for k, p in known.items() if k > within)]))
+    estimate = ConfirmationEstimate(
+        tip, _curve(known, likely), row["p_replaced"], row["p_dropped"], row["eta_p50_s"], row["eta_p90_s"]
+    )
+    made_at = market["made_at"]
+    return Forecast(
+        urgency,
+        estimate,
+        MarketView(**{name: market[name] for name in _PLAIN_MARKET}, at=_instant(market["at"]), tip=tip),
+        row["model_state"],
+        row["calibrated"],
+        None if made_at is None else _instant(made_at),
+    )
+
+
+_PLAIN_MARKET: Final = (
+    "tau_s", "waiting_wu", "ahead_wu", "inflow_wu_s", "marginal_rate_sat_vb", "overpay"
+)  # fmt: skip
+_LIKELY: Final = 0.5
+
+
+def _instant(text: str) -> UnixMicros:
+    return micros_from_datetime(datetime.fromisoformat(text))
+
+
+def _curve(known: Mapping[int, float], likely: int | None) -> tuple[float, ...]:
+    """Return P(confirmed within k blocks), k = 1 ... `DEPTH`, straight between what is known of it.
+
+    Args:
+        known: probabilities by blocks.
+        likely: the first that makes it more likely than not; None: none does.
+    """
+    ends = sorted({0: 0.0, DEPTH: max(known.values()), **known}.items())
+    curve = [
+        high if blocks == after else low + (high - low) * (blocks - before) / (after - before)
+        for (before, low), (after, high) in pairwise(ends)
+        for blocks in range(before + 1, after + 1)
+    ]
+    short = nextafter(_LIKELY, 0.0)
+    last_short = DEPTH if likely is None else likely - 1
+    bounded = [min(p, short) if k <= last_short else max(p, _LIKELY) for k, p in enumerate(curve, 1)]
+    return tuple(accumulate(bounded, max))

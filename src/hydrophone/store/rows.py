@@ -386,8 +386,6 @@ class Batch:
         if key not in self._rows:
             return
         before, after = self._rows[key], row_of_signal(signal, self._address_of)
-        if signal.forecast is None:  # after a restart it is not remembered; what was said of it stands
-            after |= {column: before[column] for column in _columns_of_forecast(None)}
         changed = [column for column in CLAIM_COLUMNS if before[column] != after[column]]
         told = [column for column in changed if column not in _UNTOLD]
         self.amendments.append(

@@ -31,6 +31,7 @@ from hydrophone.errors import MalformedMessage, StoreMismatch
 from hydrophone.pipeline.ports import SavedState
 from hydrophone.runtime.telemetry import get_logger
 from hydrophone.store.blocks import load_blocks
+from hydrophone.store.forecasts import forecast_of_row
 from hydrophone.store.raw_transactions import unpack_transaction
 
 log = get_logger(__name__)
@@ -216,12 +217,13 @@ def signal_of_row(row: Mapping[str, Any]) -> Signal:
         StoreMismatch: the row holds what this program does not write.
     """
     with _expected_content(f"prediction {row['prediction_id']}"):
+        flow = _flow_of(row)
         return Signal(
             prediction_id=row["prediction_id"],
             txid=Txid(row["transaction_id"]),
             history=_history_of(row),
             transaction=unpack_transaction(row["raw_transaction"]),
-            flow=_flow_of(row),
+            flow=flow,
             gross_sat=Sats(row["gross_sat"]),
             fee_sat=None if row["fee_sat"] is None else Sats(row["fee_sat"]),
             weight_wu=WeightUnits(row["weight_wu"]),
@@ -237,6 +239,7 @@ def signal_of_row(row: Mapping[str, Any]) -> Signal:
             is_simulated=row["simulated"],
             label_set=row["label_set"],
             sighting=Sighting(row["sighting"] or Sighting.ANNOUNCED),
+            forecast=forecast_of_row(row, flow.confidence),
         )
 
 

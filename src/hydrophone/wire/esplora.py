@@ -60,6 +60,7 @@ class GatedTransaction(msgspec.Struct, gc=False):
     fee: _Fee | None = None
     effective_rate: float | None = msgspec.field(name="effectiveFeePerVsize", default=None)
     ancestors: msgspec.Raw = NOTHING
+    acceleration: msgspec.Raw = NOTHING
 
 
 class _Prevout(msgspec.Struct, gc=False):
@@ -130,6 +131,7 @@ def encode_esplora_transaction(tx: Transaction) -> bytes:
         "weight": tx.weight_wu,
         "fee": tx.fee_sat,
         "effectiveFeePerVsize": tx.effective_fee_rate,
+        "acceleration": tx.is_accelerated or None,
     }
     return msgspec.json.encode({key: value for key, value in document.items() if value is not None})
 
@@ -152,6 +154,8 @@ def transaction_of(gated: GatedTransaction) -> Transaction:
         raise MalformedMessage(f"inputs of {gated.txid}: {error}") from error
     _check_total(gated.txid, gated.vout)
     _check_total(gated.txid, [i.prevout for i in inputs if i.prevout is not None])
+    # Then the package's rate has in it what was paid elsewhere; other miners see what it pays itself.
+    is_accelerated = bytes(gated.acceleration) == b"true"
     try:
         return Transaction(
             txid=Txid(gated.txid),
@@ -159,7 +163,8 @@ def transaction_of(gated: GatedTransaction) -> Transaction:
             outputs=tuple([Output(bytes.fromhex(o.scriptpubkey), Sats(o.value)) for o in gated.vout]),
             weight_wu=WeightUnits(gated.weight),
             fee_sat=None if gated.fee is None else Sats(round(gated.fee)),
-            effective_fee_rate=effective_rate_of(gated.effective_rate),
+            effective_fee_rate=None if is_accelerated else effective_rate_of(gated.effective_rate),
+            is_accelerated=is_accelerated,
         )
     except ValueError as error:
         raise MalformedMessage(f"expected txids and scripts in hex in {gated.txid}: {error}") from error

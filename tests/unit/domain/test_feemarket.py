@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hydrophone.domain.feemarket import (
     BUCKETS,
     CAPACITY_WU,
+    STANDINGS,
     FeeMarket,
     FeeMarketWatch,
     RateProfile,
@@ -252,3 +253,20 @@ def test_a_market_written_down_is_read_again(
         mined=document["mined"],
     )
     assert again.as_json() == document
+
+
+def test_a_rate_stands_in_the_next_template_or_by_what_is_below_it() -> None:
+    full = market_of([(float(rate), CAPACITY_WU / 2) for rate in range(1, 41)])
+    assert [full.standing(rate) for rate in (100.0, 40.0, 39.0, 38.0, 36.9, 30.0, 9.0, 1.0, 0.1)] == [
+        0, 0, 0, 1, 1, 2, 3, 4, 4
+    ]  # fmt: skip
+    assert market_of([]).standing(0.1) == 0
+
+
+@given(pairs, rates, rates)
+def test_who_pays_less_never_stands_higher(
+    waiting: list[tuple[float, float]], one: float, other: float
+) -> None:
+    market = market_of(waiting)
+    high, low = market.standing(max(one, other)), market.standing(min(one, other))
+    assert STANDINGS[0] <= high <= low <= STANDINGS[-1]

@@ -1,7 +1,9 @@
 from collections.abc import Callable
 
+import pytest
+
 from hydrophone.domain.feemarket import RateProfile
-from hydrophone.domain.forecast import Forecast, Forecaster, Work
+from hydrophone.domain.forecast import ACCELERATED_SHARE, Forecast, Forecaster, Work
 from hydrophone.domain.units import MICROS_PER_S, Height, UnixMicros
 from hydrophone.domain.urgency import UrgencyBasis
 from tests.builders import START, txid_of
@@ -78,6 +80,14 @@ def test_an_old_payment_is_in_the_templates_already() -> None:
     assert young is not None
     assert old is not None
     assert old.by_block[0] > young.by_block[0]
+
+
+def test_some_miners_take_what_was_accelerated_whatever_it_pays() -> None:
+    plain, accelerated = ask(informed(), 0.1).estimate, ask(informed(), 0.1, is_accelerated=True).estimate
+    assert plain is not None
+    assert accelerated is not None
+    share = accelerated.by_block[0] - plain.by_block[0]
+    assert share == pytest.approx(ACCELERATED_SHARE * (1 - plain.by_block[0]), rel=0.05)
 
 
 def test_after_a_gap_nothing_is_estimated_until_the_market_is_told_again() -> None:

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydrophone.domain.confirmation import DEPTH, HORIZONS, ConfirmationEstimate
-from hydrophone.domain.feemarket import CAPACITY_WU, FeeMarket
+from hydrophone.domain.feemarket import CAPACITY_WU, STANDINGS, FeeMarket
 from hydrophone.domain.model_state import SCORED_BLOCKS, Calibration, Ends, Group, Learner, ModelState
 from hydrophone.domain.units import MICROS_PER_S, Height, Txid, UnixMicros
 from tests.builders import START, txid_of
 
-ABOVE = Group(is_below=False, is_replacement=False)
-BELOW = Group(is_below=True, is_replacement=False)
+ABOVE = Group(0, is_replacement=False)
+BELOW = Group(STANDINGS[-1], is_replacement=False)
 EMPTY = FeeMarket.from_rates([], [], tip=Height(100))
 BLOCK_MICROS = 600 * MICROS_PER_S
 
@@ -78,8 +78,8 @@ def test_other_ends_are_counted_by_group() -> None:
     learner.gone(low, is_replaced=True)  # said twice
     connect(learner, 101, high)
     ends = learner.state.ends
-    assert ends[BELOW] == pytest.approx((200, 1, 0.1, 201, 2, 0.1), abs=0.01)
-    assert ends[ABOVE] == pytest.approx((200, 1, 0.1, 201, 1, 0.1), abs=0.01)
+    assert ends[BELOW] == pytest.approx((100, 0.5, 0.05, 101, 1.5, 0.05), abs=0.01)
+    assert ends[ABOVE] == pytest.approx((100, 0.5, 0.05, 101, 0.5, 0.05), abs=0.01)
 
 
 def test_going_at_once_and_going_after_a_block_are_counted_apart() -> None:
@@ -88,7 +88,7 @@ def test_going_at_once_and_going_after_a_block_are_counted_apart() -> None:
     txid = claim(learner, "a", 100)
     connect(learner, 101)
     learner.gone(txid, is_replaced=False)
-    assert learner.state.ends[ABOVE] == pytest.approx((201, 1, 1.1, 201, 1, 0.1), abs=0.01)
+    assert learner.state.ends[ABOVE] == pytest.approx((101, 0.5, 1.05, 101, 0.5, 0.05), abs=0.01)
 
 
 def test_what_comes_back_did_not_go() -> None:
@@ -101,14 +101,14 @@ def test_what_comes_back_did_not_go() -> None:
         learner.is_back(txid)
     assert learner.state.ends[ABOVE] == pytest.approx(before)
     connect(learner, 101)
-    assert learner.state.ends[ABOVE] == pytest.approx((201, 1, 0.1, 201, 1, 0.1), abs=0.01)
+    assert learner.state.ends[ABOVE] == pytest.approx((101, 0.5, 0.05, 101, 0.5, 0.05), abs=0.01)
     learner.gone(txid, is_replaced=True)
     connect(learner, 102)
     learner.is_back(txid)
     learner.is_back(txid)  # said twice
-    assert learner.state.ends[ABOVE].replaced == pytest.approx(1)
+    assert learner.state.ends[ABOVE].replaced == pytest.approx(0.5)
     connect(learner, 103, txid)
-    assert learner.state.ends[ABOVE].dropped == pytest.approx(0.1)
+    assert learner.state.ends[ABOVE].dropped == pytest.approx(0.05)
 
 
 def test_of_too_many_that_wait_the_oldest_gives_way_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,17 +134,35 @@ def test_who_outlives_a_block_was_exposed_to_it() -> None:
     claim(learner, "a", 100)
     for height in range(101, 106):
         connect(learner, height)
-    assert learner.state.ends[ABOVE].exposed == pytest.approx(205, abs=0.1)
+    assert learner.state.ends[ABOVE].exposed == pytest.approx(105, abs=0.1)
 
 
 def test_a_higher_rate_is_never_said_to_be_replaced_more() -> None:
     state = ModelState()
-    ends = {**state.ends, ABOVE: Ends(100, 30, 1, 100, 9, 0), BELOW: Ends(300, 10, 5, 200, 30, 0)}
+    next_below = Group(1, is_replacement=False)
+    ends = {**state.ends, ABOVE: Ends(100, 30, 1, 100, 9, 0), next_below: Ends(300, 10, 5, 200, 30, 0)}
+    ends |= {Group(s, is_replacement=False): Ends(1, 1, 0, 1, 1, 0) for s in STANDINGS[2:]}
     state = replace(state, ends=ends)
-    above, below = state.corrections(ABOVE), state.corrections(BELOW)
+    above, below = state.corrections(ABOVE), state.corrections(next_below)
     assert above.replaced == below.replaced == pytest.approx(0.1)
     assert above.dropped <= below.dropped
     assert (above.replaced_at_once, below.replaced_at_once) == pytest.approx((0.09, 0.15))
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 50), st.floats(50, 500)), min_size=len(STANDINGS), max_size=len(STANDINGS)
+    )
+)
+def test_who_stands_lower_is_never_said_to_stay_longer(counts: list[tuple[float, float]]) -> None:
+    state = ModelState()
+    ends = {
+        Group(standing, is_replacement=False): Ends(waits, 0, dropped, waits, 0, dropped)
+        for standing, (dropped, waits) in zip(STANDINGS, counts, strict=True)
+    }
+    corrections = replace(state, ends={**state.ends, **ends}).corrections_by_standing
+    assert all(a.dropped <= b.dropped + 1e-12 for a, b in pairwise(corrections))
+    assert all(a.dropped_at_once <= b.dropped_at_once + 1e-12 for a, b in pairwise(corrections))
 
 
 def test_one_block_is_scored_once_for_each_horizon() -> None:
@@ -198,7 +216,7 @@ def test_a_model_that_is_wrong_is_mended() -> None:
     assert all(a <= b for a, b in pairwise(mended.by_block))
 
 
-def test_minutes_that_are_too_few_are_widened() -> None:
+def test_minutes_that_are_wrong_are_mended_each_quantile_for_itself() -> None:
     rng, learner = Random(1), Learner()
     connect(learner, 100)
     at = START
@@ -214,7 +232,15 @@ def test_minutes_that_are_too_few_are_widened() -> None:
         )
         at = UnixMicros(at + round(rng.expovariate(1 / 600) * MICROS_PER_S))
         learner.connect(Height(height), at, [txid], EMPTY)
-    assert learner.state.eta_factor == pytest.approx(1.38, abs=0.25)  # 600 ln 10 s
+    p50, p90 = learner.state.eta_factors
+    assert p50 == pytest.approx(1.39, abs=0.25)  # 600 ln 2 s, 300 were said
+    assert p90 == pytest.approx(1.38, abs=0.25)  # 600 ln 10 s, 1,000 were said
+
+
+def test_a_mended_median_is_never_after_nine_in_ten() -> None:
+    state = replace(ModelState(), scored_blocks=SCORED_BLOCKS, eta_log_factors=(math.log(2), -math.log(2)))
+    mended = state.mend(estimate_at(100, p90_s=400.0))
+    assert (mended.eta_p50_s, mended.eta_p90_s) == pytest.approx((600, 600))
 
 
 @settings(max_examples=50)
@@ -274,8 +300,9 @@ def with_curve(*numbers: object) -> dict[str, object]:
         WRITTEN | {"counted_claims": 10**400},
         WRITTEN | {"scored_blocks": math.inf},
         WRITTEN | {"scored_blocks": -1},
-        WRITTEN | {"eta_log_factor": 1e6},
-        WRITTEN | {"eta_log_factor": math.nan},
+        WRITTEN | {"eta_log_factors": [0, 1e6]},
+        WRITTEN | {"eta_log_factors": [math.nan, 0]},
+        WRITTEN | {"eta_log_factors": [0]},
         with_ends(*[0] * 6),
         with_ends(*["a"] * 6),
         with_ends(100, -1, 0, 100, 1, 1),

@@ -492,3 +492,9 @@ def test_confirmed_predictions_are_let_go_of_while_only_blocks_are_told() -> Non
     play(core, seen(whale("a")), block(100, "a"))
     play(core, *(old_block(100 + n, 6_000_000) for n in range(1, REORG_DEPTH + 1)))
     assert core.tracked == ()
+
+
+def test_an_answer_that_is_older_than_the_block_undoes_nothing() -> None:
+    core = doubted("a")
+    play(core, block(100, "a", at=LEFT_AT + 1))
+    assert play(core, told("a", at=LEFT_AT + 2), told("a", at=PATIENT), unknown("a", PATIENT + 1)) == []

@@ -65,6 +65,18 @@ QUICKSTART_ROW = """
 """
 
 
+VIEW = MarketView(
+    at=T0,
+    tip=Height(800),
+    tau_s=600.0,
+    waiting_wu=1e6,
+    ahead_wu=5.5,
+    inflow_wu_s=0.25,
+    marginal_rate_sat_vb=FeeRate(1.5),
+    overpay=2.0,
+)
+
+
 def address_of(script: bytes) -> str | None:
     """Stand in for the network: scripts of witness version 0 have an address, others none."""
     return f"bc1q{script[2:].hex().lstrip('0')}" if script.startswith(b"\x00") else None
@@ -107,21 +119,11 @@ def at(seconds: float, micros: int = 99_989) -> datetime:
 
 
 async def test_a_forecast_fills_its_columns(store: DuckDbStore) -> None:
-    market = MarketView(
-        at=T0,
-        tip=Height(800),
-        tau_s=600.0,
-        waiting_wu=1e6,
-        ahead_wu=5.5,
-        inflow_wu_s=0.25,
-        marginal_rate_sat_vb=FeeRate(1.5),
-        overpay=2.0,
-    )
     estimate = ConfirmationEstimate(Height(800), (0.625,) * DEPTH, 0.0125, 0.001, 500.5, None)
     forecast = Forecast(
         Urgency(0.5, UrgencyBasis.FEE_MARKET, "a reason", 2.0),
         estimate,
-        market,
+        VIEW,
         "1-abc",
         is_calibrated=True,
         made_at=later(7),
@@ -147,15 +149,30 @@ async def test_a_forecast_fills_its_columns(store: DuckDbStore) -> None:
     assert row["confidence_score"] == 0.5
 
 
-async def test_an_amendment_that_knows_no_forecast_leaves_what_was_said(store: DuckDbStore) -> None:
-    estimate = ConfirmationEstimate(Height(800), (0.625,) * DEPTH, 0.0125, 0.001, 500.5, None)
-    forecast = Forecast(Urgency(0.5, UrgencyBasis.FEE_MARKET, "a reason"), estimate, None, "1-abc")
-    signal = replace(whale(), forecast=forecast)
-    forgotten = replace(signal, forecast=None, label_set="another")
-    await commit(store, RaiseSignal(T0, signal), AmendSignal(later(60), forgotten, "after a restart"))
-    row = await prediction(store)
-    assert (row["label_set"], row["model_state"], row["p_replaced"]) == ("another", "1-abc", 0.0125)
-    assert row["p_confirm"] is not None
+async def test_an_amendment_after_a_restart_repeats_the_forecast_as_published(store: DuckDbStore) -> None:
+    curve = tuple(n / 50 for n in range(1, DEPTH + 1))
+    estimate = ConfirmationEstimate(Height(800), curve, 0.0125, 0.001, 500.5, None)
+    urgency = Urgency(0.5, UrgencyBasis.FEE_MARKET, "a reason", 2.0)
+    forecast = Forecast(urgency, estimate, VIEW, "1-abc", is_calibrated=True, made_at=later(7))
+    said = replace(whale(), forecast=forecast, urgency_score=0.5, urgency_basis=urgency.basis)
+    await commit(store, RaiseSignal(T0, said))
+    await store.close()
+    await store.open()
+    [remembered] = (await store.load_state()).signals
+    again = remembered.forecast
+    assert again is not None
+    assert again.estimate is not None
+    assert replace(again, estimate=estimate) == forecast
+    assert again.estimate.p_confirm == estimate.p_confirm
+    assert again.estimate.predicted_block == 825
+    assert remembered.confidence_score == pytest.approx(said.confidence_score)
+    await commit(
+        store, AmendSignal(later(60), replace(remembered, label_set="another"), "labels"), first_seq=2
+    )
+    [amendment] = await rows(store, "SELECT * FROM amendments")
+    changed = set(json.loads(amendment["after"]))
+    assert "label_set" in changed
+    assert not changed & {"p_confirm", "eta_p50_s", "p_replaced", "market", "model_state", "calibrated"}
 
 
 async def test_a_market_and_what_was_learned_are_stored_once(store: DuckDbStore) -> None:

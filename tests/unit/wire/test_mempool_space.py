@@ -221,6 +221,28 @@ def test_an_effective_rate_that_cannot_be_one_is_unknown(rate: float, ears: Ears
     assert event.transaction.effective_fee_rate is None
 
 
+def test_who_is_accelerated_pays_its_own_rate_to_everybody_else(ears: Ears) -> None:
+    """mempool.space's rate of the package has in it what was paid elsewhere."""
+    accelerated = transaction_json(
+        "w", [WHALE_SAT], fee_sat=2_000, effectiveFeePerVsize=80.0, acceleration=True, acceleratedBy=[36, 111]
+    )
+    [event] = ears.hear(received(mempool_json(added=[accelerated])))
+    assert isinstance(event, TransactionSeen)
+    assert event.transaction.is_accelerated
+    assert event.transaction.effective_fee_rate is None
+    assert event.transaction.fee_rate == pytest.approx(2_000 * 4 / accelerated["weight"])
+    written = encode_esplora_transaction(event.transaction)
+    assert parse_esplora_transaction(written) == event.transaction
+
+
+@pytest.mark.parametrize("said", [False, None, 1, "true", [True]])
+def test_what_is_not_said_to_be_accelerated_is_not(said: Any, ears: Ears) -> None:  # noqa: ANN401 -- any JSON
+    [event] = ears.hear(received(mempool_json(added=[transaction_json("w", [WHALE_SAT], acceleration=said)])))
+    assert isinstance(event, TransactionSeen)
+    assert not event.transaction.is_accelerated
+    assert ears.quarantine.count == 0
+
+
 @pytest.mark.parametrize("rate", [-1.0, 1e308])
 def test_a_child_whose_rate_cannot_be_one_pays_its_own(rate: float, ears: Ears) -> None:
     parent = {"txid": txid_of("parent"), "fee": 200, "weight": 561}
