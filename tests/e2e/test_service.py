@@ -295,12 +295,14 @@ def test_a_stopped_service_is_reported_from_its_file(story: Story) -> None:
 
 
 def test_the_quickstarts_script_prints_its_four_lines_running_or_not(story: Story) -> None:
-    for (_, script, _), alerts in (
-        (story.running, "✅ Alert broadcaster is running"),
-        (story.stopped, "❌ Alert broadcaster is not running"),
+    """And below them, while it runs, whether the mempool is heard."""
+    for (_, script, _), alerts, sight in (
+        (story.running, "✅ Alert broadcaster is running", ["✅ Listening to a SIMULATED mempool"]),
+        (story.stopped, "❌ Alert broadcaster is not running", []),
     ):
         assert (script.code, script.err) == (0, "")
-        memory, total, pending, broadcaster = script.out.splitlines()
+        memory, total, pending, broadcaster, *others = script.out.splitlines()
+        assert others[:1] == sight
         assert re.fullmatch(r"Memory usage: \d+\.\d MB", memory)
         assert (total, pending, broadcaster) == ("Total predictions: 7", "Pending predictions: 0", alerts)
 

@@ -19,12 +19,16 @@ from hydrophone.bootstrap.parts import (
     today,
 )
 from hydrophone.config import Settings, host_in_url
+from hydrophone.domain.events import GapFound, GapReason, RecordGap
 from hydrophone.domain.labels import LabelBook
-from hydrophone.domain.units import MICROS_PER_S, format_instant
+from hydrophone.domain.script import Network
+from hydrophone.domain.units import MICROS_PER_S, UnixMicros, format_instant
 from hydrophone.pipeline.accuracy import AccuracyDesk
 from hydrophone.pipeline.accuracy_watch import AccuracyWatch
 from hydrophone.pipeline.broadcast import Composer, Recorder
-from hydrophone.pipeline.connection import ConnectionMonitor
+from hydrophone.pipeline.connection import ConnectionMonitor, Signs
+from hydrophone.pipeline.degradation import Degradation, Patience
+from hydrophone.pipeline.gaps import GapDesk
 from hydrophone.pipeline.ports import SavedState
 from hydrophone.pipeline.record import RecordDesk
 from hydrophone.pipeline.retention import Retention
@@ -36,6 +40,7 @@ from hydrophone.web.live import AlertServer
 from hydrophone.web.loopback import check_port_free
 from hydrophone.web.status import StatusServer
 from hydrophone.wire.public_v1 import encode_connection
+from hydrophone.wire.stream_signs import parse_loaded_share, tells_blocks, tells_mempool
 
 log = get_logger(__name__)
 
@@ -58,10 +63,18 @@ class Engine:
         book: labels it classifies by.
         store: open.
         state: what the store remembers.
+        patience: with a source that is not heard.
     """
 
     def __init__(
-        self, settings: Settings, ears: Ears, book: LabelBook, store: DuckDbStore, state: SavedState
+        self,
+        settings: Settings,
+        ears: Ears,
+        book: LabelBook,
+        store: DuckDbStore,
+        *,
+        state: SavedState,
+        patience: Patience,
     ) -> None:
         self._settings = settings
         self._ears = ears
@@ -87,8 +100,22 @@ class Engine:
             max_clients=settings.alerts.max_clients,
         )
         self._monitor = ConnectionMonitor(
-            broadcast=self._alerts, encode=encode_connection, started_at=self._started_at
+            broadcast=self._alerts,
+            encode=encode_connection,
+            signs=Signs(tells_mempool, parse_loaded_share, tells_blocks),
+            started_at=self._started_at,
+            heard_before=state.heard_at,
+            is_never_quiet=Network(settings.network) is Network.MAINNET,
+            patience_s=patience.unheard_s,
+            on_silence=self._record_silence,
         )
+        self._degradation = Degradation(
+            monitor=self._monitor,
+            asker=ears.asker,
+            clock=ears.clock,
+            patience=patience,
+        )
+        self._gaps = GapDesk(store.query_gaps, monitor=self._monitor, source=SOURCE_NAME, clock=self._clock)
         self._recorder = Recorder(
             effects=ears.effects,
             composer=Composer(make_encoder(settings), state.last_seq),
@@ -116,8 +143,9 @@ class Engine:
                 "/api/v1/fee-market": lambda _query: self.fee_market(),
                 "/api/v1/accuracy": AccuracyDesk(store.query_forecasts, store.query_days).answer,
                 "/api/v1/record": RecordDesk(store.query_record).answer,
+                "/api/v1/gaps": self._gaps.answer,
             },
-            is_ready=lambda: self._monitor.is_connected,
+            why_not_ready=lambda: None if self._monitor.is_heard else self._monitor.text,
             explain=LiveExplainer(settings, book, ears.tracker.labels, store).explain,
         )
 
@@ -130,6 +158,7 @@ class Engine:
             Service("labels", self._record_labels),
             Service("history", self._keep_history),
             Service("accuracy", self._watch.run),
+            Service("degradation", self._degradation.run),
             *self._ears.services(self._monitor.note),
         )
 
@@ -149,6 +178,11 @@ class Engine:
         ready()
         await self._is_up.wait()
         await self._retention.run()
+
+    async def _record_silence(self, begun_at: UnixMicros, ended_at: UnixMicros, reason: str) -> None:
+        """Record a gap that no frame tells of: the connection stayed open."""
+        gap = GapFound(ended_at, SOURCE_NAME, GapReason.SILENT, begun_at, reason)
+        await self._ears.effects.put(RecordGap(gap))
 
     def addresses(self) -> Addresses:
         """Return where it is reached, once it runs."""
@@ -177,6 +211,7 @@ class Engine:
         """Return its state for people and programs."""
         counts = await self._store.query_status()
         ears, monitor, alerts = self._ears, self._monitor, self._alerts
+        unheard_since = monitor.unheard_since
         return {
             "version": __version__,
             "uptime_s": (self._clock() - self._started_at) // MICROS_PER_S,
@@ -188,6 +223,11 @@ class Engine:
                 "name": SOURCE_NAME,
                 "url": ears.connected_url,
                 "connected": monitor.is_connected,
+                "status": str(monitor.status),
+                "mempool_available": monitor.is_heard,
+                "unheard_since": None if unheard_since is None else format_instant(unheard_since),
+                "blocks_followed": monitor.blocks_followed,
+                "message": monitor.text,
                 "last_frame_at": None if monitor.heard_at is None else format_instant(monitor.heard_at),
                 "frames": monitor.frame_count,
                 "transactions": ears.decoder.transaction_count,
@@ -204,6 +244,7 @@ class Engine:
             },
             "accuracy": self._watch.report(),
             "gaps": counts.gap_count,
+            "blindness": await self._gaps.summary(),
             "record_seq": counts.last_seq,
             "record_head": counts.record_head,
             "alerts": {
@@ -235,8 +276,17 @@ async def run_service(
     urls: Sequence[str],
     supervisor: Supervisor,
     on_ready: Callable[[Addresses], None] = lambda _addresses: None,
+    *,
+    patience: Patience = Patience(),  # noqa: B008 -- it cannot change
 ) -> None:
     """Run everything until the supervisor is stopped.
+
+    Args:
+        settings: all of them.
+        urls: where to listen.
+        supervisor: starts, watches and stops everything.
+        on_ready: told where the service is reached, once it is.
+        patience: with a source that is not heard.
 
     Raises:
         HydrophoneError: what ended it.
@@ -246,7 +296,7 @@ async def run_service(
     book, files = load_labels(settings, today())
     report_rejected(files)
     with contextlib.closing(Ears(settings, urls, book)) as ears:
-        await _serve(settings, ears, book, supervisor, on_ready)
+        await _serve(settings, ears, book, supervisor, on_ready=on_ready, patience=patience)
 
 
 async def _serve(
@@ -254,10 +304,12 @@ async def _serve(
     ears: Ears,
     book: LabelBook,
     supervisor: Supervisor,
+    *,
     on_ready: Callable[[Addresses], None],
+    patience: Patience,
 ) -> None:
     async with _opened(make_store(settings)) as store:
-        engine = Engine(settings, ears, book, store, await store.load_state())
+        engine = Engine(settings, ears, book, store, state=await store.load_state(), patience=patience)
 
         def announce() -> None:
             gc.collect()

@@ -21,7 +21,7 @@ from hydrophone.domain.questions import Question
 from hydrophone.domain.units import UnixMicros
 from hydrophone.errors import SourceRejected, SourceUnavailable
 from hydrophone.pipeline.detection import Detection
-from hydrophone.pipeline.ports import Clock
+from hydrophone.pipeline.ports import Asker, Clock
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.frame import Frame
 from hydrophone.runtime.supervisor import Service
@@ -128,6 +128,11 @@ class Ears:
     def refused_count(self) -> int:
         """Questions that were not asked because too many were under way."""
         return self._listening.asker.refused_count
+
+    @property
+    def asker(self) -> Asker:
+        """Who asks the source."""
+        return self._listening.asker
 
     @property
     def clock(self) -> Clock:

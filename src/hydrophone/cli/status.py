@@ -22,6 +22,7 @@ from hydrophone.cli.asking import fetch_from_service, open_direct
 from hydrophone.cli.flags import Commands, add_command, add_json
 from hydrophone.config import RECORDING_SCHEME, LoadedSettings, Settings, host_in_url
 from hydrophone.errors import ConfigError, ExitCode, HydrophoneError, StoreError
+from hydrophone.pipeline.connection import describe_duration
 from hydrophone.runtime.telemetry import rss_bytes
 from hydrophone.sources.mempool_space import probe
 from hydrophone.sources.mempool_space_rest import rest_base_of
@@ -56,6 +57,8 @@ def fetch_status(settings: Settings) -> dict[str, Any] | None:
 def quickstart_lines(settings: Settings) -> list[str]:
     """Return the lines of the quickstart's status script: from the service, or from the file without one.
 
+    A running service adds whether it hears the mempool, and for how long it did not.
+
     Raises:
         StoreError: there is neither.
         ConfigError: something else answers where the service should.
@@ -75,7 +78,31 @@ def quickstart_lines(settings: Settings) -> list[str]:
         f"Total predictions: {total}",
         f"Pending predictions: {pending}",
         alerts,
+        *_sight_lines(report or {}),
     ]
+
+
+def _sight_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return whether the mempool is heard, and how often it was not, as far as a report says that."""
+    lines = []
+    source, blindness = report.get("source"), report.get("blindness")
+    if source is not None:
+        lines.append(f"{'✅' if source['mempool_available'] else '❌'} {source['message']}")
+    if blindness is not None:
+        mark = " (SIMULATED)" if report.get("simulated") else ""
+        lines.append(f"Blind: {_blindness_in_words(blindness)}{mark}")
+    return lines
+
+
+def _blindness_in_words(blindness: Mapping[str, Any]) -> str:
+    """Return how long sources were blind, and how many of the whales that were mined nobody had announced."""
+    rate = blindness["blind_spot_rate"]
+    if rate.get("insufficient_data"):
+        unseen = f"whales mined unseen: insufficient data (n={rate['n']})"
+    else:
+        unseen = f"{rate['value']:.1%} of whales mined unseen (n={rate['n']})"
+    time_blind = describe_duration(blindness["blind_s"])
+    return f"{time_blind} of {describe_duration(blindness['period_s'])}, {unseen}"
 
 
 def _status(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
@@ -88,6 +115,8 @@ def _status(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
     if arguments.json:
         print(json.dumps(report))
     else:
+        for line in _sight_lines(report):
+            print(line)
         _print_nested(report)
     return ExitCode.STOPPED
 

@@ -248,6 +248,7 @@ class GapReason(StrEnum):
     SEQUENCE_JUMP = "sequence_jump"
     SEQUENCE_RESET = "sequence_reset"
     MALFORMED = "malformed"
+    SILENT = "silent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hydrophone.domain.events import Effect, Event
 from hydrophone.domain.learned_labels import LearnedLabel
@@ -116,6 +116,63 @@ class StoredForecasts:
     forecasts: tuple[StoredForecast, ...]
     blocks: tuple[tuple[float, int], ...]
     simulated_count: int = 0
+
+
+class BlockCounts(NamedTuple):
+    """Blocks that were told, and the whales in those whose contents were.
+
+    Attributes:
+        blocks: told.
+        read: of those, whose contents were told too; only they say something of whales.
+        whales: in them.
+        unseen: of the whales, not announced to us before they were mined.
+    """
+
+    blocks: int
+    read: int
+    whales: int
+    unseen: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGap:
+    """A period in which a source may have told us less than everything, and the blocks told in it."""
+
+    source: str
+    reason: str
+    started_at: UnixMicros
+    ended_at: UnixMicros
+    detail: str
+    blocks: BlockCounts
+
+
+class GapPeriod(NamedTuple):
+    """Of which gaps are asked for, and since when there is one that has not ended; None: there is none."""
+
+    begun_at: UnixMicros
+    ended_at: UnixMicros
+    open_from: UnixMicros | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGaps:
+    """Gaps of a period.
+
+    Attributes:
+        begun_at: of the period, or when anything was known first if that is later.
+        gaps: the newest of those that have ended, newest first.
+        gap_count: of all of them.
+        blind_s: covered by any gap, the open one too; what several cover counts once.
+        blocks: told in the period, in gaps or not.
+        blocks_of_open_gap: told since the gap began that is open; None: none is.
+    """
+
+    begun_at: UnixMicros
+    gaps: tuple[StoredGap, ...]
+    gap_count: int
+    blind_s: float
+    blocks: BlockCounts
+    blocks_of_open_gap: BlockCounts | None
 
 
 @dataclass(frozen=True, slots=True)

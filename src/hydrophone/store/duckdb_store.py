@@ -23,10 +23,19 @@ from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.record import GENESIS, RecordEntry, RecordPage, next_entry
 from hydrophone.domain.units import Txid, UnixMicros, micros_from_datetime
 from hydrophone.errors import StoreClosed, StoreError
-from hydrophone.pipeline.ports import Entry, Publication, SavedState, StoredForecasts, StoreStatus
+from hydrophone.pipeline.ports import (
+    Entry,
+    GapPeriod,
+    Publication,
+    SavedState,
+    StoredForecasts,
+    StoredGaps,
+    StoreStatus,
+)
 from hydrophone.store.blocks import write_block
 from hydrophone.store.daily import count_window, days_of
 from hydrophone.store.forecasts import forecasts_of
+from hydrophone.store.gaps import gaps_of
 from hydrophone.store.label_history import (
     current_version,
     in_pages,
@@ -236,6 +245,10 @@ class DuckDbStore:
             StoreError: the database cannot be written.
         """
         return await self._run(self._writer, lambda: self._database.write(change))
+
+    async def query_gaps(self, period: GapPeriod) -> StoredGaps:
+        """Return when sources were blind and what was mined meanwhile, read beside the writer."""
+        return await self._run(self._reader, lambda: self._database.read(lambda c: gaps_of(c, period)))
 
     async def _run(self, thread: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
         if thread is None:

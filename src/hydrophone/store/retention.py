@@ -15,6 +15,7 @@ from hydrophone.domain.chain import KEPT
 from hydrophone.domain.units import UnixMicros, micros_from_datetime
 from hydrophone.store.rows import timestamp
 
+_IS_FAR_BELOW: Final = f"height <= (SELECT max(height) FROM blocks) - {KEPT}"  # noqa: S608  our own number
 _OPEN: Final = "('pending', 'in_doubt')"
 
 
@@ -118,7 +119,8 @@ def drop_background(connection: duckdb.DuckDBPyConnection, before: UnixMicros, l
     """Remove markets, gaps, blocks and states of the model from before an instant; say how many.
 
     A state that a kept prediction names stays, and so does the newest, with which a restart goes on, and the
-    newest blocks, by which it finds a reorg. What was learned about scripts stays: it is knowledge, not history.
+    newest blocks, by which it finds a reorg. What was learned about scripts stays: it is knowledge, not
+    history.
 
     Args:
         connection: in a transaction.
@@ -129,7 +131,7 @@ def drop_background(connection: duckdb.DuckDBPyConnection, before: UnixMicros, l
     for table, column, condition in (
         ("fee_market", "recorded_at", "TRUE"),
         ("source_gaps", "ended_at", "TRUE"),
-        ("blocks", "heard_at", f"height <= (SELECT max(height) FROM blocks) - {KEPT}"),
+        ("blocks", "heard_at", _IS_FAR_BELOW),
         (
             "model_state",
             "recorded_at",

@@ -1,11 +1,25 @@
 // Lists whales as the alert websocket says them. Text is only ever set with textContent.
 const MAX_ROWS = 200; // chosen: more than anybody scrolls
 const MAX_RETRY_MS = 30_000;
+const GOOD_NEWS_MS = 15_000; // chosen: long enough to be read, too short to be in the way
+const SIGHTINGS = {
+  late: "heard late: it was announced while we were not listening",
+  mined: "seen only when it was mined: nobody announced it to us",
+};
+const CHANGES = {
+  fee_bump: "same payment, higher fee",
+  other_amount: "same payee, another amount",
+  other_payee: "pays somebody else: a double spend",
+  cancelled: "taken back by its sender",
+};
 
 const whales = document.getElementById("whales");
 const rows = new Map(); // prediction id -> row, oldest first
 const btc = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+const LISTENING = document.getElementById("empty").textContent;
 let missed = 0;
+let wasAway = false; // something has to be said when all is well again
+let goodNews;
 
 function cell(row, name, text, kind = "") {
   const found = row.querySelector(`.${name}`) ?? row.insertCell();
@@ -30,6 +44,8 @@ function showWhale(whale) {
   txid.className = "txid";
   txid.textContent = `${whale.transaction_id.slice(0, 16)}\u2026`;
   txid.title = whale.transaction_id;
+  const sighting = SIGHTINGS[whale.sighting];
+  if (sighting) text.append(mark(whale.sighting === "mined" ? "seen when mined" : "late", sighting));
   if (txid.tagName === "A") {
     txid.href = whale.explorer_url;
     txid.rel = "noopener noreferrer";
@@ -57,9 +73,17 @@ function showWhale(whale) {
   }
 }
 
-function showStatus(row, state, text) {
+function mark(text, title) {
+  const found = document.createElement("span");
+  found.className = "mark";
+  found.textContent = text;
+  found.title = title;
+  return found;
+}
+
+function showStatus(row, state, text, title = "") {
   row.dataset.status = state;
-  cell(row, "status", text);
+  cell(row, "status", text).title = title;
 }
 
 function showUpdate(update) {
@@ -76,8 +100,12 @@ function showUpdate(update) {
     showStatus(row, "confirmed", `confirmed in ${update.confirmation_block ?? "a block"}`);
   } else if (update.new_status === "reorged") {
     showStatus(row, "pending", "pending again (reorg)");
+  } else if (update.new_status === "returned") {
+    showStatus(row, "pending", "pending again (it came back)", update.reason ?? "");
   } else {
-    showStatus(row, update.new_status, update.new_status);
+    const text = update.new_status.replaceAll("_", " ");
+    const change = CHANGES[update.change] ? ` \u2013 ${CHANGES[update.change]}` : "";
+    showStatus(row, update.new_status, text + change, update.reason ?? "");
   }
 }
 
@@ -87,13 +115,41 @@ function showConnection(state, text) {
   line.textContent = missed ? `${text} \u2013 ${missed} messages missed` : text;
 }
 
+// What must not be overlooked: that we do not hear the mempool, since when, and that we do again.
+function showSight(state, title, text) {
+  const section = document.getElementById("sight");
+  clearTimeout(goodNews);
+  section.dataset.state = state;
+  section.querySelector("strong").textContent = title;
+  section.querySelector("p").textContent = text;
+  section.hidden = state === "connected" && !wasAway;
+  document.getElementById("empty").textContent = state === "connected" ? LISTENING : "No whale can be heard now.";
+  if (state === "connected" && wasAway) goodNews = setTimeout(() => { section.hidden = true; }, GOOD_NEWS_MS);
+  wasAway = state !== "connected";
+}
+
+function showMempool(connection) {
+  const since = connection.since ? `since ${new Date(connection.since).toLocaleString()}` : "not heard yet";
+  if (connection.status === "degraded") {
+    showConnection("degraded", "degraded");
+    const [title, ...why] = connection.message.split(": ");
+    showSight("degraded", `${title}, ${since}`, why.join(": "));
+  } else if (connection.status === "disconnected") {
+    showConnection("disconnected", "disconnected");
+    showSight("disconnected", `Not connected to the mempool, ${since}`, connection.message);
+  } else {
+    showConnection(connection.status, connection.message || connection.status);
+    showSight("connected", "The mempool is heard again", connection.message);
+  }
+}
+
 function hear({ type, data }) {
   if (type === "whale_alert") showWhale(data);
   else if (type === "status_update") showUpdate(data);
-  else if (type === "connection") showConnection(data.status, data.message || data.status);
+  else if (type === "connection") showMempool(data);
   else if (type === "lagged") {
     missed += data.n;
-    showConnection("degraded", "this page was too slow");
+    showConnection("disconnected", "this page was too slow");
   }
 }
 
@@ -116,6 +172,7 @@ async function connect(retryMs) {
     console.warn("the service does not answer", error);
   }
   showConnection("disconnected", "disconnected \u2013 trying again");
+  showSight("disconnected", "This page hears nothing", "Hydrophone itself does not answer; trying again.");
   setTimeout(connect, wait, Math.min(wait * 2, MAX_RETRY_MS));
 }
 

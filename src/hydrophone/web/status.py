@@ -51,7 +51,7 @@ class StatusServer:
         host: `localhost` is 127.0.0.1 and ::1.
         port: 0 takes a free one; `port` says which.
         answers: what is said at which path; the page needs `alerts_port` at `/api/v1/status`.
-        is_ready: whether whales would be heard now.
+        why_not_ready: why whales would not be heard now; None: they would.
         explain: what `/api/v1/explain/{txid}` says, as JSON.
         allowed_hosts: names in the Host header that are ours, besides those of loopback and `host` itself. A
             website that points its own name at this machine (DNS rebinding) is refused by that.
@@ -64,14 +64,14 @@ class StatusServer:
         port: int,
         *,
         answers: Mapping[str, Answer],
-        is_ready: Callable[[], bool],
+        why_not_ready: Callable[[], str | None],
         explain: Callable[[Txid], Awaitable[bytes]],
         allowed_hosts: Collection[str] = (),
         close_timeout_s: float = 2.0,
     ) -> None:
         self._answers = answers
         self._paths = ", ".join(["/", *answers, f"{_EXPLAIN}TXID", "/healthz", "/readyz"])
-        self._is_ready = is_ready
+        self._why_not_ready = why_not_ready
         self._explain = explain
         self._allowed_hosts = frozenset(name.lower() for name in (host, *allowed_hosts))
         self._endpoint = Endpoint(
@@ -160,11 +160,10 @@ class StatusServer:
                 )
 
     def _readiness(self) -> _Answer:
-        if self._is_ready():
+        reason = self._why_not_ready()
+        if reason is None:
             return _json(HTTPStatus.OK, {"status": "ready"})
-        return _refusal(
-            HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", "no source is being heard", "see /api/v1/status"
-        )
+        return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", reason, "see /api/v1/status")
 
     async def _explanation(self, txid: str) -> _Answer:
         if not _TXID.fullmatch(txid):

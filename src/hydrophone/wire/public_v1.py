@@ -165,11 +165,13 @@ class StatusUpdateV1(msgspec.Struct, frozen=True):
 
 
 class ConnectionV1(msgspec.Struct, frozen=True):
-    """Whether we hear the mempool at all."""
+    """Whether we hear the mempool at all. None: it is heard, or not known yet."""
 
     status: str
     mempool_available: bool
     message: str
+    since: str | None = None
+    blocks_followed: bool | None = None
 
 
 class LaggedV1(msgspec.Struct, frozen=True):
@@ -239,16 +241,27 @@ def encode_error(code: str, message: str, at: UnixMicros) -> bytes:
     return _encode(Message(type="error", data=ErrorV1(code, message), timestamp=format_instant(at)))
 
 
-def encode_connection(status: str, message: str, at: UnixMicros, *, mempool_available: bool) -> bytes:
+def encode_connection(
+    status: str,
+    message: str,
+    at: UnixMicros,
+    *,
+    mempool_available: bool,
+    since: UnixMicros | None = None,
+    blocks_followed: bool | None = None,
+) -> bytes:
     """Say whether we hear the mempool.
 
     Args:
         status: connected, degraded or disconnected.
         message: for people.
-        at: since when.
+        at: since when that is so.
         mempool_available: whether predictions are being made.
+        since: when the mempool was heard last; None: it is heard.
+        blocks_followed: while it is not: whether confirmed blocks still are; None: not known yet.
     """
-    data = ConnectionV1(status, mempool_available, message)
+    told = None if since is None else format_instant(since)
+    data = ConnectionV1(status, mempool_available, message, told, blocks_followed)
     return _encode(Message(type="connection", data=data, timestamp=format_instant(at)))
 
 

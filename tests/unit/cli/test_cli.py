@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -405,14 +405,16 @@ def test_status_without_a_service_and_a_file_is_exit_4(capsys: Capture) -> None:
 
 
 @asynccontextmanager
-async def status_server(host: str = "localhost") -> AsyncIterator[int]:
+async def status_server(host: str = "localhost", **others: object) -> AsyncIterator[int]:
     async def report(_query: Mapping[str, str]) -> Mapping[str, object]:
-        return {"memory_mb": 61.5, "predictions": {"total": 3, "pending": 2}}
+        return {"memory_mb": 61.5, "predictions": {"total": 3, "pending": 2}, **others}
 
     async def explain(txid: Txid) -> bytes:
         raise UnknownTransaction(f"{txid} is not here")
 
-    server = StatusServer(host, 0, answers={"/api/v1/status": report}, is_ready=lambda: True, explain=explain)
+    server = StatusServer(
+        host, 0, answers={"/api/v1/status": report}, why_not_ready=lambda: None, explain=explain
+    )
     async with running(server.run):
         yield server.port
 
@@ -430,6 +432,46 @@ async def test_status_asks_a_running_service(capsys: Capture) -> None:
         "memory_mb": 61.5,
         "predictions": {"total": 3, "pending": 2},
     }
+
+
+@pytest.mark.parametrize(
+    ("is_heard", "rate", "lines"),
+    [
+        (
+            True,
+            {"n": 200, "value": 0.125},
+            [
+                "✅ Listening to the mempool",
+                "Blind: 2 h 5 min of 720 h 0 min, 12.5% of whales mined unseen (n=200) (SIMULATED)",
+            ],
+        ),
+        (
+            False,
+            {"n": 3, "insufficient_data": True},
+            [
+                "❌ Mempool Predictions Unavailable",
+                "Blind: 2 h 5 min of 720 h 0 min, whales mined unseen: insufficient data (n=3) (SIMULATED)",
+            ],
+        ),
+    ],
+)
+async def test_both_statuses_say_first_whether_the_mempool_is_heard_and_how_often_it_was_not(
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    rate: Mapping[str, object],
+    lines: Sequence[str],
+    *,
+    is_heard: bool,
+) -> None:
+    said = "Listening to the mempool" if is_heard else "Mempool Predictions Unavailable"
+    source = {"mempool_available": is_heard, "message": said}
+    blindness = {"blind_s": 7_500.0, "period_s": 2_592_000.0, "blind_spot_rate": rate}
+    async with status_server(source=source, blindness=blindness, simulated=True) as port:
+        assert await run_aside(main, ["status", "--api-port", str(port)]) == 0
+        assert capsys.readouterr().out.splitlines()[:2] == lines
+        monkeypatch.setenv("HYDROPHONE_API__PORT", str(port))
+        assert await run_aside(status_command.print_quickstart_status) == 0
+        assert capsys.readouterr().out.splitlines()[4:] == lines
 
 
 async def test_status_asks_this_machine_whatever_proxy_is_set(

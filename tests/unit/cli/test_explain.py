@@ -188,7 +188,7 @@ async def service(answer: bytes | Exception) -> AsyncIterator[str]:
             raise answer
         return answer
 
-    server = StatusServer("localhost", 0, answers={}, is_ready=lambda: True, explain=explain)
+    server = StatusServer("localhost", 0, answers={}, why_not_ready=lambda: None, explain=explain)
     async with running(server.run):
         yield str(server.port)
 

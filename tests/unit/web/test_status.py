@@ -29,7 +29,7 @@ class Service:
     """What the status port asks: counts, and readiness."""
 
     def __init__(self) -> None:
-        self.ready = True
+        self.trouble: str | None = None
         self.error: Exception | None = None
         self.query: Mapping[str, str] = {}
 
@@ -39,8 +39,8 @@ class Service:
             raise self.error
         return {"alerts_port": 8765, "simulated": True}
 
-    def is_ready(self) -> bool:
-        return self.ready
+    def why_not_ready(self) -> str | None:
+        return self.trouble
 
     async def explain(self, txid: Txid) -> bytes:
         if self.error is not None:
@@ -65,7 +65,7 @@ def make_server(service: Service, *, host: str = "localhost", port: int = 0) -> 
         host,
         port,
         answers={"/api/v1/status": service.report},
-        is_ready=service.is_ready,
+        why_not_ready=service.why_not_ready,
         explain=service.explain,
         allowed_hosts=["Whales.example"],
     )
@@ -157,9 +157,11 @@ async def test_healthy_means_that_it_answers_and_ready_that_it_hears(
 ) -> None:
     assert (await ask(server, "/healthz")).status == 200
     assert (await ask(server, "/readyz")).status == 200
-    service.ready = False
+    service.trouble = "Mempool Predictions Unavailable"
     assert (await ask(server, "/healthz")).status == 200
-    assert (await ask(server, "/readyz")).status == 503
+    reply = await ask(server, "/readyz")
+    assert reply.status == 503
+    assert reply.json["error"]["message"] == "Mempool Predictions Unavailable"
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/page.html", "/../page.js", "/page.js/", "/api/v1/", "*"])

@@ -322,9 +322,17 @@ def test_other_effects_are_not_said(effect: Effect) -> None:
         (encode_pong(START), "pong", {}),
         (encode_error("malformed", "no", START), "error", {"code": "malformed", "message": "no"}),
         (
-            encode_connection("degraded", "a gap", START, mempool_available=True),
+            encode_connection(
+                "degraded", "a gap", START, mempool_available=False, since=START, blocks_followed=True
+            ),
             "connection",
-            {"status": "degraded", "mempool_available": True, "message": "a gap"},
+            {
+                "status": "degraded",
+                "mempool_available": False,
+                "message": "a gap",
+                "since": START_TEXT,
+                "blocks_followed": True,
+            },
         ),
     ],
     ids=["lagged", "pong", "error", "connection"],
