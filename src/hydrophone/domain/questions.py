@@ -9,7 +9,7 @@ from itertools import islice
 from math import inf
 from typing import Final
 
-from hydrophone.domain.units import MICROS_PER_S, Height, Txid, UnixMicros
+from hydrophone.domain.units import MICROS_PER_S, Txid, UnixMicros
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,15 @@ class AboutReplacement:
 
 
 @dataclass(frozen=True, slots=True)
-class AboutBlocks:
-    """Which blocks end at that height; None: at the tip?"""
+class AboutTip:
+    """Which blocks are the newest?"""
 
-    height: Height | None
+
+@dataclass(frozen=True, slots=True)
+class AboutBlock:
+    """Where is a block, and what is its parent?"""
+
+    block_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class AboutProjected:
     index: int
 
 
-Question = AboutTransaction | AboutReplacement | AboutBlocks | AboutContents | AboutProjected
+Question = AboutTransaction | AboutReplacement | AboutTip | AboutBlock | AboutContents | AboutProjected
 
 PROJECTED_BLOCKS: Final = 8
 """Blocks to come that a mempool.space backend tells of; the last holds the rest, as far as it is listed."""

@@ -12,10 +12,11 @@ from hydrophone.domain.chain import RecentChain
 from hydrophone.domain.events import Ask, BlockConnected, BlockPlace, Effect, RecordBlock
 from hydrophone.domain.questions import (
     PROJECTED_BLOCKS,
-    AboutBlocks,
+    AboutBlock,
     AboutContents,
     AboutProjected,
     AboutReplacement,
+    AboutTip,
     AboutTransaction,
     Questions,
 )
@@ -159,7 +160,7 @@ class Settlement:
     def resync(self, at: UnixMicros) -> list[Effect]:
         """Ask for the newest blocks and what waits for the next ones: something may have been missed."""
         self.questions.hurry(at)
-        self.questions.ask(AboutBlocks(None), at)
+        self.questions.ask(AboutTip(), at)
         return [Ask(AboutProjected(index)) for index in (*range(PROJECTED_BLOCKS), -1)]
 
 
@@ -238,7 +239,10 @@ class ChainReader:
         )
 
     def _advance(self, at: UnixMicros) -> None:
-        """Note up to where every block is known; ask for those that are missing."""
+        """Note up to where every block is known; ask for what is missing, from child to parent.
+
+        By hash, not by height: a backend without an index tells stale blocks by their heights.
+        """
         newest = self._chain.newest
         assert self._read_to is not None
         assert newest is not None
@@ -249,7 +253,9 @@ class ChainReader:
             above = next(
                 h for h in range(self._read_to + 1, newest + 1) if self._chain.told_at(Height(h)) is not None
             )
-            self._questions.ask(AboutBlocks(Height(above - 1)), at)
+            missing = self._chain.hash_at(Height(above - 1))
+            assert missing is not None  # a block names its parent
+            self._questions.ask(AboutBlock(missing), at)
 
     def take_unread(self, block_hash: str) -> Height | None:
         """Return the height of a block that was to be read, once."""

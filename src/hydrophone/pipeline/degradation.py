@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from hydrophone.domain.questions import AboutBlocks
+from hydrophone.domain.questions import AboutTip
 from hydrophone.domain.units import MICROS_PER_S, UnixMicros
 from hydrophone.pipeline.connection import PATIENCE_S, ConnectionMonitor, ConnectionStatus
 from hydrophone.pipeline.ports import Asker, Clock
@@ -73,5 +73,5 @@ class Degradation:
             if self._monitor.status is not ConnectionStatus.DEGRADED:
                 asked_at = None
             elif asked_at is None or now - asked_at >= self._poll_micros:
-                self._asker.ask(AboutBlocks(None))
+                self._asker.ask(AboutTip())
                 asked_at = now

@@ -204,6 +204,20 @@ def block_connected(at: UnixMicros, block: Block, mined: Iterable[str] | None) -
     )
 
 
+def linked(blocks: Iterable[Block]) -> list[Block]:
+    """Return those of a list of blocks that are one chain, from below: the highest and what it rests on.
+
+    A backend without an index lists the blocks it has in memory, also those that a reorg made stale.
+
+    Sources: recording of such a backend (August 2026): after a reorg of three blocks it lists both branches.
+    """
+    chain: list[Block] = []
+    for block in sorted(blocks, key=lambda block: block.height, reverse=True):
+        if not chain or block.id == chain[-1].previousblockhash:
+            chain.append(block)
+    return chain[::-1]
+
+
 def lenient(decode: Callable[[msgspec.Raw], T], raw: msgspec.Raw) -> T | None:
     """Return what is not worth losing a block for; None when it is missing or malformed."""
     try:

@@ -41,6 +41,7 @@ from hydrophone.wire.esplora import (
     block_connected,
     effective_rate_of,
     lenient,
+    linked,
     transaction_of,
 )
 from hydrophone.wire.mempool_space_rest import decode_answer
@@ -222,7 +223,7 @@ class MempoolSpaceDecoder:
         Old blocks come first: a list of them is how a backend tells a reorg. A successor comes before its own
         announcement, both before the block that may contain them, and leaving comes last.
         """
-        events: list[Event] = [block_connected(at, block, None) for block in parsed.blocks]
+        events: list[Event] = [block_connected(at, block, None) for block in linked(parsed.blocks)]
         is_first = self._last_sequence is None
         if parsed.delta is not None:
             before = len(events)
@@ -413,7 +414,7 @@ def parse_landmarks(payload: bytes) -> Landmarks:
     return Landmarks(
         sequence=None if marked.delta is None else marked.delta.sequence,
         connected=None if marked.block is None else block_connected(at, marked.block, None),
-        listed=tuple(block_connected(at, block, None) for block in marked.blocks),
+        listed=tuple(block_connected(at, block, None) for block in linked(marked.blocks)),
     )
 
 

@@ -23,10 +23,11 @@ from hydrophone.domain.events import (
     TransactionTold,
 )
 from hydrophone.domain.questions import (
-    AboutBlocks,
+    AboutBlock,
     AboutContents,
     AboutProjected,
     AboutReplacement,
+    AboutTip,
     AboutTransaction,
     Question,
 )
@@ -41,6 +42,7 @@ from hydrophone.wire.esplora import (
     BlockHeight,
     GatedTransaction,
     block_connected,
+    linked,
     transaction_of,
 )
 from hydrophone.wire.quarantine import Quarantine
@@ -61,10 +63,10 @@ def paths_of(question: Question) -> tuple[str, ...]:
             return (f"/api/v1/tx/{txid}", f"/api/tx/{txid}")
         case AboutReplacement(txid):
             return (f"/api/v1/tx/{txid}/rbf",)
-        case AboutBlocks(None):
+        case AboutTip():
             return ("/api/v1/blocks",)
-        case AboutBlocks(height):
-            return (f"/api/v1/blocks/{height}",)
+        case AboutBlock(block_hash):
+            return (f"/api/v1/block/{block_hash}",)
         case AboutContents(block_hash):
             return (f"/api/v1/block/{block_hash}/summary",)
         case AboutProjected():
@@ -111,6 +113,7 @@ class _Summary(msgspec.Struct, gc=False):
 _decode_transaction = msgspec.json.Decoder(_ToldTransaction).decode
 _decode_replacements = msgspec.json.Decoder(_Replacements).decode
 _decode_blocks = msgspec.json.Decoder(list[Block]).decode
+_decode_block = msgspec.json.Decoder(Block).decode
 _decode_contents = msgspec.json.Decoder(list[_Summary]).decode
 
 
@@ -144,10 +147,16 @@ def _read_replacement(at: UnixMicros, _: Source, __: Sats, thing: str, body: byt
     return [ReplacementTold(at, Txid(thing), by)]
 
 
-def _read_blocks(at: UnixMicros, _: Source, __: Sats, thing: str, body: bytes) -> list[Event]:
-    blocks = sorted(_decode_blocks(body), key=lambda block: block.height)
-    question = AboutBlocks(Height(int(thing)) if thing else None)
-    return [*(block_connected(at, block, None) for block in blocks), Answered(at, question)]
+def _read_tip(at: UnixMicros, _: Source, __: Sats, ___: str, body: bytes) -> list[Event]:
+    blocks = linked(_decode_blocks(body))
+    return [*(block_connected(at, block, None) for block in blocks), Answered(at, AboutTip())]
+
+
+def _read_block(at: UnixMicros, _: Source, __: Sats, thing: str, body: bytes) -> list[Event]:
+    block = _decode_block(body)
+    if block.id != thing:
+        raise MalformedMessage(f"expected block {thing}, found {block.id}")
+    return [block_connected(at, block, None), Answered(at, AboutBlock(thing))]
 
 
 def _read_contents(
@@ -171,11 +180,8 @@ _ROUTES: Final[tuple[tuple[re.Pattern[str], _Asker, _Reader], ...]] = (
         lambda thing: AboutReplacement(Txid(thing)),
         _read_replacement,
     ),
-    (
-        re.compile(r"/api/v1/blocks/?([0-9]{0,9})"),
-        lambda thing: AboutBlocks(Height(int(thing)) if thing else None),
-        _read_blocks,
-    ),
+    (re.compile(r"/api/v1/blocks(/?)"), lambda _: AboutTip(), _read_tip),
+    (re.compile(r"/api/v1/block/([0-9a-f]{64})"), AboutBlock, _read_block),
     (re.compile(r"/api/v1/block/([0-9a-f]{64})/summary"), AboutContents, _read_contents),
 )
 

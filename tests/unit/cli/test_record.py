@@ -68,7 +68,7 @@ async def served(path: Path) -> AsyncIterator[int]:
         "localhost",
         0,
         answers={"/api/v1/record": RecordDesk(store.query_record).answer},
-        is_ready=lambda: True,
+        why_not_ready=lambda: None,
         explain=explain,
     )
     async with running(server.run):

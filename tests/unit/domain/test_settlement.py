@@ -8,6 +8,7 @@ from hydrophone.domain.events import (
     BlockPlace,
     ContentsTold,
     Effect,
+    Event,
     GapFound,
     GapReason,
     MarkDoubt,
@@ -27,10 +28,11 @@ from hydrophone.domain.events import (
 from hydrophone.domain.outcome import Outcome, Status
 from hydrophone.domain.predictions import EXPIRY_MICROS, REORG_DEPTH
 from hydrophone.domain.questions import (
-    AboutBlocks,
+    AboutBlock,
     AboutContents,
     AboutProjected,
     AboutReplacement,
+    AboutTip,
     AboutTransaction,
 )
 from hydrophone.domain.settlement import MOST_BLOCKS_BACK, PATIENCE_MICROS, KnownBlock
@@ -242,7 +244,7 @@ def test_after_a_gap_everything_open_is_in_doubt_and_asked_about() -> None:
     effects = core.step(gap(90_000_000))
     assert [effect.txid for effect in only(effects, MarkDoubt)] == [txid("a")], "a confirmed one is not said"
     questions = asked(tracker(), gap(1))
-    assert questions == [*(AboutProjected(i) for i in (*range(8), -1)), AboutBlocks(None)]
+    assert questions == [*(AboutProjected(i) for i in (*range(8), -1)), AboutTip()]
 
 
 def test_what_was_asked_before_a_gap_is_asked_at_once_after_it() -> None:
@@ -312,41 +314,27 @@ def test_blocks_that_were_there_before_us_are_not_read() -> None:
     assert asked(core, block(98, at=2)) == [AboutContents("block98")]
 
 
-def test_blocks_missed_in_between_are_asked_for_and_read() -> None:
-    core = informed()
-    questions = asked(core, block(104, at=6_000_000))
-    assert questions == [AboutContents("block104"), AboutBlocks(Height(103))]
-    page = [old_block(height, 6_000_001) for height in range(89, 104)]
-    answered = Answered(later(6_000_001), AboutBlocks(Height(103)))
-    assert asked(core, *page, answered) == [AboutContents(f"block{h}") for h in (101, 102, 103)]
-    assert asked(core, block(105, at=7_000_000)) == [AboutContents("block105")]
+def told_about(height: int, at: int) -> list[Event]:
+    return [old_block(height, at), Answered(later(at), AboutBlock(f"block{height}"))]
 
 
-def test_more_pages_are_asked_for_until_the_hole_is_filled() -> None:
+def test_blocks_missed_in_between_are_asked_for_from_child_to_parent_and_read() -> None:
     core = informed()
-    play(core, block(130, at=6_000_000))
-    page = [old_block(height, 6_000_001) for height in range(115, 130)]
-    assert AboutBlocks(Height(114)) in asked(
-        core, *page, Answered(later(6_000_001), AboutBlocks(Height(129)))
-    )
+    assert asked(core, block(103, at=6_000_000)) == [AboutContents("block103"), AboutBlock("block102")]
+    assert asked(core, *told_about(102, 6_000_001)) == [AboutContents("block102"), AboutBlock("block101")]
+    assert asked(core, *told_about(101, 6_000_002)) == [AboutContents("block101")]
+    assert asked(core, block(104, at=7_000_000)) == [AboutContents("block104")]
 
 
 def test_after_a_very_long_outage_only_the_last_day_is_read() -> None:
     core = informed()
-    play(core, block(1_000, at=6_000_000))
-    lowest = 1_000
-    for _ in range(MOST_BLOCKS_BACK):
-        top = lowest - 1
-        page = [old_block(height, 6_000_001) for height in range(top - 14, top + 1)]
-        questions = asked(core, *page, Answered(later(6_000_001), AboutBlocks(Height(top))))
-        for question in questions:
-            if isinstance(question, AboutContents):
-                core.step(contents(int(question.block_hash.removeprefix("block")), 6_000_002))
-        lowest = top - 14
-        if not any(isinstance(question, AboutBlocks) for question in questions):
-            break
-    assert 1_000 - lowest <= MOST_BLOCKS_BACK + 15
-    assert core.question_count <= 1
+    wanted = asked(core, block(1_000, at=6_000_000), contents(1_000, 6_000_001))
+    height = 999
+    while AboutBlock(f"block{height}") in wanted:
+        wanted = asked(core, *told_about(height, 9_000_000), contents(height, 9_000_000))
+        height -= 1
+    assert height == 1_000 - MOST_BLOCKS_BACK
+    assert core.question_count == 0
 
 
 def test_the_contents_of_a_block_confirm_what_nobody_said() -> None:

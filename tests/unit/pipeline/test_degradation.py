@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from hydrophone.domain.questions import AboutBlocks, Question
+from hydrophone.domain.questions import AboutTip, Question
 from hydrophone.domain.units import MICROS_PER_S, UnixMicros
 from hydrophone.pipeline.connection import ConnectionStatus
 from hydrophone.pipeline.degradation import Degradation
@@ -47,7 +47,7 @@ class Stage:
         self.asked_s: list[float] = []
 
     def ask(self, question: Question) -> None:
-        assert question == AboutBlocks(None)
+        assert question == AboutTip()
         self.asked_s.append(seconds_of(self.time.now))
 
 

@@ -18,10 +18,11 @@ from hydrophone.domain.events import (
     TransactionTold,
 )
 from hydrophone.domain.questions import (
-    AboutBlocks,
+    AboutBlock,
     AboutContents,
     AboutProjected,
     AboutReplacement,
+    AboutTip,
     AboutTransaction,
     Question,
 )
@@ -42,8 +43,8 @@ NO_ROUTE = b"<!DOCTYPE html><html><body><pre>Cannot GET /api/v1/tx</pre></body><
 ABOUT = {
     AboutTransaction(TXID): f"/api/v1/tx/{TXID}",
     AboutReplacement(TXID): f"/api/v1/tx/{TXID}/rbf",
-    AboutBlocks(None): "/api/v1/blocks",
-    AboutBlocks(Height(7)): "/api/v1/blocks/7",
+    AboutTip(): "/api/v1/blocks",
+    AboutBlock(BLOCK): f"/api/v1/block/{BLOCK}",
     AboutContents(BLOCK): f"/api/v1/block/{BLOCK}/summary",
 }
 
@@ -151,9 +152,28 @@ def test_a_backend_that_remembers_no_replacements_knows_of_none(payload: bytes) 
 
 def test_blocks_come_from_below_and_without_contents() -> None:
     page = [block_json(height) for height in (9, 8, 7)]
-    *blocks, answer = read("/api/v1/blocks/9", 200, to_bytes(page))
+    *blocks, answer = read("/api/v1/blocks", 200, to_bytes(page))
     assert [b.height for b in blocks if isinstance(b, BlockConnected) and b.mined is None] == [7, 8, 9]
-    assert answer == Answered(START, AboutBlocks(Height(9)))
+    assert answer == Answered(START, AboutTip())
+
+
+def test_stale_blocks_beside_the_chain_are_left_out() -> None:
+    stale = {**block_json(8), "id": txid_of("stale 8")}
+    page = [block_json(9), stale, block_json(8), {**block_json(7), "id": txid_of("stale 7")}]
+    *blocks, _ = read("/api/v1/blocks", 200, to_bytes(page))
+    assert [b.block_hash for b in blocks if isinstance(b, BlockConnected)] == [
+        txid_of("block 8"),
+        txid_of("block 9"),
+    ]
+
+
+def test_a_block_is_told_by_its_hash() -> None:
+    connected, answer = read(f"/api/v1/block/{BLOCK}", 200, to_bytes(block_json(7)))
+    assert isinstance(connected, BlockConnected)
+    assert (connected.height, connected.mined) == (7, None)
+    assert answer == Answered(START, AboutBlock(BLOCK))
+    (refused,) = read(f"/api/v1/block/{BLOCK}", 200, to_bytes(block_json(8)))
+    assert isinstance(refused, NoAnswer)
 
 
 def test_the_contents_of_a_block_tell_its_whales_but_not_the_coinbase() -> None:
