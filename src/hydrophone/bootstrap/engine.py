@@ -231,6 +231,7 @@ class Engine:
                 "last_frame_at": None if monitor.heard_at is None else format_instant(monitor.heard_at),
                 "frames": monitor.frame_count,
                 "transactions": ears.decoder.transaction_count,
+                "questions_open": ears.tracker.question_count,
                 "lookups_refused": ears.refused_count,
                 "malformed": ears.quarantine.count,
                 "malformed_newest": [specimen.reason for specimen in ears.quarantine.specimens][-3:],
