@@ -186,15 +186,18 @@ class Predictions:
             )
         ]
 
-    def undo(self, stale: Height, at: UnixMicros) -> list[Effect]:
+    def undo(self, stale: range, at: UnixMicros) -> list[Effect]:
         """Reopen what was confirmed in blocks that are gone, and ask what became of all that is open.
 
         A source is silent about what the new branch spends otherwise.
+
+        Args:
+            stale: heights of those blocks.
+            at: when we knew.
         """
         reopened: list[Effect] = []
         for prediction in self.tracked:
-            height = prediction.confirmation_height
-            if height is not None and height >= stale:
+            if prediction.confirmation_height is not None and prediction.confirmation_height in stale:
                 reopened += self.back(prediction, at)
         for prediction in self._tracked.values():
             if prediction.status in OPEN:

@@ -208,20 +208,20 @@ class ChainReader:
         """Whether another block is known at that height."""
         return self._chain.hash_at(place.height) not in (None, place.block_hash)
 
-    def connect(self, event: BlockConnected) -> tuple[Height | None, list[Effect]]:
+    def connect(self, event: BlockConnected) -> tuple[range | None, list[Effect]]:
         """Take a block in that was not known.
 
         Returns:
-            The lowest height whose block it makes stale (None: it makes none), and what is to be stored.
+            The heights whose blocks it makes stale (None: it makes none), and what is to be stored.
         """
         before = self._chain.newest
         stale = self._chain.connect(event.height, event.block_hash, event.previous_hash)
         if stale is not None:
             for block_hash, height in tuple(self._unread.items()):
-                if height >= stale:
+                if height in stale:
                     self._forget(block_hash)
             if self._read_to is not None:
-                self._read_to = min(self._read_to, Height(stale - 1))
+                self._read_to = min(self._read_to, Height(stale.start - 1))
         if self._read_to is None and not self._is_before_us(event):
             self._read_to = (
                 Height(event.height - 1) if before is None else min(before, Height(event.height - 1))
@@ -230,7 +230,7 @@ class ChainReader:
             self._unread[event.block_hash] = event.height
             self._questions.ask(AboutContents(event.block_hash), event.at)
             self._advance(event.at)
-        return stale, [RecordBlock(event.at, event.height, event.block_hash, event.previous_hash)]
+        return stale, [RecordBlock(event.at, event.height, event.block_hash, event.previous_hash, stale)]
 
     def _is_before_us(self, event: BlockConnected) -> bool:
         """Whether it was there when we began: a source that names no contents lists old ones."""

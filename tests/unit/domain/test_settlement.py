@@ -486,3 +486,17 @@ def test_an_answer_that_is_older_than_the_block_undoes_nothing() -> None:
     core = doubted("a")
     play(core, block(100, "a", at=LEFT_AT + 1))
     assert play(core, told("a", at=LEFT_AT + 2), told("a", at=PATIENT), unknown("a", PATIENT + 1)) == []
+
+
+def test_a_parent_that_is_told_after_its_child_undoes_only_what_was_at_its_own_place() -> None:
+    core = tracker()
+    play(core, seen(whale("old", payee="x")), seen(whale("new", payee="y")), block(99), block(100, "old"))
+    new_tip = BlockConnected(later(7_000_000), Height(102), "b102", "b101", (txid("new"),))
+    assert outcome_of(play(core, new_tip)).txid == txid("new")
+    assert play(core, old_block(101, 7_000_001, branch="b", parent="b")) != []
+    effects = play(core, old_block(100, 7_000_002, branch="b"))
+    assert effects == [], "undone with its child already"
+    assert {p.txid: p.status for p in core.tracked} == {
+        txid("old"): Status.PENDING,
+        txid("new"): Status.CONFIRMED,
+    }
