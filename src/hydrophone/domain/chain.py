@@ -37,12 +37,11 @@ class RecentChain:
         """
         parent = Height(height - 1)
         stale: range | None = None
-        above = max([*self._hashes, height]) + 1
         if self._hashes.get(height, block_hash) != block_hash:
-            stale = range(height, above)
+            stale = range(height, self._end_of_branch(height))
         if self._hashes.get(parent, previous_hash) != previous_hash:
             is_expected = self._hashes.get(height) == block_hash
-            stale = range(parent, height if is_expected else above)
+            stale = range(parent, height if is_expected else self._end_of_branch(height))
         if stale is not None:
             self._hashes = {known: h for known, h in self._hashes.items() if known not in stale}
             self._told = {known: h for known, h in self._told.items() if known not in stale}
@@ -52,3 +51,10 @@ class RecentChain:
         self._hashes = {known: h for known, h in self._hashes.items() if known > oldest}
         self._told = {known: h for known, h in self._told.items() if known > oldest}
         return stale
+
+    def _end_of_branch(self, height: Height) -> int:
+        """Return the height below which all rests on a block: above that, nobody told what rests on what."""
+        end = height + 1
+        while end in self._told:
+            end += 1
+        return end

@@ -200,6 +200,10 @@ class ChainReader:
         """Height of the newest block; None: none is known."""
         return self._chain.newest
 
+    def linked_to(self, tip: Height) -> Height:
+        """Return up to where every block was told: above that, one below may yet turn out to be stale."""
+        return tip if self._read_to is None else min(tip, self._read_to)
+
     def is_known(self, event: BlockConnected) -> bool:
         """Whether it is the block we know at its height."""
         return self._chain.told_at(event.height) == event.block_hash

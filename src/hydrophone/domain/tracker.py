@@ -420,7 +420,7 @@ class Tracker:
 
     def _tidy(self, tip: Height, at: UnixMicros) -> list[Effect]:
         """Let go of what no reorg will undo, and look after what is open for long."""
-        self._predictions.forget_settled(tip)
+        self._predictions.forget_settled(self._chain.linked_to(tip))
         pending = [(p.txid, p.seen_at) for p in self.tracked if p.status is Status.PENDING]
         self._settlement.check(pending, at)
         return [

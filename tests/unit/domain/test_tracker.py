@@ -357,6 +357,18 @@ def test_a_source_that_never_tells_prevouts_is_not_asked_for_ever() -> None:
     assert questions.count(AboutTransaction(txid("a"))) <= 1
 
 
+def test_a_confirmation_below_blocks_that_were_missed_is_still_undone() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), block(100, "a"))
+    tip = 100 + 4 * REORG_DEPTH
+    play(core, block(tip))
+    for height in range(tip - 1, 101, -1):
+        assert play(core, block(height)) == []
+    other = BlockConnected(later(6_000_000), Height(101), "block101", "another100", None)
+    (undone,) = play(core, other)
+    assert isinstance(undone, ReopenPrediction)
+
+
 def test_giving_up_signals_what_waits_and_says_why() -> None:
     core = tracker()
     play(core, seen(whale("a", has_prevouts=False)))
@@ -445,7 +457,7 @@ def test_a_sweep_tells_what_an_earlier_payment_was_and_it_is_said() -> None:
 
 def test_a_payment_is_corrected_long_after_it_was_settled_and_once() -> None:
     core = tracker(LabelBook([HOT_LABEL]))
-    play(core, seen(DEPOSITED), block(100, "deposit"), block(100 + 2 * REORG_DEPTH))
+    play(core, seen(DEPOSITED), block(100, "deposit"), *map(block, range(101, 101 + REORG_DEPTH)))
     assert core.tracked == ()
     assert len(only(play(core, seen(sweep(), at=9_000_000)), AmendSignal)) == 1
     assert only(play(core, seen(sweep("again"), at=10_000_000)), AmendSignal) == []
