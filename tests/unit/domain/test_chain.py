@@ -76,7 +76,7 @@ def test_a_branch_told_from_below_does_not_undo_the_tip_that_was_told_before() -
     chain = RecentChain()
     for n in range(100, 104):
         chain.connect(Height(n), name(n), name(n - 1))
-    assert chain.connect(Height(104), name(104, "b"), name(103, "b")) == range(103, 104)
+    assert chain.connect(Height(104), name(104, "b"), name(103, "b")) == range(103, 105)
     assert chain.connect(Height(101), name(101, "b"), name(100)) == range(101, 103)
     assert chain.told_at(Height(104)) == name(104, "b")
     assert chain.connect(Height(102), name(102, "b"), name(101, "b")) is None
