@@ -4,12 +4,12 @@ After a gap everything may have happened. So every open prediction is asked abou
 from the last one we knew, and the blocks to come are searched for whales that came while we were blind.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from hydrophone.domain.chain import RecentChain
-from hydrophone.domain.events import Ask, BlockConnected, BlockPlace, Effect, RecordBlock
+from hydrophone.domain.events import Ask, BlockConnected, BlockPlace, Effect, RecordBlock, RecordContents
 from hydrophone.domain.questions import (
     PROJECTED_BLOCKS,
     AboutBlock,
@@ -44,12 +44,16 @@ class Sought:
     """A whale that a source mentioned and did not announce, with what it claims.
 
     Attributes:
+        mentioned_at: when it was.
         first_seen_at: since when it waits; None: it did not say.
         rate_sat_vb: of its package; None likewise.
+        is_mined: whether a block is said to have it.
     """
 
+    mentioned_at: UnixMicros
     first_seen_at: UnixMicros | None = None
     rate_sat_vb: FeeRate | None = None
+    is_mined: bool = False
 
 
 class KnownBlock(NamedTuple):
@@ -147,11 +151,25 @@ class Settlement:
         """Return which transaction it replaced, if that was asked; once."""
         return self._heirs.pop(heir, None)
 
-    def seek(self, txid: Txid, sought: Sought, at: UnixMicros) -> None:
+    def seek(self, txid: Txid, sought: Sought) -> None:
         """Ask what a whale is that somebody mentioned."""
         if len(self._sought) < _SOUGHT_LIMIT:
             self._sought[txid] = sought
-            self.questions.ask(AboutTransaction(txid), at)
+            self.questions.ask(AboutTransaction(txid), sought.mentioned_at)
+
+    def is_sought(self, txid: Txid) -> bool:
+        """Whether it was mentioned, and nobody said yet what it is."""
+        return txid in self._sought
+
+    def must_exist(self, txid: Txid, at: UnixMicros) -> bool:
+        """Whether a source mentioned it and should know it soon, though it says that it does not yet.
+
+        An index follows its node by seconds. What waited may be gone; what a block has is there.
+        """
+        sought = self._sought.get(txid)
+        if sought is None:
+            return False
+        return at - sought.mentioned_at < (_HOPELESS_MICROS if sought.is_mined else PATIENCE_MICROS)
 
     def take_sought(self, txid: Txid) -> Sought | None:
         """Return what is known of it, if it was sought; once."""
@@ -175,6 +193,7 @@ class ChainReader:
         self._questions = questions
         self._chain = RecentChain()
         self._unread: dict[str, Height] = {}
+        self._reading: dict[str, tuple[RecordContents, frozenset[Txid]]] = {}
         self._began_at: UnixMicros | None = None
         self._read_to: Height | None = None
 
@@ -221,7 +240,8 @@ class ChainReader:
         before = self._chain.newest
         stale = self._chain.connect(event.height, event.block_hash, event.previous_hash)
         if stale is not None:
-            for block_hash, height in tuple(self._unread.items()):
+            reading = [(key, contents.height) for key, (contents, _) in self._reading.items()]
+            for block_hash, height in (*self._unread.items(), *reading):
                 if height in stale:
                     self._forget(block_hash)
             if self._read_to is not None:
@@ -267,6 +287,18 @@ class ChainReader:
         self._forget(block_hash)
         return height
 
+    def begin_reading(self, contents: RecordContents, sought: Iterable[Txid]) -> None:
+        """Note that a block was told, but for what some of its whales are."""
+        self._reading[contents.block_hash] = (contents, frozenset(sought))
+
+    def finish_reading(self, is_sought: Callable[[Txid], bool]) -> list[Effect]:
+        """Record blocks of which all is known now; after a crash the others are read again."""
+        if not self._reading:
+            return []
+        read = [key for key, (_, sought) in self._reading.items() if not any(map(is_sought, sought))]
+        return [self._reading.pop(key)[0] for key in read]
+
     def _forget(self, block_hash: str) -> None:
         self._unread.pop(block_hash, None)
+        self._reading.pop(block_hash, None)
         self._questions.drop(AboutContents(block_hash))

@@ -156,6 +156,7 @@ class Tracker:
         effects = self._expire(event.at) + self._amended(self._signalling.review(event.at))
         self.forecaster.note_time(event.at)
         effects += self._take_in(event)
+        effects += self._chain.finish_reading(self._is_owed)
         effects += [Ask(question) for question in self._questions.due(event.at)]
         return effects
 
@@ -436,15 +437,19 @@ class Tracker:
         if height is None:
             return []
         unseen = [txid for txid in event.whales if not self._is_known(txid)]
-        effects: list[Effect] = [
-            RecordContents(event.at, height, event.block_hash, len(event.whales), len(unseen))
-        ]
+        contents = RecordContents(event.at, height, event.block_hash, len(event.whales), len(unseen))
+        self._chain.begin_reading(contents, event.whales)
+        effects: list[Effect] = []
         for txid in event.txids:
             if txid in self._waiting or self._predictions.is_of_interest(txid):
                 effects += self._mined(txid, height, event.at)
         for txid in unseen:
-            self._settlement.seek(txid, Sought(), event.at)
+            self._settlement.seek(txid, Sought(event.at, is_mined=True))
         return effects
+
+    def _is_owed(self, txid: Txid) -> bool:
+        """Whether a whale is still to be signalled."""
+        return txid in self._waiting or self._settlement.is_sought(txid)
 
     # --- doubts --------------------------------------------------------------------------------------
 
@@ -465,7 +470,7 @@ class Tracker:
             if prediction is not None:
                 effects += self._predictions.announced_again(prediction, event.at)
             elif not self._is_known(whale.txid):
-                self._settlement.seek(whale.txid, Sought(whale.first_seen_at, whale.rate_sat_vb), event.at)
+                self._settlement.seek(whale.txid, Sought(event.at, whale.first_seen_at, whale.rate_sat_vb))
         return effects
 
     def _told(self, event: TransactionTold) -> list[Effect]:
@@ -512,11 +517,14 @@ class Tracker:
 
     def _not_answered(self, event: NoAnswer) -> list[Effect]:
         question = event.question
-        if event.is_unknown:
+        is_early = isinstance(question, AboutTransaction) and self._settlement.must_exist(
+            question.txid, event.at
+        )
+        if event.is_unknown and not is_early:
             self._questions.drop(question)
         else:
             self._questions.fail(question, event.at)
-        if not isinstance(question, AboutTransaction):
+        if is_early or not isinstance(question, AboutTransaction):
             return []
         effects = self._stop_waiting(question.txid, event.at, event.reason)
         return effects + self._unknown(question.txid, event.at) if event.is_unknown else effects

@@ -347,14 +347,39 @@ def test_the_contents_of_a_block_confirm_what_nobody_said() -> None:
 def test_a_whale_nobody_announced_is_signalled_with_its_block() -> None:
     core = informed()
     core.step(block(101, at=6_000_000))
-    read = core.step(contents(101, 7_000_000, whales=("w",)))
-    assert only(read, RecordContents) == [RecordContents(later(7_000_000), Height(101), "block101", 1, 1)]
+    assert play(core, contents(101, 7_000_000, whales=("w",))) == [], "it is read once its whales are known"
     effects = play(core, told("w", at=8_000_000, height=101))
-    assert [type(effect) for effect in effects] == [RaiseSignal, RecordOutcome]
+    assert [type(effect) for effect in effects] == [RaiseSignal, RecordOutcome, RecordContents]
+    assert effects[-1] == RecordContents(later(7_000_000), Height(101), "block101", 1, 1)
     signal = only(effects, RaiseSignal)[0].signal
     assert signal.sighting is Sighting.MINED
     assert signal.forecast is None, "there was nothing to predict"
     assert play(core, told("w", at=9_000_000, height=101)) == []
+
+
+def test_a_whale_in_a_block_is_asked_for_again_while_an_index_does_not_know_it() -> None:
+    core = informed()
+    play(core, block(101, at=6_000_000), contents(101, 7_000_000, whales=("w",)))
+    assert play(core, unknown("w", 7_100_000)) == []
+    assert asked(core, TimePassed(later(9_000_000))) == [AboutTransaction(txid("w"))]
+    effects = play(core, told("w", at=9_100_000, height=101))
+    assert [type(effect) for effect in effects] == [RaiseSignal, RecordOutcome, RecordContents]
+
+
+def test_a_whale_in_a_block_that_nobody_knows_for_an_hour_is_given_up() -> None:
+    core = informed()
+    play(core, block(101, at=6_000_000), contents(101, 7_000_000, whales=("w",)))
+    (read,) = play(core, unknown("w", 7_000_000 + 3_600_000_000))
+    assert isinstance(read, RecordContents)
+    assert asked(core, TimePassed(later(9_000_000_000))) == []
+
+
+def test_a_block_that_is_stale_before_its_whales_are_known_is_not_recorded_as_read() -> None:
+    core = informed()
+    play(core, block(101, at=6_000_000), contents(101, 7_000_000, whales=("w",)))
+    play(core, old_block(101, 8_000_000, branch="other"))
+    effects = play(core, told("w", at=9_000_000))
+    assert [type(effect) for effect in effects] == [RaiseSignal]
 
 
 def test_a_whale_that_was_announced_is_not_unseen() -> None:

@@ -352,7 +352,9 @@ def test_a_source_that_never_tells_prevouts_is_not_asked_for_ever() -> None:
     core = tracker()
     play(core, seen(whale("a", has_prevouts=False)), block(100, "a", at=10))
     place = BlockPlace(Height(100), "block100")
-    answers = [TransactionTold(later(20 + n), SOURCE, whale("a", has_prevouts=False), place) for n in range(9)]
+    answers = [
+        TransactionTold(later(20 + n), SOURCE, whale("a", has_prevouts=False), place) for n in range(9)
+    ]
     questions = asked(core, *answers, TimePassed(later(9_000_000)))
     assert questions.count(AboutTransaction(txid("a"))) <= 1
 
