@@ -111,7 +111,7 @@ class Tracker:
 
     @property
     def has_revisions(self) -> bool:
-        """Whether signals wait to be looked at again: each event lets a few more be."""
+        """Whether signals wait to be looked at again: each event that was heard lets a few more be."""
         return self._signalling.has_revisions
 
     @property
@@ -153,7 +153,9 @@ class Tracker:
     def step(self, event: Event) -> list[Effect]:
         """Take a fact in, give wishes out."""
         self._chain.note_time(event.at)
-        effects = self._expire(event.at) + self._amended(self._signalling.review(event.at))
+        effects = self._expire(event.at)
+        if not isinstance(event, TimePassed):  # when that is stepped is chance, and a replay has none
+            effects += self.review(event.at)
         self.forecaster.note_time(event.at)
         effects += self._take_in(event)
         effects += self._chain.finish_reading(self._is_owed)
@@ -191,6 +193,10 @@ class Tracker:
                 return []
             case _:
                 assert_never(event)
+
+    def review(self, at: UnixMicros) -> list[Effect]:
+        """Correct a few of the signals that wait to be looked at again."""
+        return self._amended(self._signalling.review(at))
 
     def give_up(self, at: UnixMicros, reason: str) -> list[Effect]:
         """Signal all that waits for prevouts: nothing more will be heard."""

@@ -420,6 +420,11 @@ BINANCE = Entity("Binance", EntityKind.EXCHANGE)
 HOT_LABEL = Label(HOT, BINANCE, Role.HOT, "test", 0.95)
 
 
+def heard(at: int) -> TransactionsLeft:
+    """Something that is about none of ours."""
+    return TransactionsLeft(later(at), ())
+
+
 def spend(name: str, spent: Sequence[bytes], paid: Sequence[tuple[bytes, float]]) -> Transaction:
     """Return a transaction whose inputs are worth as much each, and pay 1,000 sat of fee."""
     outputs = tuple(Output(to, Sats(round(btc * BTC))) for to, btc in paid)
@@ -522,11 +527,11 @@ def test_other_labels_after_a_restart_correct_what_was_said_with_the_old_ones() 
     book = LabelBook([HOT_LABEL, Label(DEPOSIT, BINANCE, Role.DEPOSIT, "a newer list", 0.95)])
     after = tracker(book)
     after.restore(before.tracked, [], signals=[raised.signal])
-    [amended] = play(after, TimePassed(later(5)))
+    [amended] = play(after, heard(5))
     assert isinstance(amended, AmendSignal)
     assert (amended.signal.flow.flow_type.value, amended.signal.label_set) == ("inflow", book.version)
     assert book.version in amended.reason
-    assert play(after, TimePassed(later(6))) == []
+    assert play(after, heard(6)) == []
 
 
 def restarted(labels: Sequence[Label], *signals: Signal, learned: Sequence[LearnedLabel] = ()) -> Tracker:
@@ -549,7 +554,7 @@ def test_other_labels_do_not_bring_back_a_version_that_was_replaced() -> None:
     newer_label = Label(DEPOSIT, BINANCE, Role.DEPOSIT, "a newer list", 0.95)
     core = restarted([HOT_LABEL, newer_label], *said_of(*deposits))
     bumped = spend("bumped", [script("c49")], [(DEPOSIT, 160)])
-    effects = play(core, replaced("deposit 49", "bumped", bumped), *[TimePassed(later(n)) for n in range(9)])
+    effects = play(core, replaced("deposit 49", "bumped", bumped), *[heard(n) for n in range(9)])
     amended = [effect.signal.txid for effect in only(effects, AmendSignal)]
     assert sorted(amended) == sorted(deposit.txid for deposit in deposits[:49])
     [raised] = only(effects, RaiseSignal)
@@ -560,14 +565,14 @@ def test_other_labels_do_not_correct_what_has_ended_meanwhile() -> None:
     newer_label = Label(DEPOSIT, BINANCE, Role.DEPOSIT, "a newer list", 0.95)
     fillers = [spend(f"filler {n}", [script(f"c{n}")], [(script(f"p{n}"), 120)]) for n in range(30)]
     core = restarted([HOT_LABEL, newer_label], *said_of(*fillers, DEPOSITED))
-    effects = play(core, replaced("deposit", "other", None), *[TimePassed(later(n)) for n in range(9)])
+    effects = play(core, replaced("deposit", "other", None), *[heard(n) for n in range(9)])
     assert only(effects, AmendSignal) == []
 
 
 def test_one_correction_is_said_once_whoever_asks_for_it() -> None:
     deposits = [spend(f"deposit {n}", [script(f"c{n}")], [(DEPOSIT, 120 + n)]) for n in range(30)]
     core = restarted([HOT_LABEL, Label(script("x"), BINANCE, Role.HOT, "t", 0.9)], *said_of(*deposits))
-    effects = play(core, seen(sweep(), at=5), *[TimePassed(later(n)) for n in range(9, 19)])
+    effects = play(core, seen(sweep(), at=5), *[heard(n) for n in range(9, 19)])
     amended = Counter(effect.signal.txid for effect in only(effects, AmendSignal))
     assert amended == {deposit.txid: 1 for deposit in deposits}
 
@@ -580,7 +585,7 @@ def test_corrections_of_a_busy_script_are_spread_over_the_events_that_follow() -
     count = 0
     while core.has_revisions:
         count += 1
-        core.step(TimePassed(later(10 + count)))
+        core.step(heard(10 + count))
     assert 1 <= count <= 4
 
 
@@ -603,7 +608,7 @@ def test_a_restart_forgets_no_correction_that_was_still_to_be_made() -> None:
     said |= {effect.signal.prediction_id: effect.signal for effect in only(effects, AmendSignal)}
     after = tracker(LabelBook([HOT_LABEL]))
     after.restore(core.tracked, [], signals=said.values(), learned=learned.labels)
-    amended = only(play(after, *[TimePassed(later(10 + n)) for n in range(9)]), AmendSignal)
+    amended = only(play(after, *[heard(10 + n) for n in range(9)]), AmendSignal)
     once = Counter(effect.signal.txid for effect in [*only(effects, AmendSignal), *amended])
     assert once == {deposit.txid: 1 for deposit in deposits}
 
@@ -618,7 +623,7 @@ def test_a_transaction_is_not_judged_by_what_it_alone_teaches() -> None:
     assert raised.signal.flow.flow_type.value == "unknown"
     after = tracker(LabelBook([weak]))
     after.restore(core.tracked, [], signals=[raised.signal], learned=only(effects, KeepLearned)[0].labels)
-    assert play(after, TimePassed(later(9))) == [], "nor when it is read again"
+    assert play(after, heard(9)) == [], "nor when it is read again"
 
 
 NAMES = st.sampled_from("abcdef")
