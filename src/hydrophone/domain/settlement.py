@@ -116,7 +116,8 @@ class Settlement:
     def settle(self, txid: Txid) -> None:
         """Doubt it no more."""
         self._since.pop(txid, None)
-        self.questions.drop(AboutTransaction(txid))
+        if txid not in self._heirs:  # else another prediction waits for the answer
+            self.questions.drop(AboutTransaction(txid))
         self.questions.drop(AboutReplacement(txid))
 
     def forget(self, txid: Txid) -> None:

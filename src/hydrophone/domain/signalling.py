@@ -82,6 +82,10 @@ class Signalling:
         """Return the newest signal of a prediction; None when it is not kept."""
         return self._memory.get(prediction_id)
 
+    def rivals_of(self, transaction: Transaction) -> list[Signal]:
+        """Return the signals of other transactions that spend a coin of this one."""
+        return self._memory.rivals_of(transaction)
+
     def forget(self, prediction_id: str) -> None:
         """Correct it no more: it was replaced, or what is kept is a version that lost."""
         self._memory.forget(prediction_id)

@@ -149,6 +149,8 @@ class Tracker:
         self._signalling.restore(signals, learned)
         self._chain.restore(blocks)
         self._predictions.restore(tracked, ended, closed)
+        if self._chain.newest is not None:
+            self._predictions.forget_settled(self._chain.newest)
 
     def step(self, event: Event) -> list[Effect]:
         """Take a fact in, give wishes out."""
@@ -224,10 +226,19 @@ class Tracker:
         if transaction.is_coinbase or self._is_known(transaction.txid):
             return []
         self._settlement.take_sought(transaction.txid)
-        return self._announce(_Waiting(transaction, event.source, event.at))
+        return self._found(_Waiting(transaction, event.source, event.at))
 
     def _is_known(self, txid: Txid) -> bool:
         return txid in self._waiting or txid in self._predictions
+
+    def _found(self, waiting: _Waiting) -> list[Effect]:
+        """Signal a whale that is new. What spent its coins has been replaced by it, if nobody told us so."""
+        effects: list[Effect] = []
+        transaction, at = waiting.transaction, waiting.seen_at
+        for rival in self._predictions.rivals_of(transaction):
+            event = Replaced(at, waiting.source, rival.txid, transaction.txid, transaction)
+            effects += self._replaced(event, waiting.sighting)
+        return effects if self._is_known(transaction.txid) else [*effects, *self._announce(waiting)]
 
     def _announce(self, waiting: _Waiting) -> list[Effect]:
         transaction = waiting.transaction
@@ -336,7 +347,7 @@ class Tracker:
 
     # --- ends ----------------------------------------------------------------------------------------
 
-    def _replaced(self, event: Replaced) -> list[Effect]:
+    def _replaced(self, event: Replaced, sighting: Sighting = Sighting.ANNOUNCED) -> list[Effect]:
         effects = self._stop_waiting(event.txid, event.at, "it was replaced before they came")
         prediction = self._predictions.get_open(event.txid)
         if prediction is None or event.by == event.txid or self._is_succeeded(event.txid):
@@ -350,7 +361,7 @@ class Tracker:
             change = change_of(prediction.payees, successor, own)
             is_next = event.is_whale and not self._is_known(event.by)
             if is_next and continues(prediction.payees, successor, own):
-                waiting = _Waiting(successor, event.source, event.at, prediction, change)
+                waiting = _Waiting(successor, event.source, event.at, prediction, change, sighting)
                 return effects + self._announce(waiting)
         self._late.pop(event.txid, None)
         end = self._predictions.finish(prediction, Status.REPLACED, event.at, by=event.by, change=change)
@@ -483,24 +494,21 @@ class Tracker:
         txid, place = event.transaction.txid, event.place
         self._questions.drop(AboutTransaction(txid))
         effects = self._take_prevouts(event)
-        predecessor = self._settlement.take_heir(txid)
+        sighting = Sighting.LATE if place is None else Sighting.MINED
+        sought, predecessor = self._settlement.take_sought(txid), self._settlement.take_heir(txid)
         if predecessor is not None:
-            effects += self._replaced(
-                Replaced(event.at, event.source, predecessor, txid, event.transaction, event.is_whale)
+            sought = sought or Sought()
+            replacement = Replaced(
+                event.at, event.source, predecessor, txid, event.transaction, is_whale=event.is_whale
             )
-        sought = self._settlement.take_sought(txid)
+            effects += self._replaced(replacement, sighting)
         if sought is not None and event.is_whale and not self._is_known(txid):
             found = event.transaction
             if found.effective_fee_rate is None and sought.rate_sat_vb is not None:
                 found = replace(found, effective_fee_rate=sought.rate_sat_vb)
-            effects += self._announce(
-                _Waiting(
-                    found,
-                    event.source,
-                    event.at,
-                    sighting=Sighting.LATE if place is None else Sighting.MINED,
-                    known_since=sought.first_seen_at,
-                )
+            since = sought.first_seen_at
+            effects += self._found(
+                _Waiting(found, event.source, event.at, sighting=sighting, known_since=since)
             )
         if place is None:
             return effects + self._told_unconfirmed(txid, event.at)
@@ -538,7 +546,6 @@ class Tracker:
     def _unknown(self, txid: Txid, at: UnixMicros) -> list[Effect]:
         """Take note that a source knows no such transaction."""
         effects: list[Effect] = []
-        self._late.pop(txid, None)
         self._settlement.take_sought(txid)
         predecessor = self._settlement.take_heir(txid)
         if predecessor is not None:

@@ -1,8 +1,12 @@
 """What is done about what we are not sure of: gaps, doubts, blocks and whales nobody told us of."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from hydrophone.domain.events import (
+    AmendSignal,
     Answered,
     BlockConnected,
     BlockPlace,
@@ -13,6 +17,7 @@ from hydrophone.domain.events import (
     GapReason,
     MarkDoubt,
     NoAnswer,
+    NoteSuccessor,
     RaiseSignal,
     RecordBlock,
     RecordContents,
@@ -233,6 +238,113 @@ def test_another_amount_to_the_same_payee_is_said() -> None:
     play(core, seen(whale("a", btc=150)))
     effects = play(core, replaced("a", "b", whale("b", btc=120)))
     assert only(effects, RaiseSignal)[0].signal.history[0].change is Change.OTHER_AMOUNT
+
+
+def late_answer(name: str, at: int, **changes: Any) -> TransactionTold:
+    """What is answered of a whale that was found waiting for a block."""
+    return TransactionTold(later(at), SOURCE, whale(name, **changes))
+
+
+def test_a_fee_bump_found_waiting_after_a_gap_continues_the_prediction() -> None:
+    """It is found long before the source is believed that has the older version no more."""
+    core = tracker()
+    play(core, seen(whale("a", payee="a", coin="c")), gap(LEFT_AT), waiting("b", LEFT_AT + 1))
+    note, raised = play(core, late_answer("b", LEFT_AT + 2, payee="a", coin="c", rate=30))
+    assert isinstance(note, NoteSuccessor)
+    assert isinstance(raised, RaiseSignal)
+    assert raised.signal.prediction_id == note.prediction_id
+    assert (raised.signal.history[-1].txid, raised.signal.sighting) == (txid("a"), Sighting.LATE)
+    assert play(core, unknown("a", PATIENT)) == []
+    assert outcome_of(play(core, block(1, "b", at=PATIENT + 9))).txid == txid("b")
+
+
+def test_a_fee_bump_announced_by_a_backend_that_starts_anew_continues_the_prediction() -> None:
+    core = tracker()
+    play(core, seen(whale("a", payee="a", coin="c")), gap(LEFT_AT))
+    effects = play(core, seen(whale("b", payee="a", coin="c", rate=30), LEFT_AT + 2))
+    assert [type(effect) for effect in effects] == [NoteSuccessor, RaiseSignal]
+
+
+def test_a_double_spend_that_a_block_told_of_ends_what_it_made_impossible() -> None:
+    """A new branch that spends a coin otherwise says nothing of what it makes impossible."""
+    core = informed()
+    play(core, seen(whale("a", payee="a", coin="c"), 5_500_000), block(101, at=6_000_000))
+    play(core, contents(101, 7_000_000, whales=("w",)))
+    told_w = TransactionTold(
+        later(8_000_000), SOURCE, whale("w", payee="thief", coin="c"), BlockPlace(Height(101), "block101")
+    )
+    replaced_a, raised, confirmed = play(core, told_w)
+    assert isinstance(replaced_a, RecordOutcome)
+    assert (replaced_a.outcome.status, replaced_a.outcome.replaced_by) == (Status.REPLACED, txid("w"))
+    assert replaced_a.outcome.change is Change.OTHER_PAYEE
+    assert isinstance(raised, RaiseSignal)
+    assert isinstance(confirmed, RecordOutcome)
+
+
+def test_two_payments_merged_while_we_did_not_hear_continue_one_and_end_the_other() -> None:
+    core = tracker()
+    first, second = whale("a", payee="a"), whale("b", payee="b")
+    play(core, seen(first), seen(second), gap(LEFT_AT))
+    merged = replace(whale("m", payee="a"), inputs=(*first.inputs, *second.inputs))
+    effects = play(core, seen(merged, LEFT_AT + 1))
+    assert [type(effect) for effect in effects] == [NoteSuccessor, RaiseSignal, RecordOutcome]
+
+
+def test_a_whale_that_double_spent_another_is_one_itself() -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT), ReplacementTold(later(PATIENT), txid("a"), txid("b")))
+    end, raised = play(core, late_answer("b", PATIENT + 1, payee="thief"))
+    assert isinstance(end, RecordOutcome)
+    assert isinstance(raised, RaiseSignal)
+    assert (raised.signal.was_modified, raised.signal.sighting) == (False, Sighting.LATE)
+
+
+def test_of_a_fee_bump_that_was_missed_and_mined_nothing_is_foretold() -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT), ReplacementTold(later(PATIENT), txid("a"), txid("b")))
+    place = BlockPlace(Height(7), "block7")
+    answer = TransactionTold(later(PATIENT + 1), SOURCE, whale("b", payee="a"), place)
+    (raised,) = only(play(core, answer), RaiseSignal)
+    assert (raised.signal.sighting, raised.signal.forecast) == (Sighting.MINED, None)
+
+
+def test_a_successor_that_is_heard_of_meanwhile_still_ends_what_it_replaced() -> None:
+    """It is asked about for another's sake, and that nobody doubts it is no answer."""
+    core = doubted("a", "b")
+    play(core, told("b", at=LEFT_AT + 1, payee="b"), unknown("a", PATIENT))
+    play(
+        core, ReplacementTold(later(PATIENT), txid("a"), txid("b")), seen(whale("b", payee="b"), PATIENT + 1)
+    )
+    end = outcome_of(play(core, told("b", at=PATIENT + 2, payee="b")))
+    assert (end.txid, end.replaced_by) == (txid("a"), txid("b"))
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_an_older_version_mined_after_the_newest_was_dropped_confirms_the_payment(
+    *, is_restarted: bool
+) -> None:
+    core = tracker()
+    play(core, seen(whale("a")), replaced("a", "b", whale("b", rate=30)), left("b"))
+    newest = core.tracked[0]
+    play(core, unknown("b", PATIENT), nobody("b", PATIENT + 1))
+    if is_restarted:
+        core = tracker()
+        dropped = replace(newest, status=Status.DROPPED)
+        core.restore((), [txid("a"), txid("b")], closed=[dropped])
+    back, confirmed = play(core, block(100, "a", at=PATIENT + 9))
+    assert isinstance(back, ReopenPrediction)
+    assert isinstance(confirmed, RecordOutcome)
+    assert (confirmed.outcome.txid, confirmed.outcome.prediction_id) == (txid("a"), newest.prediction_id)
+
+
+def test_prevouts_of_what_an_index_knows_only_later_still_amend() -> None:
+    core = tracker()
+    play(core, seen(whale("a", has_prevouts=False), 0), unknown("a", 500_000))
+    prevout = whale("a").inputs[0].prevout
+    assert prevout is not None
+    amended, back = play(core, told("a", prevout, at=500_000 + PATIENCE_MICROS))
+    assert isinstance(amended, AmendSignal)
+    assert isinstance(back, MarkDoubt)
 
 
 # --- gaps
@@ -498,6 +610,17 @@ def test_every_block_is_recorded_once() -> None:
     events = (block(100), old_block(100, 6_000_000), block(101, at=7_000_000))
     recorded = [effect for event in events for effect in only(core.step(event), RecordBlock)]
     assert [effect.height for effect in recorded] == [100, 101]
+
+
+def test_a_restart_asks_nothing_about_what_no_reorg_will_undo() -> None:
+    before = tracker()
+    play(before, seen(whale("a", payee="a")), seen(whale("b", payee="b")), block(100, "a"), block(105, "b"))
+    after = tracker()
+    known = [KnownBlock(Height(106), "block106", "block105", is_read=True)]
+    after.restore(before.tracked, (), blocks=known)
+    questions = asked(after, gap(1, GapReason.STARTED))
+    assert [q.txid for q in questions if isinstance(q, AboutTransaction)] == [txid("b")]
+    assert play(after, seen(whale("a", payee="a"), 2)) == [], "and it is not signalled again"
 
 
 def test_confirmed_predictions_are_let_go_of_while_only_blocks_are_told() -> None:

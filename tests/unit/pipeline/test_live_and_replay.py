@@ -76,7 +76,10 @@ PAYLOADS = st.one_of(
     st.builds(lambda old, new: {"replaced": [(txid_of(old), whale(new))]}, NAMES, NAMES),
     st.builds(lambda name: {"removed": [txid_of(name)]}, NAMES),
     st.builds(
-        lambda names, height, branch: {"mined": list(map(txid_of, names)), "block": fork_json(height, branch)},
+        lambda names, height, branch: {
+            "mined": list(map(txid_of, names)),
+            "block": fork_json(height, branch),
+        },
         st.lists(NAMES, unique=True),
         HEIGHTS,
         BRANCHES,
