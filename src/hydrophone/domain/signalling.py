@@ -147,6 +147,7 @@ class Signalling:
             signal,
             transaction=resolved,
             flow=flow,
+            payees=payees_of(resolved, flow),
             fee_sat=resolved.fee_sat,
             fee_rate_sat_vb=resolved.fee_rate,
             urgency_score=None if forecast is None else forecast.urgency.score,
@@ -197,9 +198,11 @@ class Signalling:
         flow = self._assess(signal.transaction)
         if flow.gist == signal.flow.gist:
             return []
-        return [self._correct(replace(signal, flow=flow, label_set=self._book.version), at, reason)]
+        payees = payees_of(signal.transaction, flow)
+        return [
+            self._correct(replace(signal, flow=flow, payees=payees, label_set=self._book.version), at, reason)
+        ]
 
     def _correct(self, signal: Signal, at: UnixMicros, reason: str) -> AmendSignal:
-        signal = replace(signal, payees=payees_of(signal.transaction, signal.flow))
         self._memory.remember(signal)
         return AmendSignal(at, signal, reason)

@@ -1,7 +1,6 @@
 """What is done about what we are not sure of: gaps, doubts, blocks and whales nobody told us of."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -240,9 +239,11 @@ def test_another_amount_to_the_same_payee_is_said() -> None:
     assert only(effects, RaiseSignal)[0].signal.history[0].change is Change.OTHER_AMOUNT
 
 
-def late_answer(name: str, at: int, **changes: Any) -> TransactionTold:
-    """What is answered of a whale that was found waiting for a block."""
-    return TransactionTold(later(at), SOURCE, whale(name, **changes))
+def late_answer(
+    name: str, at: int, *, payee: str, coin: str | None = None, rate: int = 10
+) -> TransactionTold:
+    """What is answered of a whale that waits for a block."""
+    return TransactionTold(later(at), SOURCE, whale(name, payee=payee, coin=coin, rate=rate))
 
 
 def test_a_fee_bump_found_waiting_after_a_gap_continues_the_prediction() -> None:

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from hydrophone.domain.events import (
     AmendSignal,
     BlockConnected,
-    BlockPlace,
-    ContentsTold,
     Event,
     GapFound,
     GapReason,
@@ -28,14 +26,8 @@ from hydrophone.domain.events import (
     RecordModel,
     RecordOutcome,
     ReopenPrediction,
-    Replaced,
-    ReplacementTold,
     TimePassed,
-    TransactionSeen,
     TransactionsLeft,
-    TransactionTold,
-    WaitingWhale,
-    WhalesWaiting,
 )
 from hydrophone.domain.feemarket import RateProfile
 from hydrophone.domain.labels import Entity, EntityKind, Label, LabelBook, Role
@@ -44,15 +36,15 @@ from hydrophone.domain.outcome import Status
 from hydrophone.domain.predictions import REORG_DEPTH
 from hydrophone.domain.questions import AboutTransaction
 from hydrophone.domain.script import Network
-from hydrophone.domain.settlement import PATIENCE_MICROS
 from hydrophone.domain.signal import Change, Signal, prediction_id_of
 from hydrophone.domain.tracker import PREVOUT_PATIENCE_MICROS, Tracker
 from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
 from hydrophone.domain.units import FeeRate, Height, Sats, Txid, WeightUnits
 from hydrophone.domain.urgency import UrgencyBasis, calculate_urgency_score
+from tests.contract.fake_store import as_restored
+from tests.histories import histories, market
 from tests.whales import (
     BTC,
-    SOURCE,
     T0,
     asked,
     block,
@@ -626,18 +618,7 @@ def test_a_transaction_is_not_judged_by_what_it_alone_teaches() -> None:
     assert play(after, heard(9)) == [], "nor when it is read again"
 
 
-NAMES = st.sampled_from("abcdef")
-PAYEES = st.sampled_from(["p", "q"])
-BRANCHES = st.sampled_from(["block", "block", "block", "fork"])
-
-
 # Confirmation.
-
-
-def market(at: int, *packages: Package) -> MarketChanged:
-    """Return what a frame tells: something came, and a block and a half wait."""
-    profiles = (RateProfile(4e6, (5.0,) * 7), RateProfile(2e6, (2.0,) * 7))
-    return MarketChanged(later(at), [5.0, 2.0], [800, 800], profiles, packages)
 
 
 def informed() -> Tracker:
@@ -709,6 +690,17 @@ def test_a_child_that_pays_amends_the_signal() -> None:
     assert play(core, market(5_000_000, Package((txid("a"),), FeeRate(8.0)))) == [], "it pays no more"
 
 
+def test_a_child_that_pays_after_a_restart_amends_the_signal() -> None:
+    """Of a stored signal not everything is known that its flow rested on."""
+    before = informed()
+    (raised,) = only(play(before, seen(whale("a", rate=1), 3_000_000)), RaiseSignal)
+    after = tracker()
+    after.restore(before.tracked, [], signals=[as_restored(raised.signal)])
+    effects = play(after, market(4_000_000, Package((txid("a"),), FeeRate(8.0))))
+    (amended,) = only(effects, AmendSignal)
+    assert amended.signal.payees == raised.signal.payees
+
+
 def test_a_child_of_what_is_confirmed_changes_nothing() -> None:
     core = informed()
     play(core, seen(whale("a", rate=1), 3_000_000), block(101, "a"))
@@ -760,64 +752,6 @@ def test_a_fee_that_is_known_late_gives_the_forecast_late() -> None:
     assert amended.signal.forecast is not None
     assert amended.signal.forecast.made_at == later(9_500_000)
     assert amended.signal.urgency_basis is UrgencyBasis.FEE_MARKET
-
-
-HEIGHTS = st.integers(100, 110).map(Height)
-HASHES = st.builds("{}{}".format, BRANCHES, HEIGHTS)
-TXIDS = NAMES.map(txid)
-SOME_TXIDS = st.lists(TXIDS, unique=True).map(tuple)
-COINS = st.none() | st.sampled_from(["x", "y"])
-WHALES = st.builds(whale, NAMES, payee=PAYEES, has_prevouts=st.booleans(), coin=COINS)
-STEPS_MICROS = st.sampled_from([0, 1, 400_000, 2_000_000, PATIENCE_MICROS])
-MOMENT = st.just(T0)  # replaced by the time of the event
-QUESTIONS = st.builds(AboutTransaction, TXIDS)
-REPLACEMENTS = st.builds(Replaced, MOMENT, st.just(SOURCE), TXIDS, TXIDS, st.none())
-BLOCKS = st.builds(
-    lambda height, branch, parent, mined: BlockConnected(
-        T0, height, f"{branch}{height}", f"{parent}{height - 1}", mined
-    ),
-    HEIGHTS,
-    BRANCHES,
-    BRANCHES,
-    st.none() | SOME_TXIDS,
-)
-EVENTS: st.SearchStrategy[Event] = st.one_of(
-    st.builds(TransactionSeen, MOMENT, st.just(SOURCE), WHALES),
-    st.builds(TransactionSeen, MOMENT, st.just(SOURCE), WHALES),
-    REPLACEMENTS,
-    st.builds(lambda old, new: Replaced(T0, SOURCE, old, new.txid, new), TXIDS, WHALES),
-    BLOCKS,
-    st.builds(TransactionsLeft, MOMENT, st.tuples(TXIDS)),
-    st.builds(
-        lambda name, rate: market(0, Package((name,), FeeRate(rate))), TXIDS, st.sampled_from([1.0, 99.0])
-    ),
-    st.builds(
-        TransactionTold,
-        MOMENT,
-        st.just(SOURCE),
-        WHALES,
-        st.none() | st.builds(BlockPlace, HEIGHTS, HASHES),
-        is_whale=st.booleans(),
-    ),
-    st.builds(NoAnswer, MOMENT, QUESTIONS, st.just("no"), is_unknown=st.booleans()),
-    st.builds(NoAnswer, MOMENT, QUESTIONS, st.just("no"), is_unknown=st.just(True)),
-    st.builds(ReplacementTold, MOMENT, TXIDS, st.none() | TXIDS),
-    st.builds(ContentsTold, MOMENT, st.just(SOURCE), HASHES, SOME_TXIDS, SOME_TXIDS),
-    st.builds(WhalesWaiting, MOMENT, st.tuples(st.builds(WaitingWhale, TXIDS, MOMENT, st.none()))),
-    st.builds(GapFound, MOMENT, st.just("s"), st.sampled_from(GapReason), MOMENT),
-    st.builds(TimePassed, MOMENT),
-)
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> list[Event]:
-    """Any events about six transactions in any order, at times that do not go back."""
-    events: list[Event] = []
-    at = 0
-    for step, event in draw(st.lists(st.tuples(STEPS_MICROS, EVENTS), max_size=40)):
-        at += step
-        events.append(replace(event, at=later(at)))
-    return events
 
 
 @settings(max_examples=200)

@@ -163,9 +163,8 @@ def recordings(draw: st.DrawFn) -> list[Frame]:
             changes = {key: value for key, value in said.items() if key != "block"}
             others = {"block": said["block"]} if "block" in said else {}
             frames.append(received(mempool_json(sequence, **changes, **others), UnixMicros(at)))
-    for n in range(1, 10):
-        frames.append(received(mempool_json(sequence + n), UnixMicros(at + n * HOUR_MICROS)))
-    return frames
+    ends = (received(mempool_json(sequence + n), UnixMicros(at + n * HOUR_MICROS)) for n in range(1, 10))
+    return [*frames, *ends]
 
 
 def make_decoder() -> MempoolSpaceDecoder:
