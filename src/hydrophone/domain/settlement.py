@@ -199,11 +199,20 @@ class ChainReader:
         self._read_to: Height | None = None
 
     def restore(self, blocks: Sequence[KnownBlock]) -> None:
-        """Go on after a restart with the newest blocks known then, from below."""
+        """Go on after a restart with the newest blocks known then, from below.
+
+        Blocks below the first that was read were there before we began; where one is missing between them,
+        it was still to be asked for.
+        """
         for block in blocks:
             self._chain.connect(block.height, block.block_hash, block.previous_hash)
-            self._read_to = block.height
-        self._unread.update({block.block_hash: block.height for block in blocks if not block.is_read})
+        first = next((block.height for block in blocks if block.is_read), None)
+        if first is not None:
+            self._read_to = first
+            while self._chain.told_at(Height(self._read_to + 1)) is not None:
+                self._read_to = Height(self._read_to + 1)
+            ours = [block for block in blocks if block.height > first]
+            self._unread.update({block.block_hash: block.height for block in ours if not block.is_read})
 
     def note_time(self, at: UnixMicros) -> None:
         """Note when we began: blocks found before that are none of ours."""

@@ -52,6 +52,7 @@ from hydrophone.domain.units import MICROS_PER_S, FeeRate, Height, Txid, UnixMic
 PREVOUT_PATIENCE_MICROS: Final = 1 * MICROS_PER_S
 """How long a signal waits for what its transaction spends.
 # chosen: an alert is wanted within a second; an amendment may follow."""
+_NO_PREVOUTS: Final = "the source's answer has no prevouts"
 _NOBODY: Final = Source("")
 _LATE_LIMIT: Final = 1_000
 """# chosen: more signals than this never wait for late prevouts at once."""
@@ -150,7 +151,7 @@ class Tracker:
         self._chain.restore(blocks)
         self._predictions.restore(tracked, ended, closed)
         if self._chain.newest is not None:
-            self._predictions.forget_settled(self._chain.newest)
+            self._predictions.forget_settled(self._chain.linked_to(self._chain.newest))
 
     def step(self, event: Event) -> list[Effect]:
         """Take a fact in, give wishes out."""
@@ -308,7 +309,7 @@ class Tracker:
             return []
         if not event.transaction.has_all_prevouts:
             self._late.pop(txid, None)  # it was asked twice; a source without them is not asked for ever
-            return self._stop_waiting(txid, event.at, "the source's answer has no prevouts")
+            return self._stop_waiting(txid, event.at, _NO_PREVOUTS)
         prevouts = [i.prevout for i in event.transaction.inputs if i.prevout is not None]
         try:
             resolved = transaction.with_prevouts(prevouts)
@@ -497,7 +498,7 @@ class Tracker:
         sighting = Sighting.LATE if place is None else Sighting.MINED
         sought, predecessor = self._settlement.take_sought(txid), self._settlement.take_heir(txid)
         if predecessor is not None:
-            sought = sought or Sought()
+            sought = sought or Sought(event.at)
             replacement = Replaced(
                 event.at, event.source, predecessor, txid, event.transaction, is_whale=event.is_whale
             )
@@ -510,6 +511,7 @@ class Tracker:
             effects += self._found(
                 _Waiting(found, event.source, event.at, sighting=sighting, known_since=since)
             )
+        effects += self._stop_waiting(txid, event.at, _NO_PREVOUTS)
         if place is None:
             return effects + self._told_unconfirmed(txid, event.at)
         if self._chain.contradicts(place):  # one of us is behind

@@ -274,7 +274,7 @@ def test_a_double_spend_that_a_block_told_of_ends_what_it_made_impossible() -> N
     told_w = TransactionTold(
         later(8_000_000), SOURCE, whale("w", payee="thief", coin="c"), BlockPlace(Height(101), "block101")
     )
-    replaced_a, raised, confirmed = play(core, told_w)
+    replaced_a, raised, confirmed, _ = play(core, told_w)
     assert isinstance(replaced_a, RecordOutcome)
     assert (replaced_a.outcome.status, replaced_a.outcome.replaced_by) == (Status.REPLACED, txid("w"))
     assert replaced_a.outcome.change is Change.OTHER_PAYEE
@@ -541,6 +541,15 @@ def test_a_whale_found_waiting_ends_the_doubt_about_it() -> None:
     assert not back.in_doubt
 
 
+def test_a_whale_found_waiting_of_which_prevouts_are_not_told_waits_for_nothing() -> None:
+    core = tracker()
+    play(core, waiting("w", 10_000_000))
+    answer = TransactionTold(later(10_500_000), SOURCE, whale("w", has_prevouts=False))
+    (raised,) = play(core, answer)
+    assert isinstance(raised, RaiseSignal)
+    assert "the source's answer has no prevouts" in (raised.signal.flow.reason or "")
+
+
 def test_a_whale_that_is_announced_while_it_is_sought_is_signalled_once() -> None:
     core = tracker()
     play(core, waiting("w", 10_000_000))
@@ -582,6 +591,21 @@ def test_a_restart_reads_the_blocks_that_came_meanwhile() -> None:
         AboutContents("block101"),
         AboutContents("block102"),
     ]
+
+
+def test_a_restart_does_not_read_what_was_there_before_we_first_began() -> None:
+    core = tracker()
+    blocks = [KnownBlock(Height(h), f"block{h}", f"block{h - 1}", is_read=h == 99) for h in range(95, 101)]
+    core.restore((), (), blocks=blocks)
+    questions = asked(core, gap(1, GapReason.STARTED))
+    assert [q for q in questions if isinstance(q, AboutContents)] == [AboutContents("block100")]
+
+
+def test_a_restart_goes_on_asking_for_blocks_that_were_missing_in_between() -> None:
+    core = tracker()
+    blocks = [KnownBlock(Height(h), f"block{h}", f"block{h - 1}", is_read=True) for h in (95, 96, 99)]
+    core.restore((), (), blocks=blocks)
+    assert AboutBlock("block98") in asked(core, old_block(100, 2))
 
 
 def test_a_restart_finds_the_reorg_that_came_meanwhile() -> None:

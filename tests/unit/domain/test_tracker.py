@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hydrophone.domain.events import (
     AmendSignal,
     BlockConnected,
+    BlockPlace,
     Event,
     GapFound,
     GapReason,
@@ -28,6 +29,7 @@ from hydrophone.domain.events import (
     ReopenPrediction,
     TimePassed,
     TransactionsLeft,
+    TransactionTold,
 )
 from hydrophone.domain.feemarket import RateProfile
 from hydrophone.domain.labels import Entity, EntityKind, Label, LabelBook, Role
