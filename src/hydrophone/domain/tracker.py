@@ -289,6 +289,7 @@ class Tracker:
         else:
             return []
         if not event.transaction.has_all_prevouts:
+            self._late.pop(txid, None)  # it was asked twice; a source without them is not asked for ever
             return self._stop_waiting(txid, event.at, "the source's answer has no prevouts")
         prevouts = [i.prevout for i in event.transaction.inputs if i.prevout is not None]
         try:

@@ -348,6 +348,15 @@ def test_prevouts_that_come_after_the_block_still_amend() -> None:
     assert isinstance(amended, AmendSignal)
 
 
+def test_a_source_that_never_tells_prevouts_is_not_asked_for_ever() -> None:
+    core = tracker()
+    play(core, seen(whale("a", has_prevouts=False)), block(100, "a", at=10))
+    place = BlockPlace(Height(100), "block100")
+    answers = [TransactionTold(later(20 + n), SOURCE, whale("a", has_prevouts=False), place) for n in range(9)]
+    questions = asked(core, *answers, TimePassed(later(9_000_000)))
+    assert questions.count(AboutTransaction(txid("a"))) <= 1
+
+
 def test_giving_up_signals_what_waits_and_says_why() -> None:
     core = tracker()
     play(core, seen(whale("a", has_prevouts=False)))
