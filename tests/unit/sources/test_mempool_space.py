@@ -198,16 +198,6 @@ async def test_a_transaction_nobody_knows_is_answered_with_404_and_not_asked_aga
     assert backend.asked == [UNDER_V1, UNDER_API]
 
 
-async def test_where_a_transaction_is_known_to_be_asked_a_404_is_believed() -> None:
-    async with Backend() as backend, fetching(backend.url()) as asking:
-        backend.answers[UNDER_V1] = [(200, b"{}")]
-        await asking.ask(TXID)
-        backend.answers.clear()
-        backend.asked.clear()
-        assert (await asking.ask(TXID)).status == 404
-    assert backend.asked == [UNDER_V1]
-
-
 async def test_a_404_of_a_backend_counts_more_than_that_of_a_server_without_the_route() -> None:
     async with Backend() as backend, fetching(backend.url()) as asking:
         backend.answers[UNDER_V1] = [(404, b"<html>Cannot GET</html>")]
