@@ -47,6 +47,7 @@ from tests.contract.fake_store import as_restored
 from tests.histories import histories, market
 from tests.whales import (
     BTC,
+    SOURCE,
     T0,
     asked,
     block,
