@@ -85,6 +85,8 @@ class Life:
                 case ReopenPrediction(prediction_id=prediction_id):
                     assert self.is_open[prediction_id] is False
                     self.is_open[prediction_id] = True
+                case _:
+                    pass
             self._keep(effect)
 
     def _keep(self, effect: Effect) -> None:
