@@ -196,23 +196,22 @@ class ChainReader:
         self._unread: dict[str, Height] = {}
         self._reading: dict[str, tuple[RecordContents, frozenset[Txid]]] = {}
         self._began_at: UnixMicros | None = None
+        self._base: Height | None = None
         self._read_to: Height | None = None
 
     def restore(self, blocks: Sequence[KnownBlock]) -> None:
-        """Go on after a restart with the newest blocks known then, from below.
+        """Go on after a restart with the newest blocks that were recorded, from below.
 
-        Blocks below the first that was read were there before we began; where one is missing between them,
-        it was still to be asked for.
+        Only blocks that came since we first began are; where one is missing between them, it was still to be
+        asked for.
         """
         for block in blocks:
             self._chain.connect(block.height, block.block_hash, block.previous_hash)
-        first = next((block.height for block in blocks if block.is_read), None)
-        if first is not None:
-            self._read_to = first
+        if blocks:
+            self._read_to = self._base = Height(blocks[0].height - 1)
             while self._chain.told_at(Height(self._read_to + 1)) is not None:
                 self._read_to = Height(self._read_to + 1)
-            ours = [block for block in blocks if block.height > first]
-            self._unread.update({block.block_hash: block.height for block in ours if not block.is_read})
+        self._unread.update({block.block_hash: block.height for block in blocks if not block.is_read})
 
     def note_time(self, at: UnixMicros) -> None:
         """Note when we began: blocks found before that are none of ours."""
@@ -254,16 +253,19 @@ class ChainReader:
             for block_hash, height in (*self._unread.items(), *reading):
                 if height in stale:
                     self._forget(block_hash)
-            if self._read_to is not None:
+            if self._read_to is not None and self._base is not None:
                 self._read_to = min(self._read_to, Height(stale.start - 1))
+                self._base = min(self._base, self._read_to)
         if self._read_to is None and not self._is_before_us(event):
-            self._read_to = (
+            self._read_to = self._base = (
                 Height(event.height - 1) if before is None else min(before, Height(event.height - 1))
             )
         if self._read_to is not None and event.height > self._read_to:
             self._unread[event.block_hash] = event.height
             self._questions.ask(AboutContents(event.block_hash), event.at)
             self._advance(event.at)
+        if self._base is None or event.height <= self._base:
+            return stale, []  # it was there before we first began
         return stale, [RecordBlock(event.at, event.height, event.block_hash, event.previous_hash, stale)]
 
     def _is_before_us(self, event: BlockConnected) -> bool:

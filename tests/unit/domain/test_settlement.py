@@ -593,12 +593,21 @@ def test_a_restart_reads_the_blocks_that_came_meanwhile() -> None:
     ]
 
 
-def test_a_restart_does_not_read_what_was_there_before_we_first_began() -> None:
+def test_what_was_there_before_we_first_began_is_neither_recorded_nor_read() -> None:
     core = tracker()
-    blocks = [KnownBlock(Height(h), f"block{h}", f"block{h - 1}", is_read=h == 99) for h in range(95, 101)]
+    told_first = [effect for height in range(95, 100) for effect in core.step(old_block(height, 0))]
+    assert only(told_first, RecordBlock) == []
+    effects = core.step(block(100))
+    assert [recorded.height for recorded in only(effects, RecordBlock)] == [100]
+
+
+def test_a_restart_reads_every_block_that_was_recorded_and_not_read() -> None:
+    core = tracker()
+    blocks = [KnownBlock(Height(h), f"block{h}", f"block{h - 1}", is_read=h == 99) for h in range(97, 101)]
     core.restore((), (), blocks=blocks)
     questions = asked(core, gap(1, GapReason.STARTED))
-    assert [q for q in questions if isinstance(q, AboutContents)] == [AboutContents("block100")]
+    unread = [AboutContents(f"block{height}") for height in (97, 98, 100)]
+    assert [q for q in questions if isinstance(q, AboutContents)] == unread
 
 
 def test_a_restart_goes_on_asking_for_blocks_that_were_missing_in_between() -> None:
