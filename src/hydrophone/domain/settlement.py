@@ -198,6 +198,7 @@ class ChainReader:
         self._began_at: UnixMicros | None = None
         self._base: Height | None = None
         self._read_to: Height | None = None
+        self._missing: AboutBlock | None = None
 
     def restore(self, blocks: Sequence[KnownBlock]) -> None:
         """Go on after a restart with the newest blocks that were recorded, from below.
@@ -282,16 +283,26 @@ class ChainReader:
         newest = self._chain.newest
         assert self._read_to is not None
         assert newest is not None
-        self._read_to = max(self._read_to, Height(newest - MOST_BLOCKS_BACK))
+        oldest = Height(newest - MOST_BLOCKS_BACK)
+        for block_hash in [key for key, height in self._unread.items() if height <= oldest]:
+            self._forget(block_hash)
+        self._read_to = max(self._read_to, oldest)
         while self._chain.told_at(Height(self._read_to + 1)) is not None:
             self._read_to = Height(self._read_to + 1)
-        if self._read_to < newest:
-            above = next(
-                h for h in range(self._read_to + 1, newest + 1) if self._chain.told_at(Height(h)) is not None
-            )
-            missing = self._chain.hash_at(Height(above - 1))
-            assert missing is not None  # a block names its parent
-            self._questions.ask(AboutBlock(missing), at)
+        missing = None if self._read_to >= newest else self._lowest_missing(self._read_to, newest)
+        if self._missing is not None and self._missing != missing:
+            self._questions.drop(self._missing)
+        self._missing = missing
+        if missing is not None:
+            self._questions.ask(missing, at)
+
+    def _lowest_missing(self, read_to: Height, newest: Height) -> AboutBlock:
+        """Return what to ask so that the lowest blocks told above a hole grow down by one."""
+        heights = map(Height, range(read_to + 1, newest + 1))
+        above = next(height for height in heights if self._chain.told_at(height) is not None)
+        block_hash = self._chain.hash_at(Height(above - 1))
+        assert block_hash is not None  # a block names its parent
+        return AboutBlock(block_hash)
 
     def take_unread(self, block_hash: str) -> Height | None:
         """Return the height of a block that was to be read, once."""

@@ -512,6 +512,21 @@ def test_a_block_that_cannot_be_read_is_asked_for_again_but_not_when_it_is_stale
     assert AboutContents("block101") not in asked(core, TimePassed(later(60_000_000)))
 
 
+def test_what_a_source_never_answers_does_not_grow_without_end() -> None:
+    core = informed()
+    for height in range(101, 101 + 3 * MOST_BLOCKS_BACK):
+        core.step(block(height, at=6_000_000 + height))
+    assert core.question_count == MOST_BLOCKS_BACK
+
+
+def test_a_missing_block_that_nobody_has_is_not_asked_for_when_its_branch_lost() -> None:
+    core = informed()
+    assert AboutBlock("stale101") in asked(core, old_block(102, 6_000_000, branch="stale", parent="stale"))
+    core.step(NoAnswer(later(6_000_001), AboutBlock("stale101"), "500"))
+    play(core, block(101, at=7_000_000), block(102, at=8_000_000))
+    assert AboutBlock("stale101") not in asked(core, TimePassed(later(900_000_000)))
+
+
 # --- whales that came while we were blind
 
 
