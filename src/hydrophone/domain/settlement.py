@@ -99,6 +99,10 @@ class Settlement:
         self.questions.ask(AboutTransaction(txid), UnixMicros(since + PATIENCE_MICROS))
         return False
 
+    def doubted_since(self, txid: Txid) -> UnixMicros | None:
+        """Return since when a prediction is doubted; None: it is not."""
+        return self._since.get(txid)
+
     def is_decisive(self, txid: Txid, at: UnixMicros) -> bool:
         """Whether it has been doubted for long enough to believe a source that has it not."""
         since = self._since.get(txid)
@@ -199,6 +203,7 @@ class ChainReader:
         self._base: Height | None = None
         self._read_to: Height | None = None
         self._missing: AboutBlock | None = None
+        self._newest_told_at: UnixMicros | None = None
 
     def restore(self, blocks: Sequence[KnownBlock]) -> None:
         """Go on after a restart with the newest blocks that were recorded, from below.
@@ -232,6 +237,16 @@ class ChainReader:
     def linked_to(self, tip: Height) -> Height:
         """Return up to where every block was told: above that, one below may yet turn out to be stale."""
         return tip if self._read_to is None else min(tip, self._read_to)
+
+    def note_told(self, event: BlockConnected) -> None:
+        """Note whether a source has come as far as we have."""
+        newest = self._chain.newest
+        if newest is None or event.height >= newest:
+            self._newest_told_at = event.at
+
+    def is_level_since(self, at: UnixMicros) -> bool:
+        """Whether a source told a block as high as our newest since an instant: else it may be behind us."""
+        return self._newest_told_at is not None and self._newest_told_at >= at
 
     def is_known(self, event: BlockConnected) -> bool:
         """Whether it is the block we know at its height."""

@@ -374,13 +374,34 @@ def test_malformed_parts_of_a_frame_doubt_nothing() -> None:
     assert asked(core, gap(9, GapReason.MALFORMED)) == []
 
 
-def test_a_reorg_that_was_missed_is_found_by_asking() -> None:
+def test_a_confirmation_that_a_source_as_high_as_we_denies_is_undone() -> None:
     core = tracker()
-    play(core, seen(whale("a")), block(100, "a"), gap(90_000_000))
+    play(core, seen(whale("a")), block(100, "a"), gap(90_000_000), old_block(100, 90_000_000))
     assert play(core, told("a", at=90_000_001)) == [], "the index may lag behind"
     (back,) = play(core, told("a", at=90_000_000 + PATIENCE_MICROS))
     assert isinstance(back, ReopenPrediction)
     assert back.ended_as is Status.CONFIRMED
+
+
+def test_a_source_that_is_behind_undoes_no_confirmation() -> None:
+    """After a failover: it tells its blocks, has heard of no newer one, and has the whale still waiting."""
+    core = tracker()
+    play(core, seen(whale("a")), block(99), block(100, "a"), gap(90_000_000), old_block(99, 90_000_000))
+    patient = 90_000_000 + PATIENCE_MICROS
+    assert play(core, told("a", at=patient), unknown("a", patient + 1)) == []
+    assert play(core, block(100, "a", at=patient + 9_000_000)) == []
+    assert core.tracked[0].status is Status.CONFIRMED
+
+
+def test_what_is_undone_and_unknown_is_in_doubt_at_once() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), block(100, "a"), gap(90_000_000), old_block(100, 90_000_000))
+    patient = 90_000_000 + PATIENCE_MICROS
+    back, doubt = play(core, unknown("a", patient))
+    assert isinstance(back, ReopenPrediction)
+    assert isinstance(doubt, MarkDoubt)
+    play(core, unknown("a", patient + PATIENCE_MICROS))
+    assert outcome_of(play(core, nobody("a", patient + PATIENCE_MICROS + 1))).status is Status.DROPPED
 
 
 def test_a_confirmation_that_moved_to_another_block_is_told_anew() -> None:
