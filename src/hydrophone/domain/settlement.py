@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from hydrophone.domain.chain import RecentChain
+from hydrophone.domain.chain import KEPT, RecentChain
 from hydrophone.domain.events import Ask, BlockConnected, BlockPlace, Effect, RecordBlock, RecordContents
 from hydrophone.domain.questions import (
     PROJECTED_BLOCKS,
@@ -239,8 +239,16 @@ class ChainReader:
         return tip if self._read_to is None else min(tip, self._read_to)
 
     def note_told(self, event: BlockConnected) -> None:
-        """Note whether a source has come as far as we have."""
+        """Note whether a source has come as far as we have.
+
+        A block far below all that we know is of another chain: what is stored came from a simulation, or a
+        source told nonsense. Then we begin anew, else nothing below that height would ever be followed.
+        """
         newest = self._chain.newest
+        if newest is not None and event.height <= newest - KEPT:
+            for block_hash in (*self._unread, *self._reading):
+                self._forget(block_hash)
+            self._chain, self._base, self._read_to, newest = RecentChain(), None, None, None
         if newest is None or event.height >= newest:
             self._newest_told_at = event.at
 

@@ -390,8 +390,8 @@ class Tracker:
 
     def _connected(self, event: BlockConnected) -> list[Effect]:
         effects: list[Effect] = []
-        newest = self._chain.newest
         self._chain.note_told(event)
+        newest = self._chain.newest
         if not self._chain.is_known(event):
             stale, effects = self._chain.connect(event)
             if stale is not None:

@@ -471,6 +471,16 @@ def test_after_a_very_long_outage_only_the_last_day_is_read() -> None:
     assert core.question_count == 0
 
 
+def test_a_chain_far_below_all_we_know_is_followed_from_there() -> None:
+    """What a simulation left in the store, or a source that told nonsense once, must not make us deaf."""
+    core = informed()
+    play(core, seen(whale("a")), block(2**31 - 1, at=5_500_000))
+    assert AboutContents("block101") in asked(core, block(101, at=6_000_000))
+    effects = play(core, contents(101, 7_000_000, "a", whales=("w",)))
+    assert outcome_of(effects).confirmation_height == 101
+    assert asked(core, block(102, at=8_000_000)) == [AboutContents("block102")]
+
+
 def test_the_contents_of_a_block_confirm_what_nobody_said() -> None:
     core = informed()
     play(core, seen(whale("a"), 6_000_000), old_block(101, 7_000_000))
