@@ -120,9 +120,16 @@ class Settlement:
     def settle(self, txid: Txid) -> None:
         """Doubt it no more."""
         self._since.pop(txid, None)
-        if txid not in self._heirs:  # else another prediction waits for the answer
-            self.questions.drop(AboutTransaction(txid))
         self.questions.drop(AboutReplacement(txid))
+        heir = self._heirs.pop(txid, None)
+        self._release(txid)
+        if heir is not None:
+            self._release(heir)
+
+    def _release(self, txid: Txid) -> None:
+        """Ask about a transaction no more, unless for another's sake."""
+        if txid not in self._since and txid not in self._sought and txid not in self._heirs.values():
+            self.questions.drop(AboutTransaction(txid))
 
     def forget(self, txid: Txid) -> None:
         """Settle it for good: it is not followed any more."""
@@ -149,12 +156,18 @@ class Settlement:
 
     def seek_heir(self, heir: Txid, of: Txid, at: UnixMicros) -> None:
         """Ask what a transaction is that replaced another."""
-        self._heirs[heir] = of
+        before = self._heirs.get(of)
+        self._heirs[of] = heir
+        if before is not None:
+            self._release(before)
         self.questions.ask(AboutTransaction(heir), at)
 
-    def take_heir(self, heir: Txid) -> Txid | None:
-        """Return which transaction it replaced, if that was asked; once."""
-        return self._heirs.pop(heir, None)
+    def take_predecessors(self, heir: Txid) -> list[Txid]:
+        """Return which transactions it replaced, as far as that was asked; once."""
+        found = [of for of, sought in self._heirs.items() if sought == heir]
+        for predecessor in found:
+            del self._heirs[predecessor]
+        return found
 
     def seek(self, txid: Txid, sought: Sought) -> None:
         """Ask what a whale is that somebody mentioned."""

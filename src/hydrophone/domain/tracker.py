@@ -497,8 +497,8 @@ class Tracker:
         self._questions.drop(AboutTransaction(txid))
         effects = self._take_prevouts(event)
         sighting = Sighting.LATE if place is None else Sighting.MINED
-        sought, predecessor = self._settlement.take_sought(txid), self._settlement.take_heir(txid)
-        if predecessor is not None:
+        sought = self._settlement.take_sought(txid)
+        for predecessor in self._settlement.take_predecessors(txid):
             sought = sought or Sought(event.at)
             replacement = Replaced(
                 event.at, event.source, predecessor, txid, event.transaction, is_whale=event.is_whale
@@ -560,8 +560,7 @@ class Tracker:
         """Take note that a source knows no such transaction."""
         effects: list[Effect] = []
         self._settlement.take_sought(txid)
-        predecessor = self._settlement.take_heir(txid)
-        if predecessor is not None:
+        for predecessor in self._settlement.take_predecessors(txid):
             effects += self._replaced(Replaced(at, _NOBODY, predecessor, txid, None, is_whale=False))
         prediction = self._predictions.get(txid)
         if prediction is None or self._is_succeeded(txid):

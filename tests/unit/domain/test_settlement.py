@@ -291,6 +291,28 @@ def test_two_payments_merged_while_we_did_not_hear_continue_one_and_end_the_othe
     assert [type(effect) for effect in effects] == [NoteSuccessor, RaiseSignal, RecordOutcome]
 
 
+def test_two_payments_replaced_by_one_while_we_did_not_hear_both_end() -> None:
+    core = doubted("a", "b")
+    play(core, unknown("a", PATIENT), unknown("b", PATIENT))
+    play(core, *(ReplacementTold(later(PATIENT), txid(name), txid("m")) for name in "ab"))
+    answer = TransactionTold(later(PATIENT + 1), SOURCE, whale("m", payee="thief"), is_whale=False)
+    ends = only(play(core, answer), RecordOutcome)
+    assert [(end.outcome.txid, end.outcome.replaced_by) for end in ends] == [
+        (txid("a"), txid("m")),
+        (txid("b"), txid("m")),
+    ]
+
+
+def test_a_successor_is_asked_about_no_more_when_what_it_replaced_is_settled() -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT))
+    for n in range(5):  # a source that names another one each time
+        core.step(ReplacementTold(later(PATIENT + n), txid("a"), txid(f"heir {n}")))
+    play(core, block(100, "a", at=PATIENT + 9))
+    core.step(contents(100, PATIENT + 10))
+    assert core.question_count == 0
+
+
 def test_a_whale_that_double_spent_another_is_one_itself() -> None:
     core = doubted("a")
     play(core, unknown("a", PATIENT), ReplacementTold(later(PATIENT), txid("a"), txid("b")))
