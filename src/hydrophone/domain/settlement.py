@@ -36,7 +36,8 @@ _CHECKED_AFTER_MICROS: Final = 3_600 * MICROS_PER_S
 
 
 _HOPELESS_MICROS: Final = 3_600 * MICROS_PER_S
-"""# chosen: an hour of attempts, of a transaction that every mempool has forgotten."""
+"""# chosen: an hour of attempts, of a transaction that every mempool has forgotten, or of a whale that was found
+waiting: the next gap, or its block, finds it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class Settlement:
         self._checked.pop(txid, None)
 
     def check(self, waiting: Iterable[tuple[Txid, UnixMicros]], at: UnixMicros) -> None:
-        """Ask about some predictions of which nothing was heard for long.
+        """Ask about some predictions of which nothing was heard for long; give up whales nobody could tell.
 
         Args:
             waiting: txid of each that is pending, and since when.
@@ -151,6 +152,10 @@ class Settlement:
         for _, txid in quiet[:_CHECKED_AT_ONCE]:
             self._checked[txid] = at
             self.questions.ask(AboutTransaction(txid), at)
+        for txid, sought in tuple(self._sought.items()):
+            if not sought.is_mined and at - sought.mentioned_at >= _HOPELESS_MICROS:
+                del self._sought[txid]
+                self._release(txid)
 
     # --- successors and whales nobody announced ------------------------------------------------------
 

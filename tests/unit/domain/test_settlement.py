@@ -597,6 +597,16 @@ def test_a_whale_found_waiting_is_signalled_late() -> None:
     assert raised.signal.effective_fee_rate_sat_vb == 12.5
 
 
+def test_a_whale_found_waiting_that_nobody_can_tell_is_given_up_after_an_hour() -> None:
+    core = informed()
+    core.step(waiting("w", 10_000_000))
+    core.step(NoAnswer(later(10_000_001), AboutTransaction(txid("w")), "500"))
+    play(core, block(101, at=3_600_000_000), contents(101, 3_600_000_001))
+    assert core.question_count == 1
+    play(core, block(102, at=3_610_000_000), contents(102, 3_610_000_001))
+    assert core.question_count == 0
+
+
 def test_a_whale_found_waiting_that_we_knew_is_no_news() -> None:
     core = tracker()
     play(core, seen(whale("a")))
