@@ -36,8 +36,8 @@ _CHECKED_AFTER_MICROS: Final = 3_600 * MICROS_PER_S
 
 
 _HOPELESS_MICROS: Final = 3_600 * MICROS_PER_S
-"""# chosen: an hour of attempts, of a transaction that every mempool has forgotten, or of a whale that was found
-waiting: the next gap, or its block, finds it again."""
+"""# chosen: an hour of attempts, of a transaction that every mempool has forgotten, or of a whale that was
+found waiting: the next gap, or its block, finds it again."""
 
 
 @dataclass(frozen=True, slots=True)
