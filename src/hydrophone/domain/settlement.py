@@ -58,12 +58,21 @@ class Sought:
 
 
 class KnownBlock(NamedTuple):
-    """A block that was heard of before a restart; `is_read`: its contents were told."""
+    """A block that was heard of before a restart.
+
+    Attributes:
+        height: of it.
+        block_hash: its hash.
+        previous_hash: of its parent.
+        is_read: whether its contents were told.
+        is_ours: whether it came since we first began; the others are not to be read.
+    """
 
     height: Height
     block_hash: str
     previous_hash: str
     is_read: bool
+    is_ours: bool = True
 
 
 class Settlement:
@@ -226,16 +235,17 @@ class ChainReader:
     def restore(self, blocks: Sequence[KnownBlock]) -> None:
         """Go on after a restart with the newest blocks that were recorded, from below.
 
-        Only blocks that came since we first began are; where one is missing between them, it was still to be
-        asked for.
+        Where one is missing among those that came since we first began, it was still to be asked for.
         """
         for block in blocks:
             self._chain.connect(block.height, block.block_hash, block.previous_hash)
         if blocks:
-            self._read_to = self._base = Height(blocks[0].height - 1)
+            before_us = [block.height for block in blocks if not block.is_ours]
+            self._read_to = self._base = max(before_us, default=Height(blocks[0].height - 1))
             while self._chain.told_at(Height(self._read_to + 1)) is not None:
                 self._read_to = Height(self._read_to + 1)
-        self._unread.update({block.block_hash: block.height for block in blocks if not block.is_read})
+        unread = (block for block in blocks if block.is_ours and not block.is_read)
+        self._unread.update({block.block_hash: block.height for block in unread})
 
     def note_time(self, at: UnixMicros) -> None:
         """Note when we began: blocks found before that are none of ours."""
@@ -306,9 +316,11 @@ class ChainReader:
             self._unread[event.block_hash] = event.height
             self._questions.ask(AboutContents(event.block_hash), event.at)
             self._advance(event.at)
-        if self._base is None or event.height <= self._base:
-            return stale, []  # it was there before we first began
-        return stale, [RecordBlock(event.at, event.height, event.block_hash, event.previous_hash, stale)]
+        is_ours = self._base is not None and event.height > self._base
+        recorded = RecordBlock(
+            event.at, event.height, event.block_hash, event.previous_hash, stale, is_ours=is_ours
+        )
+        return stale, [recorded]
 
     def _is_before_us(self, event: BlockConnected) -> bool:
         """Whether it was there when we began: a source that names no contents lists old ones."""

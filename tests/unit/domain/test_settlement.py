@@ -671,12 +671,29 @@ def test_a_restart_reads_the_blocks_that_came_meanwhile() -> None:
     ]
 
 
-def test_what_was_there_before_we_first_began_is_neither_recorded_nor_read() -> None:
+def test_what_was_there_before_we_first_began_is_recorded_as_such_and_never_read() -> None:
     core = tracker()
-    told_first = [effect for height in range(95, 100) for effect in core.step(old_block(height, 0))]
-    assert only(told_first, RecordBlock) == []
-    effects = core.step(block(100))
-    assert [recorded.height for recorded in only(effects, RecordBlock)] == [100]
+    events = [*(old_block(height, 0) for height in range(95, 100)), block(100)]
+    recorded = [effect for event in events for effect in only(core.step(event), RecordBlock)]
+    assert [(effect.height, effect.is_ours) for effect in recorded[-2:]] == [(99, False), (100, True)]
+    blocks = [
+        KnownBlock(e.height, e.block_hash, e.previous_hash, is_read=False, is_ours=e.is_ours)
+        for e in recorded
+    ]
+    after = tracker()
+    after.restore((), (), blocks=blocks)
+    questions = asked(after, gap(1, GapReason.STARTED))
+    assert [q for q in questions if isinstance(q, AboutContents)] == [AboutContents("block100")]
+
+
+def test_a_restart_before_the_first_block_reads_all_that_came_meanwhile() -> None:
+    after = tracker()
+    after.restore((), (), blocks=[KnownBlock(Height(99), "block99", "block98", is_read=False, is_ours=False)])
+    play(after, gap(1, GapReason.STARTED))
+    assert asked(after, old_block(100, 2), old_block(101, 3)) == [
+        AboutContents("block100"),
+        AboutContents("block101"),
+    ]
 
 
 def test_a_restart_reads_every_block_that_was_recorded_and_not_read() -> None:
