@@ -752,6 +752,16 @@ def test_a_restart_asks_nothing_about_what_no_reorg_will_undo() -> None:
     assert play(after, seen(whale("a", payee="a"), 2)) == [], "and it is not signalled again"
 
 
+def test_a_hole_too_old_to_be_filled_does_not_keep_a_restart_from_letting_go() -> None:
+    before = tracker()
+    play(before, seen(whale("a", payee="a")), block(900, "a"))
+    after = tracker()
+    heights = (700, *range(750, 910))
+    blocks = [KnownBlock(Height(h), f"block{h}", f"block{h - 1}", is_read=True) for h in heights]
+    after.restore(before.tracked, (), blocks=blocks)
+    assert after.tracked == ()
+
+
 def test_confirmed_predictions_are_let_go_of_while_only_blocks_are_told() -> None:
     core = tracker()
     play(core, seen(whale("a")), block(100, "a"))
