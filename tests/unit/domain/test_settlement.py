@@ -656,6 +656,23 @@ def test_what_is_pending_for_long_is_asked_about_with_a_block() -> None:
     assert rest == [AboutTransaction(txid(name)) for name in names[10:]]
 
 
+# --- answers that are ahead of the blocks
+
+
+def test_what_an_answer_says_is_in_a_block_stays_confirmed_when_that_block_comes_with_a_reorg() -> None:
+    core = informed()
+    play(core, seen(whale("a"), 5_500_000), told("a", at=6_000_000, height=101))
+    reorg = BlockConnected(later(7_000_000), Height(101), "block101", "another100", (txid("a"),))
+    assert play(core, reorg) == []
+
+
+def test_what_an_answer_says_is_in_a_block_is_undone_when_another_block_comes() -> None:
+    core = informed()
+    play(core, seen(whale("a"), 5_500_000), told("a", at=6_000_000, height=101))
+    (undone,) = play(core, old_block(101, 7_000_000, branch="other"))
+    assert isinstance(undone, ReopenPrediction)
+
+
 # --- restarts
 
 
