@@ -36,6 +36,7 @@ from hydrophone.runtime.supervisor import Service, Supervisor
 from hydrophone.runtime.telemetry import get_logger, rss_bytes
 from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.history import StoredHistory
+from hydrophone.store.stored_record import StoredRecord
 from hydrophone.web.live import AlertServer
 from hydrophone.web.loopback import check_port_free
 from hydrophone.web.status import StatusServer
@@ -97,6 +98,8 @@ class Engine:
             settings.alerts.host,
             settings.alerts.port,
             greeting=lambda: self._monitor.greeting(),  # noqa: PLW0108 -- the monitor comes after
+            record=StoredRecord(store),
+            last_seq=state.last_seq,
             max_clients=settings.alerts.max_clients,
         )
         self._monitor = ConnectionMonitor(
@@ -147,6 +150,7 @@ class Engine:
             },
             why_not_ready=lambda: None if self._monitor.is_heard else self._monitor.text,
             explain=LiveExplainer(settings, book, ears.tracker.labels, store).explain,
+            alerts=self._alerts,
         )
 
     def services(self) -> tuple[Service, ...]:

@@ -308,6 +308,12 @@ class Endpoint:
         assert self._bug is not None
         raise self._bug
 
+    def note_end(self, task: asyncio.Task[None]) -> None:
+        """Take up what ended a task of a handler: see `wait`."""
+        bug = None if task.cancelled() else task.exception()
+        if isinstance(bug, Exception) and not isinstance(bug, ConnectionClosed):
+            self._fail(bug)
+
     def _fail(self, bug: Exception) -> None:
         self._bug = self._bug or bug
         self._bug_found.set()

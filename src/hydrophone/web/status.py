@@ -1,7 +1,7 @@
 """The status port: what the service does, whether it is well, and a page to watch whales on.
 
 Each request is answered before any websocket is opened and the connection closed, which is all that a
-handful of small answers needs.
+handful of small answers needs. Only at `/ws` a websocket is opened: the alerts, as on their own port.
 """
 
 import json
@@ -19,7 +19,9 @@ from websockets.http11 import Request, Response
 
 from hydrophone.domain.units import Txid
 from hydrophone.errors import ConfigError, HydrophoneError, UnknownTransaction
+from hydrophone.web.live import SEND_BUFFER_BYTES, WRITE_LIMIT_BYTES, AlertServer
 from hydrophone.web.loopback import Connection, Endpoint, is_loopback_name, make_room, parse_host
+from hydrophone.wire.socket_v1 import MAX_MESSAGE_BYTES, encode_schema
 
 _CAPACITY: Final = 256
 """# chosen: a request lives for milliseconds; so many at once are not people."""
@@ -32,6 +34,8 @@ _JSON: Final = "application/json"
 _EXPLAIN: Final = "/api/v1/explain/"
 _TXID: Final = re.compile(r"[0-9a-fA-F]{64}")
 _METHODS: Final = ("GET", "HEAD")
+_SOCKET: Final = "/ws"
+_SOCKET_SCHEMA: Final = "/schemas/websocket.json"
 
 Answer = Callable[[Mapping[str, str]], Awaitable[Mapping[str, object]]]
 """What a path says to a query, asked anew each time."""
@@ -53,6 +57,7 @@ class StatusServer:
         answers: what is said at which path; the page needs `alerts_port` at `/api/v1/status`.
         why_not_ready: why whales would not be heard now; None: they would.
         explain: what `/api/v1/explain/{txid}` says, as JSON.
+        alerts: serves the websockets at `/ws`; None: there is none.
         allowed_hosts: names in the Host header that are ours, besides those of loopback and `host` itself. A
             website that points its own name at this machine (DNS rebinding) is refused by that.
         close_timeout_s: so long clients may take to hang up.
@@ -66,11 +71,16 @@ class StatusServer:
         answers: Mapping[str, Answer],
         why_not_ready: Callable[[], str | None],
         explain: Callable[[Txid], Awaitable[bytes]],
+        alerts: AlertServer | None = None,
         allowed_hosts: Collection[str] = (),
         close_timeout_s: float = 2.0,
     ) -> None:
         self._answers = answers
-        self._paths = ", ".join(["/", *answers, f"{_EXPLAIN}TXID", "/healthz", "/readyz"])
+        sockets = [] if alerts is None else [_SOCKET]
+        self._paths = ", ".join(
+            ["/", *answers, f"{_EXPLAIN}TXID", *sockets, _SOCKET_SCHEMA, "/healthz", "/readyz"]
+        )
+        self._alerts = alerts
         self._why_not_ready = why_not_ready
         self._explain = explain
         self._allowed_hosts = frozenset(name.lower() for name in (host, *allowed_hosts))
@@ -82,6 +92,7 @@ class StatusServer:
             path: _Answer(HTTPStatus.OK, content_type, folder.joinpath(name).read_bytes())
             for path, (name, content_type) in _PAGE_FILES.items()
         }
+        self._page[_SOCKET_SCHEMA] = _Answer(HTTPStatus.OK, "application/schema+json", encode_schema())
 
     @property
     def port(self) -> int:
@@ -101,18 +112,24 @@ class StatusServer:
         class Caller(Connection):
             endpoint = self._endpoint
 
+        alerts = self._alerts
         self._endpoint.capacity = make_room(self._endpoint.capacity)
         async with self._endpoint.serving(
-            _serve_nobody,
+            _serve_nobody if alerts is None else alerts.serve,
             self._answer,
-            connection_class=Caller,
-            max_message_bytes=1,
-            write_limit=65_536,
+            connection_class=Caller if alerts is None else alerts.client_class(self._endpoint),
+            max_message_bytes=MAX_MESSAGE_BYTES,
+            write_limit=WRITE_LIMIT_BYTES,
+            send_buffer_bytes=SEND_BUFFER_BYTES,
         ):
             ready()
-            await self._endpoint.wait()
+            try:
+                await self._endpoint.wait()
+            finally:
+                if alerts is not None:
+                    alerts.abandon_stalled()
 
-    async def _answer(self, _: ServerConnection, request: Request) -> Response:
+    async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         names = [parse_host(header) for header in request.headers.get_all("Host")]
         if len(names) != 1 or names[0] is None or not self._is_ours(names[0]):
             answer = _refusal(
@@ -131,6 +148,8 @@ class StatusServer:
             )
             return _respond(request, answer, name=names[0])
         asked = urlsplit(request.path)
+        if asked.path == _SOCKET and self._alerts is not None:
+            return await self._alerts.admit(connection, request)
         answer = await self._route(asked.path, dict(parse_qsl(asked.query)))
         return _respond(request, answer, name=names[0])
 
