@@ -8,6 +8,7 @@ What a client may say, and what it gets then, is in `session`; here it is only c
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from http import HTTPStatus
@@ -71,6 +72,11 @@ _NOT_INTRODUCED: Final = (
 
 Judge = Callable[[str | None, str], str | None]
 """Why somebody may not listen who shows a token (None: shows none) and has an address; None: may."""
+
+
+def asks_for_socket(received: bytes) -> bool:
+    """Return whether a request begins that asks for the alerts on a port that also serves other things."""
+    return received.startswith((b"GET /ws ", b"GET /ws?"))
 
 
 def let_everybody_in(_token: str | None, _address: str) -> str | None:
@@ -196,6 +202,17 @@ class AlertServer:
 
         AlertClient.endpoint = endpoint
         return AlertClient
+
+    def adopt(self, transport: asyncio.Transport, received: bytes) -> bool:
+        """Serve a client that came to another port of ours; False: nothing is served now.
+
+        Args:
+            transport: the connection, on which nothing is under way.
+            received: what came by it: a request, or its beginning, of which `asks_for_socket` is true.
+        """
+        peer = transport.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        return self._endpoint.adopt(transport, received)
 
     def abandon_stalled(self) -> None:
         """Hang up on clients whose socket is full: no goodbye would reach them."""

@@ -15,7 +15,7 @@ from websockets.typing import Origin
 from hydrophone.domain.units import Txid, UnixMicros
 from hydrophone.errors import StoreClosed
 from hydrophone.web import live
-from hydrophone.web.live import AlertServer
+from hydrophone.web.live import AlertServer, asks_for_socket
 from hydrophone.web.status import StatusServer
 from tests.said import MemoryRecord, alert, facts, notice, seqs_in, update
 
@@ -338,3 +338,54 @@ async def test_the_status_port_opens_no_other_websocket_and_none_for_foreign_pag
             with pytest.raises(InvalidStatus) as refused:
                 await connect(url + path, origin=None if origin is None else Origin(origin))
             assert refused.value.response.status_code == code
+
+
+class OtherServer(asyncio.Protocol):
+    """An HTTP server of another make, which hands over who asks for alerts."""
+
+    def __init__(self, alerts: AlertServer) -> None:
+        self._alerts = alerts
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
+        if not asks_for_socket(data) or not self._alerts.adopt(self._transport, data):
+            self._transport.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+
+@asynccontextmanager
+async def other_server(alerts: AlertServer) -> AsyncIterator[str]:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: OtherServer(alerts), "127.0.0.1", 0)
+    async with server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_a_client_of_another_server_is_adopted_and_served_as_all_are() -> None:
+    server = make_server(record=MemoryRecord(alerts(1, 5)), last_seq=5, judge=judge)
+    async with other_server(server) as url:
+        with pytest.raises(InvalidStatus):
+            await connect(f"{url}/ws")  # nothing runs yet
+        async with running(server):
+            async with connect(
+                f"{url}/ws?x=1", additional_headers={"Authorization": "Bearer good"}
+            ) as client:
+                await ask(client, type="subscribe", since=2)
+                await server.publish(*alerts(6, 7))
+                assert await receive(client, 5) == [3, 4, 5, 6, 7]
+                assert server.client_count == 1
+            await until(lambda: server.client_count == 0)
+            for path, origin, code in (("/wss", None, 404), ("/ws", "http://evil.example", 403)):
+                with pytest.raises(InvalidStatus) as refused:
+                    await connect(url + path, origin=None if origin is None else Origin(origin))
+                assert refused.value.response.status_code == code
+            client = await connect(f"{url}/ws", additional_headers={"Authorization": "Bearer good"})
+            await until(lambda: server.client_count == 1)
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1001
