@@ -83,6 +83,10 @@ class UnknownTransaction(StoreError):
     """A transaction that the database does not hold."""
 
 
+class QueryTooSlow(StoreError):
+    """A question to the database was broken off: it took too long, or too many waited."""
+
+
 class StoreClosed(StoreError):
     """A write or query after the store was closed."""
 

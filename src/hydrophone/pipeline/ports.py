@@ -112,11 +112,13 @@ class StoredForecasts:
         forecasts: any.
         blocks: when each block came (seconds) and the height before it.
         simulated_count: of the forecasts, on a simulated mempool.
+        left_off: older forecasts that were not looked at.
     """
 
     forecasts: tuple[StoredForecast, ...]
     blocks: tuple[tuple[float, int], ...]
     simulated_count: int = 0
+    left_off: int = 0
 
 
 class BlockCounts(NamedTuple):

@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 
 from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
 from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
@@ -34,10 +35,10 @@ from hydrophone.wire.socket_v1 import (
     parse_client_message,
 )
 
-SEND_BUFFER_BYTES: Final = 65_536
+_SEND_BUFFER_BYTES: Final = 65_536
 """Asked of the kernel for each client (Linux doubles it). # chosen: about a hundred alerts; left alone it
 grows to 4 MiB, which a stalled client would hold."""
-WRITE_LIMIT_BYTES: Final = 65_536
+_WRITE_LIMIT_BYTES: Final = 65_536
 """# chosen: written for a client beyond what the kernel takes, before its messages wait."""
 
 _CHUNK: Final = 250
@@ -62,30 +63,52 @@ ws://localhost:{port}{path} - the page for people is on the status port.
 _FOREIGN_ORIGIN: Final = """\
 Pages of this origin may not listen: expected one served from this machine (http://localhost, any port).
 A page opened from a file has the origin "null", as any website's sandboxed frame has: serve it instead,
-for example with: python3 -m http.server 8080
-"""
+for example with: python3 -m http.server 8080"""
 _FULL: Final = "As many clients as are allowed are connected; try again later.\n"
 _NOT_INTRODUCED: Final = (
     'expected {"type":"authenticate","token":"..."} as the first message, or the header '
     "Authorization: Bearer with a token"
 )
 
-Judge = Callable[[str | None, str], str | None]
-"""Why somebody may not listen who shows a token (None: shows none) and has an address; None: may."""
+
+class Admission(Protocol):
+    """Who may listen, by what is known of a request and of whoever sends it."""
+
+    def refuse_place(self, headers: Headers, peer: str) -> str | None:
+        """Return why nobody may ask from there, or for that; None: they may.
+
+        Args:
+            headers: of the request.
+            peer: the address it came from.
+        """
+        ...
+
+    def refuse_token(self, token: str | None, headers: Headers, peer: str) -> str | None:
+        """Return why somebody may not listen; None: they may.
+
+        Args:
+            token: what they show; None: nothing.
+            headers: of the request.
+            peer: the address it came from.
+        """
+        ...
 
 
-def asks_for_socket(received: bytes) -> bool:
-    """Return whether a request begins that asks for the alerts on a port that also serves other things."""
-    return received.startswith((b"GET /ws ", b"GET /ws?"))
+class OpenToThisMachine:
+    """Lets in whoever reaches a port on loopback, but no page of elsewhere."""
 
+    def refuse_place(self, headers: Headers, _peer: str) -> str | None:
+        """Refuse pages that are not served from this machine."""
+        is_ours = all(is_allowed_origin(origin) for origin in headers.get_all("Origin"))
+        return None if is_ours else _FOREIGN_ORIGIN
 
-def let_everybody_in(_token: str | None, _address: str) -> str | None:
-    """Judge nobody: what listens on loopback only needs no tokens."""
-    return None
+    def refuse_token(self, _token: str | None, _headers: Headers, _peer: str) -> str | None:
+        """Refuse nobody."""
+        return None
 
 
 class AlertServer:
-    """Serves the alert websocket on a port of its own, and on others that admit to it. Is a `Broadcast`.
+    """Serves the alert websocket on a port of its own, and whoever came to another. Is a `Broadcast`.
 
     Args:
         host: `localhost` is 127.0.0.1 and ::1.
@@ -94,14 +117,13 @@ class AlertServer:
             whoever publishes a change of it must make it the greeting before.
         record: where is read what clients missed that were away; None: only what is in memory can be sent.
         last_seq: index of the newest entry of the record at the start.
-        judge: says who may listen.
+        admission: says who may listen.
         backlog: messages kept for a client whose socket is full, at least one.
         write_limit: bytes written for a client beyond what the kernel takes.
         stall_timeout_s: a client that takes nothing for so long is disconnected.
         now: seconds of a clock that never jumps.
         clock: the time said in control messages.
         max_clients: further ones are refused; lowered to what the limit of open files allows.
-        allowed_origins: of pages that may connect besides those on loopback.
         sweep_interval_s: how often stalled clients are looked for.
         close_timeout_s: so long clients may take to say goodbye.
         tail: entries of the record that stay in memory.
@@ -115,26 +137,24 @@ class AlertServer:
         greeting: Callable[[], bytes | None],
         record: RecordReader | None = None,
         last_seq: int = 0,
-        judge: Judge = let_everybody_in,
+        admission: Admission = OpenToThisMachine(),  # noqa: B008 -- it has no state
         backlog: int = 1024,
-        write_limit: int = WRITE_LIMIT_BYTES,
+        write_limit: int = _WRITE_LIMIT_BYTES,
         stall_timeout_s: float = 30.0,
         now: Callable[[], float] = time.monotonic,
         clock: Clock = lambda: micros_from_seconds(time.time()),
         max_clients: int = 10_000,
-        allowed_origins: Collection[str] = (),
         sweep_interval_s: float = 1.0,
         close_timeout_s: float = 2.0,
         tail: int = TAIL,
     ) -> None:
         self._greeting = greeting
         self._record = record
-        self._judge = judge
+        self._admission = admission
         self._write_limit = write_limit
         self._stall_timeout_s = stall_timeout_s
         self._now = now
         self._clock = clock
-        self._allowed_origins = allowed_origins
         self._sweep_interval_s = sweep_interval_s
         self._tail = tail
         self._journal = Journal(last_seq, frame=frame_of, keep=tail)
@@ -149,11 +169,6 @@ class AlertServer:
     def port(self) -> int:
         """The port that is served, once `run` is ready."""
         return self._endpoint.port
-
-    @property
-    def capacity(self) -> int:
-        """Clients that are served at once, on all ports together."""
-        return self._endpoint.capacity
 
     @property
     def client_count(self) -> int:
@@ -175,15 +190,21 @@ class AlertServer:
             ConfigError: the port cannot be had.
             StoreError: the record cannot be read.
         """
+        room_of_all = self._room
+
+        class AlertClient(Client):
+            endpoint = self._endpoint
+            room = room_of_all
+
         self._endpoint.capacity = make_room(self._endpoint.capacity)
         await self._remember()
         async with self._endpoint.serving(
-            self.serve,
-            self.admit,
-            connection_class=self.client_class(self._endpoint),
+            self._serve,
+            self._admit,
+            connection_class=AlertClient,
             max_message_bytes=MAX_MESSAGE_BYTES,
             write_limit=self._write_limit,
-            send_buffer_bytes=SEND_BUFFER_BYTES,
+            send_buffer_bytes=_SEND_BUFFER_BYTES,
         ):
             ready()
             try:
@@ -191,33 +212,24 @@ class AlertServer:
                     await self._endpoint.wait(self._sweep_interval_s)
                     self._kick_stalled()
             finally:
-                self.abandon_stalled()
+                for client in tuple(self._room.paused):
+                    client.transport.abort()  # no goodbye would reach it
 
-    def client_class(self, endpoint: Endpoint) -> type[Client]:
-        """Return what an endpoint has to make of its connections, so that `serve` can serve them."""
-        room_of_all = self._room
-
-        class AlertClient(Client):
-            room = room_of_all
-
-        AlertClient.endpoint = endpoint
-        return AlertClient
+    @staticmethod
+    def is_asked(received: bytes) -> bool:
+        """Return whether a request begins that asks for alerts on a port that serves other things too."""
+        return received.startswith((b"GET /ws ", b"GET /ws?"))
 
     def adopt(self, transport: asyncio.Transport, received: bytes) -> bool:
         """Serve a client that came to another port of ours; False: nothing is served now.
 
         Args:
             transport: the connection, on which nothing is under way.
-            received: what came by it: a request, or its beginning, of which `asks_for_socket` is true.
+            received: what came by it: a request for `/ws`, or its beginning.
         """
         peer = transport.get_extra_info("socket")
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         return self._endpoint.adopt(transport, received)
-
-    def abandon_stalled(self) -> None:
-        """Hang up on clients whose socket is full: no goodbye would reach them."""
-        for client in tuple(self._room.paused):
-            client.transport.abort()
 
     async def _remember(self) -> None:
         """Take up what was said before the start: whoever reconnects then costs no query."""
@@ -267,32 +279,31 @@ class AlertServer:
                 self._room.paused.discard(client)
                 self.counters.kicked += 1
 
-    async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer a request that may not become a websocket; None: it may."""
+    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         assert isinstance(connection, Client)
-        origins = request.headers.get_all("Origin")
-        if not all(is_allowed_origin(origin, self._allowed_origins) for origin in origins):
-            return connection.respond(HTTPStatus.FORBIDDEN, _FOREIGN_ORIGIN)
+        problem = self._admission.refuse_place(request.headers, _address_of(connection))
+        if problem is not None:
+            return connection.respond(HTTPStatus.FORBIDDEN, f"{problem}\n")
         if not request.headers.get_all("Upgrade"):
             port = connection.local_address[1]
             text = _NOT_A_WEBSOCKET.format(port=port, path=request.path.partition("?")[0])
             response = connection.respond(HTTPStatus.UPGRADE_REQUIRED, text)
             response.headers["Upgrade"] = "websocket"
             return response
-        if self.client_count >= self.capacity:
+        if self.client_count >= self._endpoint.capacity:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, _FULL)
-        return self._check_header(connection, request)
+        return self._check_header(connection, request.headers)
 
-    def _check_header(self, client: Client, request: Request) -> Response | None:
+    def _check_header(self, client: Client, headers: Headers) -> Response | None:
         """Refuse a bad token; who shows none may still do so by the first message."""
-        credentials = request.headers.get_all("Authorization")
+        credentials = headers.get_all("Authorization")
         if not credentials:
-            client.is_known = self._judge(None, _address_of(client)) is None
+            client.is_known = self._admission.refuse_token(None, headers, _address_of(client)) is None
             return None
         scheme, _, token = credentials[0].partition(" ")
         problem: str | None = "expected one header Authorization: Bearer with a token"
         if len(credentials) == 1 and scheme.lower() == "bearer":
-            problem = self._judge(token.strip(), _address_of(client))
+            problem = self._admission.refuse_token(token.strip(), headers, _address_of(client))
         client.is_known = problem is None
         if problem is None:
             return None
@@ -300,16 +311,13 @@ class AlertServer:
         response.headers["WWW-Authenticate"] = "Bearer"
         return response
 
-    async def serve(self, connection: ServerConnection) -> None:
-        """Serve a websocket until it is closed."""
+    async def _serve(self, connection: ServerConnection) -> None:
         assert isinstance(connection, Client)
         client = connection
         if not client.is_known and not await self._introduce(client):
             return
         client.session = Session(self._journal, self._clock, has_store=self._record is not None)
         self._room.enter(client)
-        is_guest = client.endpoint is not self._endpoint
-        client.endpoint.capacity += is_guest  # beside those it means to serve itself
         catching_up: asyncio.Task[None] | None = None
         try:
             greeting = self._greeting()
@@ -320,10 +328,9 @@ class AlertServer:
                     return
                 if client.session.wish is not None and (catching_up is None or catching_up.done()):
                     catching_up = asyncio.create_task(self._catch_up(client))
-                    catching_up.add_done_callback(client.endpoint.note_end)
+                    catching_up.add_done_callback(self._endpoint.note_end)
         finally:
             self._room.leave(client)
-            client.endpoint.capacity -= is_guest
             if catching_up is not None:
                 catching_up.cancel()
 
@@ -334,7 +341,9 @@ class AlertServer:
             async with asyncio.timeout(_INTRODUCTION_S):
                 said = parse_client_message(await client.recv())
             if isinstance(said, Authenticate):
-                problem = self._judge(said.token, _address_of(client))
+                assert client.request is not None
+                headers = client.request.headers
+                problem = self._admission.refuse_token(said.token, headers, _address_of(client))
         if problem is None:
             await client.send(encode_authenticated(self._clock()), text=True)
             return True

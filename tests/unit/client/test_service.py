@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from websockets.datastructures import Headers
 
 from hydrophone.client import (
     Client,
@@ -21,7 +22,7 @@ from hydrophone.client import (
 )
 from hydrophone.client.following import Heard
 from hydrophone.errors import ConfigError
-from hydrophone.web.live import AlertServer
+from hydrophone.web.live import AlertServer, OpenToThisMachine
 from tests.said import MemoryRecord, alert, facts, notice, update
 
 
@@ -148,10 +149,11 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_a_token_is_shown_and_a_bad_one_is_final() -> None:
-    def judge(token: str | None, _address: str) -> str | None:
-        return None if token == "good" else "expected a good token"
+    class GoodTokens(OpenToThisMachine):
+        def refuse_token(self, token: str | None, _headers: Headers, _peer: str) -> str | None:
+            return None if token == "good" else "expected a good token"
 
-    server = AlertServer("127.0.0.1", 0, greeting=notice, judge=judge)
+    server = AlertServer("127.0.0.1", 0, greeting=notice, admission=GoodTokens())
     async with running(server):
         async with aclosing(client_of(server, token="good").alerts()) as heard:
             assert isinstance(await anext(heard), ConnectionMessage)

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin
 
-from hydrophone.domain.units import Txid, UnixMicros
+from hydrophone.domain.units import UnixMicros
 from hydrophone.errors import StoreClosed
 from hydrophone.web import live
-from hydrophone.web.live import AlertServer, asks_for_socket
-from hydrophone.web.status import StatusServer
+from hydrophone.web.live import AlertServer, OpenToThisMachine
 from tests.said import MemoryRecord, alert, facts, notice, seqs_in, update
 
 make_server = partial(
@@ -25,7 +25,7 @@ make_server = partial(
 
 
 @asynccontextmanager
-async def running(server: AlertServer | StatusServer) -> AsyncIterator[asyncio.Task[None]]:
+async def running(server: AlertServer) -> AsyncIterator[asyncio.Task[None]]:
     ready = asyncio.Event()
     task = asyncio.create_task(server.run(ready.set))
     await ready.wait()
@@ -37,8 +37,8 @@ async def running(server: AlertServer | StatusServer) -> AsyncIterator[asyncio.T
 
 
 @asynccontextmanager
-async def joined(server: AlertServer | StatusServer, path: str = "/") -> AsyncIterator[ClientConnection]:
-    async with connect(f"ws://127.0.0.1:{server.port}{path}") as client:
+async def joined(server: AlertServer) -> AsyncIterator[ClientConnection]:
+    async with connect(f"ws://127.0.0.1:{server.port}/") as client:
         yield client
 
 
@@ -205,13 +205,16 @@ async def test_a_client_that_leaves_while_it_catches_up_is_forgotten() -> None:
 # --- tokens
 
 
-def judge(token: str | None, address: str) -> str | None:
-    assert address == "127.0.0.1"
-    return None if token == "good" else "expected a good token"
+class GoodTokens(OpenToThisMachine):
+    """Lets in who shows the good token."""
+
+    def refuse_token(self, token: str | None, _headers: Headers, peer: str) -> str | None:
+        assert peer == "127.0.0.1"
+        return None if token == "good" else "expected a good token"
 
 
 async def test_where_tokens_are_needed_a_header_opens() -> None:
-    server = make_server(judge=judge, greeting=notice)
+    server = make_server(admission=GoodTokens(), greeting=notice)
     async with running(server):
         headers = {"Authorization": "Bearer good"}
         async with connect(f"ws://127.0.0.1:{server.port}/", additional_headers=headers) as client:
@@ -222,7 +225,7 @@ async def test_where_tokens_are_needed_a_header_opens() -> None:
 
 @pytest.mark.parametrize("header", ["Bearer bad", "Basic good", "good", "Bearer"])
 async def test_a_bad_header_is_refused_with_401_and_not_repeated(header: str) -> None:
-    server = make_server(judge=judge)
+    server = make_server(admission=GoodTokens())
     async with running(server):
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"ws://127.0.0.1:{server.port}/", additional_headers={"Authorization": header})
@@ -232,7 +235,7 @@ async def test_a_bad_header_is_refused_with_401_and_not_repeated(header: str) ->
 
 
 async def test_without_a_header_the_first_message_opens_and_nothing_is_said_before() -> None:
-    server = make_server(judge=judge, greeting=notice)
+    server = make_server(admission=GoodTokens(), greeting=notice)
     async with running(server), joined(server) as client:
         await server.publish(alert(1))
         assert server.client_count == 0
@@ -246,7 +249,7 @@ async def test_without_a_header_the_first_message_opens_and_nothing_is_said_befo
     "first", ['{"type":"authenticate","token":"bad"}', '{"type":"ping"}', "no json", '{"type":"subscribe"}']
 )
 async def test_any_other_first_message_is_answered_and_closed_with_1008(first: str) -> None:
-    server = make_server(judge=judge)
+    server = make_server(admission=GoodTokens())
     async with running(server), joined(server) as client:
         await client.send(first)
         assert json.loads(await client.recv())["data"]["code"] == "unauthorized"
@@ -259,7 +262,7 @@ async def test_any_other_first_message_is_answered_and_closed_with_1008(first: s
 
 async def test_who_says_nothing_where_a_token_is_needed_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "_INTRODUCTION_S", 0.0)
-    server = make_server(judge=judge)
+    server = make_server(admission=GoodTokens())
     async with running(server), joined(server) as client:
         assert json.loads(await client.recv())["data"]["code"] == "unauthorized"
 
@@ -272,72 +275,7 @@ async def test_where_no_token_is_needed_one_does_no_harm() -> None:
             assert (await ask(client, type="authenticate", token="anything"))["type"] == "authenticated"
 
 
-# --- the same on the status port
-
-
-async def answer(_: object) -> dict[str, object]:
-    return {}
-
-
-async def explain(_: Txid) -> bytes:
-    return b"{}"
-
-
-def make_status(alerts: AlertServer) -> StatusServer:
-    return StatusServer(
-        "127.0.0.1",
-        0,
-        answers={"/api/v1/status": answer},
-        why_not_ready=lambda: None,
-        explain=explain,
-        alerts=alerts,
-    )
-
-
-async def test_both_ports_serve_the_same_alerts() -> None:
-    server = make_server(record=MemoryRecord(alerts(1, 9)), last_seq=5, max_clients=2)
-    status = make_status(server)
-    async with running(server), running(status):
-        async with joined(server) as here, joined(status, "/ws") as there:
-            await ask(here, type="subscribe", since=3)
-            await ask(there, type="subscribe", since=3)
-            await server.publish(*alerts(6, 7))
-            assert await receive(here, 4) == await receive(there, 4) == [4, 5, 6, 7]
-            assert server.client_count == 2
-            with pytest.raises(InvalidStatus) as refused:
-                await connect(f"ws://127.0.0.1:{status.port}/ws")
-            assert refused.value.response.status_code == 503
-        await until(lambda: server.client_count == 0)
-        assert status._endpoint.capacity == 256
-
-
-async def test_the_status_port_ends_its_websockets_with_1001() -> None:
-    server = make_server()
-    status = make_status(server)
-    async with running(server):
-        async with running(status):
-            client = await connect(f"ws://127.0.0.1:{status.port}/ws")
-            await until(lambda: server.client_count == 1)
-        with pytest.raises(ConnectionClosed) as closed:
-            await client.recv()
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 1001
-        assert server.client_count == 0
-
-
-async def test_the_status_port_opens_no_other_websocket_and_none_for_foreign_pages() -> None:
-    server = make_server()
-    status = make_status(server)
-    async with running(server), running(status):
-        url = f"ws://127.0.0.1:{status.port}"
-        for path, origin, code in (
-            ("/", None, 200),
-            ("/wss", None, 404),
-            ("/ws", "http://evil.example", 403),
-        ):
-            with pytest.raises(InvalidStatus) as refused:
-                await connect(url + path, origin=None if origin is None else Origin(origin))
-            assert refused.value.response.status_code == code
+# --- the same on another port
 
 
 class OtherServer(asyncio.Protocol):
@@ -353,7 +291,7 @@ class OtherServer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None
-        if not asks_for_socket(data) or not self._alerts.adopt(self._transport, data):
+        if not self._alerts.is_asked(data) or not self._alerts.adopt(self._transport, data):
             self._transport.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
 
@@ -366,7 +304,7 @@ async def other_server(alerts: AlertServer) -> AsyncIterator[str]:
 
 
 async def test_a_client_of_another_server_is_adopted_and_served_as_all_are() -> None:
-    server = make_server(record=MemoryRecord(alerts(1, 5)), last_seq=5, judge=judge)
+    server = make_server(record=MemoryRecord(alerts(1, 5)), last_seq=5, admission=GoodTokens())
     async with other_server(server) as url:
         with pytest.raises(InvalidStatus):
             await connect(f"{url}/ws")  # nothing runs yet
