@@ -46,6 +46,7 @@ evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, simula
 	$(BIN)/python -m evaluation.recordings
 	$(BIN)/python -m evaluation.quickstart
 	$(BIN)/python -m evaluation.kills
+	$(BIN)/python -m evaluation.resume --seeds 1 2 3
 	$(BIN)/python -m evaluation.fidelity
 	$(BIN)/python -m evaluation.realism
 	$(BIN)/python -m evaluation.simulator_speed

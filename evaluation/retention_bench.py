@@ -25,7 +25,7 @@ from hydrophone.store.schema import check_database, verify_record
 DAY_MICROS = 86_400 * MICROS_PER_S
 KEEP_DAYS = 90
 TEMPLATES = 1_000
-COMMITS = 300
+COMMITS = 1_000
 EVERY_S = 0.02
 """A whale so often: fifty in a second, far more than there are."""
 
@@ -183,6 +183,7 @@ def _verify(path: Path) -> None:
 
 async def _growth(path: Path, by_day: int, days: int, whales: Sequence[Entry]) -> None:
     print("  file, when each day a day comes and one goes:")
+    closing_s: list[float] = []
     for day in range(KEEP_DAYS + 10, KEEP_DAYS + 10 + days):
         history_of(path, [day], by_day, whales)
         now = UnixMicros(START_MICROS + (day + 1) * DAY_MICROS)
@@ -198,10 +199,17 @@ async def _growth(path: Path, by_day: int, days: int, whales: Sequence[Entry]) -
             sleep=at_once,
         )
         await retention.run_once()
+        began = time.perf_counter()
         await store.close()
+        closing_s.append(time.perf_counter() - began)
         if (day - KEEP_DAYS - 10) % 30 in (0, 29):
             size_mb = path.stat().st_size / 1e6
-            print(f"    day {day}: {size_mb:.0f} MB")
+            print(f"    day {day}: {size_mb:.0f} MB", flush=True)
+    if closing_s:
+        print(
+            f"  writing each day's changes into the file: median {statistics.median(closing_s):.2f} s, "
+            f"longest {max(closing_s):.2f} s"
+        )
 
 
 def _quantile(times: Sequence[float], q: float) -> float:

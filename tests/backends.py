@@ -139,7 +139,7 @@ class Backend:
             await self.is_answering.wait()
         finally:
             self.waiting -= 1
-        planned = self.answers.get(request.path, [(HTTPStatus.NOT_FOUND, b"no such thing")])
+        planned = self.answers.get(request.path, [(HTTPStatus.NOT_FOUND, b"Transaction not found")])
         return _response(*(planned.pop(0) if len(planned) > 1 else planned[0]))
 
     def _add_headers(self, _connection: ServerConnection, _request: Request, response: Response) -> Response:

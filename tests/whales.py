@@ -44,13 +44,20 @@ def output(name: str, btc: float) -> Output:
 
 
 def whale(
-    name: str, *, payee: str = "payee", btc: float = 150, rate: int = 10, has_prevouts: bool = True
+    name: str,
+    *,
+    payee: str = "payee",
+    btc: float = 150,
+    rate: int = 10,
+    has_prevouts: bool = True,
+    coin: str | None = None,
 ) -> Transaction:
+    """Return a whale that spends a coin of its own, or one that is named."""
     fee_sat = 200 * rate
     prevout = Output(script("payer"), Sats(round(btc * BTC) + 10 * BTC + fee_sat)) if has_prevouts else None
     return Transaction(
         txid=txid(name),
-        inputs=(Input(OutPoint(txid("coin"), 0), 0xFFFFFFFD, prevout),),
+        inputs=(Input(OutPoint(txid(f"coin {name}" if coin is None else coin), 0), 0xFFFFFFFD, prevout),),
         outputs=(output(payee, btc), output("payer", 10)),
         weight_wu=WeightUnits(800),
         fee_sat=Sats(fee_sat),

@@ -111,6 +111,29 @@ class SinkRejected(SinkError):
     """The sink answers, but refuses what we send."""
 
 
+class ClientError(HydrophoneError):
+    """Trouble with a service that we are the client of."""
+
+
+class ServiceUnreachable(ClientError):
+    """The service does not answer now; it may later."""
+
+    transient = True
+
+
+class RequestRefused(ClientError):
+    """The service answers, but refuses what is asked.
+
+    Args:
+        message: what was expected, found, and what to do.
+        code: a word for programs.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class ServiceError(HydrophoneError):
     """Trouble with running the service itself."""
 

@@ -339,12 +339,7 @@ class FakeStore:
                 for block in self.blocks
             ]
             return
-        parents = {effect.height: effect.block_hash, effect.height - 1: effect.previous_hash}
-        stale = min(
-            (b.height for b in self.blocks if parents.get(b.height, b.block_hash) != b.block_hash),
-            default=None,
-        )
-        kept = [block for block in self.blocks if stale is None or block.height < stale]
+        kept = [block for block in self.blocks if block.height not in (effect.stale or ())]
         if all(block.height != effect.height for block in kept):
             kept.append(KnownBlock(effect.height, effect.block_hash, effect.previous_hash, is_read=False))
         self.blocks = sorted(kept)

@@ -280,9 +280,9 @@ async def test_what_ended_may_come_back_and_end_otherwise(bench: Bench, ended_as
 
 
 async def test_the_newest_blocks_are_remembered_and_stale_ones_are_not(bench: Bench) -> None:
-    def block(height: int, branch: str = "a", parent: str = "a") -> Notation:
+    def block(height: int, branch: str = "a", stale: range | None = None) -> Notation:
         return Notation(
-            RecordBlock(later(height), Height(height), f"{branch}{height}", f"{parent}{height - 1}")
+            RecordBlock(later(height), Height(height), f"{branch}{height}", f"{branch}{height - 1}", stale)
         )
 
     read = Notation(RecordContents(later(9), Height(102), "a102", whales=5, unseen=1))
@@ -290,7 +290,7 @@ async def test_the_newest_blocks_are_remembered_and_stale_ones_are_not(bench: Be
     assert (await bench.store.load_state()).blocks == tuple(
         KnownBlock(Height(h), f"a{h}", f"a{h - 1}", is_read=h == 102) for h in range(100, 104)
     )
-    await bench.store.commit([block(102, "b", "b")])
+    await bench.store.commit([block(102, "b", range(101, 104))])
     assert [b.block_hash for b in (await bench.store.load_state()).blocks] == ["a100", "b102"]
 
 

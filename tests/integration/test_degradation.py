@@ -29,8 +29,8 @@ from hydrophone.simulator.simulation import Simulation, SimulationSettings
 from tests.unit.simulator.simulations import settings_of
 
 Message = dict[str, Any]
-PATIENCE = Patience(unheard_s=0.6, poll_s=0.2, look_s=0.05)
-SPEED = 20.0
+PATIENCE = Patience(unheard_s=1.0, poll_s=0.2, look_s=0.05)
+SPEED = 10.0
 BACK_WITHIN_S = 5.0
 """Sources: requirement F9."""
 
@@ -59,12 +59,12 @@ class Source(SimulatorServer):
 
 
 def make_source(port: int = 0, *incidents: Incident) -> Source:
-    """Return a lively world: a block each second or two, and many whales."""
+    """Return a small and lively world: a block each second or two, and many whales."""
     lively = settings_of(
         "demo",
         rate_per_s=2.0,
         prefill=50,
-        block_interval_s=30.0,
+        block_interval_s=15.0,
         first_block_s=5.0,
         whales_per_hour=720.0,
         incidents=incidents,
@@ -196,7 +196,12 @@ async def test_while_only_the_websocket_is_gone_blocks_are_followed_and_their_wh
         status, refusal = await client.ask("/readyz")
         assert (status, refusal["error"]["message"]) == (503, followed["message"])
 
-        whale = await client.until(is_seen_when_mined)
+        while True:  # until it is one of a block that was found meanwhile
+            whale = await client.until(is_seen_when_mined)
+            _, ledger = await client.ask("/api/v1/gaps?days=1")
+            if ledger["open_gap"]["whales_unseen"]:
+                break
+        assert ledger["open_gap"]["ended_at"] is None
         txid = whale["data"]["transaction_id"]
         update = await client.until(
             lambda message: message["type"] == "status_update" and message["data"]["transaction_id"] == txid
@@ -205,9 +210,6 @@ async def test_while_only_the_websocket_is_gone_blocks_are_followed_and_their_wh
         _, report = await client.ask("/api/v1/status")
         assert report["source"]["status"] == "degraded"
         assert (report["source"]["mempool_available"], report["source"]["blocks_followed"]) == (False, True)
-        _, ledger = await client.ask("/api/v1/gaps?days=1")
-        assert ledger["open_gap"]["whales_unseen"] >= 1
-        assert ledger["open_gap"]["ended_at"] is None
 
         began = time.monotonic()
         source.is_deaf = False
@@ -255,7 +257,7 @@ async def test_when_nothing_answers_it_says_that_too_and_comes_back_by_itself(tm
 
 
 async def test_a_backend_whose_node_is_down_is_not_heard_although_it_is_connected(tmp_path: Path) -> None:
-    node_down = Incident(IncidentKind.NODE_DOWN, first_s=20.0, every_s=1e6, length_s=30.0)
+    node_down = Incident(IncidentKind.NODE_DOWN, first_s=10.0, every_s=1e6, length_s=25.0)
     async with serving(make_source(0, node_down)) as source, service(url_of(source.port), tmp_path) as client:
         degraded = await client.until_status("degraded")
         assert "the backend has loaded 99% of its mempool" in degraded["message"]

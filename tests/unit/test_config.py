@@ -187,6 +187,10 @@ def test_every_whole_amount_is_a_threshold_exactly(value_sat: int) -> None:
         ("store.path", 5, "a text"),
         ("store.path", "~nobody-of-this-name/x.db", "a path"),
         ("store.memory_limit_mb", "31", "a whole number from 32 to 4096"),
+        ("store.retention_days", "20", "0 (for ever), or at least 21 days"),
+        ("store.retention_days", "-1", "a whole number from 0 to 36500"),
+        ("accuracy.threshold_percent", "101", "a whole number from 0 to 100"),
+        ("accuracy.window_h", "0", "a whole number from 1 to 2160"),
         ("alerts.max_clients", "0", "a whole number from 1 to 1000000"),
         ("service.drain_s", "301", "a whole number from 1 to 300"),
         ("labels.paths", 5, "a list"),
@@ -368,3 +372,8 @@ def test_a_flag_for_a_list_may_be_given_more_than_once() -> None:
     settings = load(parser.parse_args(arguments)).settings
     assert settings.source.urls == ("ws://a", "ws://b")
     assert settings.labels.paths == (Path("x.csv"), Path("y.csv"))
+
+
+@pytest.mark.parametrize(("raw", "days"), [("0", 0), ("21", 21), (400, 400)])
+def test_history_is_kept_for_ever_or_for_long_enough(raw: object, days: int) -> None:
+    assert load_from(flags={"store.retention_days": raw}).settings.store.retention_days == days

@@ -40,10 +40,12 @@ from hydrophone.runtime.telemetry import get_logger, rss_bytes
 from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.history import StoredHistory
 from hydrophone.store.hours import StoredHours
+from hydrophone.store.stored_record import StoredRecord
 from hydrophone.web.gate import Gate
 from hydrophone.web.live import AlertServer
 from hydrophone.web.loopback import check_port_free
 from hydrophone.web.rest import RestServer
+from hydrophone.web.socket_gate import SocketGate
 from hydrophone.wire.public_v1 import encode_connection
 from hydrophone.wire.stream_signs import parse_loaded_share, tells_blocks, tells_mempool
 
@@ -101,10 +103,15 @@ class Engine:
         if state.model is not None:
             ears.tracker.forecaster.restore(state.model)
         ears.decoder.resume(state.heard_at)
+        self._access = make_access(settings, self._clock)
+        gate = Gate(self._access, make_doors(settings))
         self._alerts = AlertServer(
             settings.alerts.host,
             settings.alerts.port,
             greeting=lambda: self._monitor.greeting(),  # noqa: PLW0108 -- the monitor comes after
+            admission=SocketGate(gate, self._access),
+            record=StoredRecord(store),
+            last_seq=state.last_seq,
             max_clients=settings.alerts.max_clients,
         )
         self._monitor = ConnectionMonitor(
@@ -144,7 +151,6 @@ class Engine:
         )
         self._is_up = asyncio.Event()
         self._hours = StoredHours(store)
-        self._access = make_access(settings, self._clock)
         self._api = Api(
             store,
             self._hours,
@@ -166,9 +172,10 @@ class Engine:
             settings.api.host,
             settings.api.port,
             routes=self._api.routes(),
-            gate=Gate(self._access, make_doors(settings)),
+            gate=gate,
             version=__version__,
             is_open=self._access.is_open,
+            alerts=self._alerts,
         )
 
     def services(self) -> tuple[Service, ...]:

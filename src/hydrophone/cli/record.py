@@ -13,7 +13,7 @@ from hydrophone.cli.flags import Commands, add_command, add_json
 from hydrophone.cli.service import until_stopped
 from hydrophone.config import LoadedSettings, Settings
 from hydrophone.domain.record import ChainReport, NotedHead, RecordEntry, verify_chain
-from hydrophone.domain.units import micros_from_datetime
+from hydrophone.domain.units import UnixMicros, micros_from_datetime
 from hydrophone.errors import ConfigError, ExitCode
 from hydrophone.runtime.supervisor import Supervisor
 from hydrophone.store.schema import verify_record
@@ -56,8 +56,8 @@ def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
         place = str(settings.store.path)
         report = verify_record(settings.store.path, noted)
     else:
-        place, page = first
-        report = verify_chain(_pages(settings, place, page), noted)
+        place, page = first[0].partition("?")[0], first[1]
+        report = verify_chain(_pages(settings, page, place), noted)
     if arguments.json:
         print(json.dumps(_in_json(report)))
     elif report.fault is not None:
@@ -81,7 +81,7 @@ def _in_json(report: ChainReport) -> dict[str, object]:
     }
 
 
-def _pages(settings: Settings, url: str, page: dict[str, Any]) -> Iterator[RecordEntry]:
+def _pages(settings: Settings, page: dict[str, Any], url: str) -> Iterator[RecordEntry]:
     """Yield the entries of a running service, page by page, up to where it was when we came.
 
     Raises:
@@ -98,7 +98,7 @@ def _pages(settings: Settings, url: str, page: dict[str, Any]) -> Iterator[Recor
         answer = fetch_from_service(settings, f"{_PATH}?since={since}", timeout_s=_TIMEOUT_S)
         if answer is None:
             raise ConfigError(f"{url} does not answer any more: run it again when the service runs")
-        url, page = answer
+        _, page = answer
         _entry_count(page, url)
 
 
@@ -114,7 +114,7 @@ def _entry_of(entry: dict[str, Any], url: str) -> RecordEntry:
         message = entry["message"]
         return RecordEntry(
             seq=int(entry["seq"]),
-            recorded_at=micros_from_datetime(datetime.fromisoformat(entry["recorded_at"])),
+            recorded_at=_instant_of(entry["recorded_at"]),
             kind=str(entry["kind"]),
             prediction_id=entry["prediction_id"],
             digest=bytes.fromhex(entry["digest"]),
@@ -123,6 +123,14 @@ def _entry_of(entry: dict[str, Any], url: str) -> RecordEntry:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{url} is not the record of Hydrophone: {error!r}") from error
+
+
+def _instant_of(text: str) -> UnixMicros:
+    """Return an instant; of an entry that was changed it may be a number that no calendar has."""
+    try:
+        return micros_from_datetime(datetime.fromisoformat(text))
+    except ValueError:
+        return UnixMicros(int(text))
 
 
 def _seq_of(text: str | None) -> int | None:

@@ -28,24 +28,33 @@ class RecentChain:
         """Return the hash of the block at a height that was told itself."""
         return self._told.get(height)
 
-    def connect(self, height: Height, block_hash: str, previous_hash: str) -> Height | None:
-        """Take a block in; return the lowest height whose block it makes stale, None when it makes none.
+    def connect(self, height: Height, block_hash: str, previous_hash: str) -> range | None:
+        """Take a block in; return the heights whose blocks it makes stale, None when it makes none.
 
         A block told again is harmless. Where a reorg is told from below, each block reveals one height; told
-        from the tip only, the parent's hash reveals the one below.
+        from the tip only, the parent's hash reveals the one below. A parent that is told after its child says
+        nothing against that.
         """
         parent = Height(height - 1)
-        stale: Height | None = None
+        stale: range | None = None
         if self._hashes.get(height, block_hash) != block_hash:
-            stale = height
+            stale = range(height, self._end_of_branch(height))
         if self._hashes.get(parent, previous_hash) != previous_hash:
-            stale = parent
+            is_expected = self._hashes.get(height) == block_hash
+            stale = range(parent, height if is_expected else self._end_of_branch(height))
         if stale is not None:
-            self._hashes = {known: h for known, h in self._hashes.items() if known < stale}
-            self._told = {known: h for known, h in self._told.items() if known < stale}
+            self._hashes = {known: h for known, h in self._hashes.items() if known not in stale}
+            self._told = {known: h for known, h in self._told.items() if known not in stale}
         self._hashes[parent] = previous_hash
         self._hashes[height] = self._told[height] = block_hash
         oldest = max(self._told) - KEPT
         self._hashes = {known: h for known, h in self._hashes.items() if known > oldest}
         self._told = {known: h for known, h in self._told.items() if known > oldest}
         return stale
+
+    def _end_of_branch(self, height: Height) -> int:
+        """Return the height below which all rests on a block: above that, nobody told what rests on what."""
+        end = height + 1
+        while end in self._told:
+            end += 1
+        return end

@@ -366,12 +366,21 @@ class RecordGap:
 
 @dataclass(frozen=True, slots=True)
 class RecordBlock:
-    """Store a block of the chain; those at its height or above that were stored are no longer in it."""
+    """Store a block of the chain.
+
+    Attributes:
+        at: when it was told.
+        height: of the block.
+        block_hash: of the block.
+        previous_hash: of its parent.
+        stale: heights whose blocks are no longer in the chain; None: there are none.
+    """
 
     at: UnixMicros
     height: Height
     block_hash: str
     previous_hash: str
+    stale: range | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from hydrophone.domain.outcome import ALLOWED, OPEN, Outcome, Status
 from hydrophone.domain.settlement import Settlement
 from hydrophone.domain.signal import Change, Signal, Version
 from hydrophone.domain.signalling import Signalling
-from hydrophone.domain.transaction import Output
+from hydrophone.domain.transaction import Output, Transaction
 from hydrophone.domain.units import MICROS_PER_S, FeeRate, Height, Txid, UnixMicros
 
 REORG_DEPTH: Final = 6
@@ -89,6 +89,7 @@ class Predictions:
             self.end(txid)
         for prediction in closed:
             self._close(prediction)
+            self._supersede(prediction.history, prediction.txid)
 
     def __contains__(self, txid: object) -> bool:
         """Whether a transaction was signalled, or must not be any more."""
@@ -111,6 +112,12 @@ class Predictions:
         """Return the open prediction that follows a transaction."""
         prediction = self._tracked.get(txid)
         return prediction if prediction is not None and prediction.status in OPEN else None
+
+    def rivals_of(self, transaction: Transaction) -> list[TrackedPrediction]:
+        """Return the open predictions that cannot come true beside a transaction: it spends their coins."""
+        signals = self._signalling.rivals_of(transaction)
+        found = [(signal, self.get_open(signal.txid)) for signal in signals]
+        return [open_ for signal, open_ in found if open_ and open_.prediction_id == signal.prediction_id]
 
     def get_dropped(self, txid: Txid) -> TrackedPrediction | None:
         """Return the prediction that ended as dropped lately."""
@@ -186,15 +193,18 @@ class Predictions:
             )
         ]
 
-    def undo(self, stale: Height, at: UnixMicros) -> list[Effect]:
+    def undo(self, stale: range, at: UnixMicros) -> list[Effect]:
         """Reopen what was confirmed in blocks that are gone, and ask what became of all that is open.
 
         A source is silent about what the new branch spends otherwise.
+
+        Args:
+            stale: heights of those blocks.
+            at: when we knew.
         """
         reopened: list[Effect] = []
         for prediction in self.tracked:
-            height = prediction.confirmation_height
-            if height is not None and height >= stale:
+            if prediction.confirmation_height is not None and prediction.confirmation_height in stale:
                 reopened += self.back(prediction, at)
         for prediction in self._tracked.values():
             if prediction.status in OPEN:
@@ -239,7 +249,7 @@ class Predictions:
     def confirm(self, txid: Txid, height: Height, at: UnixMicros) -> list[Effect]:
         """Take note that a block has a transaction; nothing follows where it is none of ours."""
         effects: list[Effect] = []
-        closed = self._closed.get(txid)
+        closed = self._closed.get(txid) or self._closed.get(self._successors.get(txid, txid))
         if closed is not None:
             effects += self.back(closed, at)
         prediction = self._tracked.get(txid) or self._bring_back(txid)

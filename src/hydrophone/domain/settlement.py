@@ -4,12 +4,12 @@ After a gap everything may have happened. So every open prediction is asked abou
 from the last one we knew, and the blocks to come are searched for whales that came while we were blind.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from hydrophone.domain.chain import RecentChain
-from hydrophone.domain.events import Ask, BlockConnected, BlockPlace, Effect, RecordBlock
+from hydrophone.domain.events import Ask, BlockConnected, BlockPlace, Effect, RecordBlock, RecordContents
 from hydrophone.domain.questions import (
     PROJECTED_BLOCKS,
     AboutBlock,
@@ -44,12 +44,16 @@ class Sought:
     """A whale that a source mentioned and did not announce, with what it claims.
 
     Attributes:
+        mentioned_at: when it was.
         first_seen_at: since when it waits; None: it did not say.
         rate_sat_vb: of its package; None likewise.
+        is_mined: whether a block is said to have it.
     """
 
+    mentioned_at: UnixMicros
     first_seen_at: UnixMicros | None = None
     rate_sat_vb: FeeRate | None = None
+    is_mined: bool = False
 
 
 class KnownBlock(NamedTuple):
@@ -112,7 +116,8 @@ class Settlement:
     def settle(self, txid: Txid) -> None:
         """Doubt it no more."""
         self._since.pop(txid, None)
-        self.questions.drop(AboutTransaction(txid))
+        if txid not in self._heirs:  # else another prediction waits for the answer
+            self.questions.drop(AboutTransaction(txid))
         self.questions.drop(AboutReplacement(txid))
 
     def forget(self, txid: Txid) -> None:
@@ -147,11 +152,25 @@ class Settlement:
         """Return which transaction it replaced, if that was asked; once."""
         return self._heirs.pop(heir, None)
 
-    def seek(self, txid: Txid, sought: Sought, at: UnixMicros) -> None:
+    def seek(self, txid: Txid, sought: Sought) -> None:
         """Ask what a whale is that somebody mentioned."""
         if len(self._sought) < _SOUGHT_LIMIT:
             self._sought[txid] = sought
-            self.questions.ask(AboutTransaction(txid), at)
+            self.questions.ask(AboutTransaction(txid), sought.mentioned_at)
+
+    def is_sought(self, txid: Txid) -> bool:
+        """Whether it was mentioned, and nobody said yet what it is."""
+        return txid in self._sought
+
+    def must_exist(self, txid: Txid, at: UnixMicros) -> bool:
+        """Whether a source mentioned it and should know it soon, though it says that it does not yet.
+
+        An index follows its node by seconds. What waited may be gone; what a block has is there.
+        """
+        sought = self._sought.get(txid)
+        if sought is None:
+            return False
+        return at - sought.mentioned_at < (_HOPELESS_MICROS if sought.is_mined else PATIENCE_MICROS)
 
     def take_sought(self, txid: Txid) -> Sought | None:
         """Return what is known of it, if it was sought; once."""
@@ -175,15 +194,25 @@ class ChainReader:
         self._questions = questions
         self._chain = RecentChain()
         self._unread: dict[str, Height] = {}
+        self._reading: dict[str, tuple[RecordContents, frozenset[Txid]]] = {}
         self._began_at: UnixMicros | None = None
         self._read_to: Height | None = None
 
     def restore(self, blocks: Sequence[KnownBlock]) -> None:
-        """Go on after a restart with the newest blocks known then, from below."""
+        """Go on after a restart with the newest blocks known then, from below.
+
+        Blocks below the first that was read were there before we began; where one is missing between them,
+        it was still to be asked for.
+        """
         for block in blocks:
             self._chain.connect(block.height, block.block_hash, block.previous_hash)
-            self._read_to = block.height
-        self._unread.update({block.block_hash: block.height for block in blocks if not block.is_read})
+        first = next((block.height for block in blocks if block.is_read), None)
+        if first is not None:
+            self._read_to = first
+            while self._chain.told_at(Height(self._read_to + 1)) is not None:
+                self._read_to = Height(self._read_to + 1)
+            ours = [block for block in blocks if block.height > first]
+            self._unread.update({block.block_hash: block.height for block in ours if not block.is_read})
 
     def note_time(self, at: UnixMicros) -> None:
         """Note when we began: blocks found before that are none of ours."""
@@ -200,6 +229,10 @@ class ChainReader:
         """Height of the newest block; None: none is known."""
         return self._chain.newest
 
+    def linked_to(self, tip: Height) -> Height:
+        """Return up to where every block was told: above that, one below may yet turn out to be stale."""
+        return tip if self._read_to is None else min(tip, self._read_to)
+
     def is_known(self, event: BlockConnected) -> bool:
         """Whether it is the block we know at its height."""
         return self._chain.told_at(event.height) == event.block_hash
@@ -208,20 +241,21 @@ class ChainReader:
         """Whether another block is known at that height."""
         return self._chain.hash_at(place.height) not in (None, place.block_hash)
 
-    def connect(self, event: BlockConnected) -> tuple[Height | None, list[Effect]]:
+    def connect(self, event: BlockConnected) -> tuple[range | None, list[Effect]]:
         """Take a block in that was not known.
 
         Returns:
-            The lowest height whose block it makes stale (None: it makes none), and what is to be stored.
+            The heights whose blocks it makes stale (None: it makes none), and what is to be stored.
         """
         before = self._chain.newest
         stale = self._chain.connect(event.height, event.block_hash, event.previous_hash)
         if stale is not None:
-            for block_hash, height in tuple(self._unread.items()):
-                if height >= stale:
+            reading = [(key, contents.height) for key, (contents, _) in self._reading.items()]
+            for block_hash, height in (*self._unread.items(), *reading):
+                if height in stale:
                     self._forget(block_hash)
             if self._read_to is not None:
-                self._read_to = min(self._read_to, Height(stale - 1))
+                self._read_to = min(self._read_to, Height(stale.start - 1))
         if self._read_to is None and not self._is_before_us(event):
             self._read_to = (
                 Height(event.height - 1) if before is None else min(before, Height(event.height - 1))
@@ -230,7 +264,7 @@ class ChainReader:
             self._unread[event.block_hash] = event.height
             self._questions.ask(AboutContents(event.block_hash), event.at)
             self._advance(event.at)
-        return stale, [RecordBlock(event.at, event.height, event.block_hash, event.previous_hash)]
+        return stale, [RecordBlock(event.at, event.height, event.block_hash, event.previous_hash, stale)]
 
     def _is_before_us(self, event: BlockConnected) -> bool:
         """Whether it was there when we began: a source that names no contents lists old ones."""
@@ -263,6 +297,18 @@ class ChainReader:
         self._forget(block_hash)
         return height
 
+    def begin_reading(self, contents: RecordContents, sought: Iterable[Txid]) -> None:
+        """Note that a block was told, but for what some of its whales are."""
+        self._reading[contents.block_hash] = (contents, frozenset(sought))
+
+    def finish_reading(self, is_sought: Callable[[Txid], bool]) -> list[Effect]:
+        """Record blocks of which all is known now; after a crash the others are read again."""
+        if not self._reading:
+            return []
+        read = [key for key, (_, sought) in self._reading.items() if not any(map(is_sought, sought))]
+        return [self._reading.pop(key)[0] for key in read]
+
     def _forget(self, block_hash: str) -> None:
         self._unread.pop(block_hash, None)
+        self._reading.pop(block_hash, None)
         self._questions.drop(AboutContents(block_hash))

@@ -82,6 +82,10 @@ class Signalling:
         """Return the newest signal of a prediction; None when it is not kept."""
         return self._memory.get(prediction_id)
 
+    def rivals_of(self, transaction: Transaction) -> list[Signal]:
+        """Return the signals of other transactions that spend a coin of this one."""
+        return self._memory.rivals_of(transaction)
+
     def forget(self, prediction_id: str) -> None:
         """Correct it no more: it was replaced, or what is kept is a version that lost."""
         self._memory.forget(prediction_id)
@@ -143,6 +147,7 @@ class Signalling:
             signal,
             transaction=resolved,
             flow=flow,
+            payees=payees_of(resolved, flow),
             fee_sat=resolved.fee_sat,
             fee_rate_sat_vb=resolved.fee_rate,
             urgency_score=None if forecast is None else forecast.urgency.score,
@@ -193,9 +198,11 @@ class Signalling:
         flow = self._assess(signal.transaction)
         if flow.gist == signal.flow.gist:
             return []
-        return [self._correct(replace(signal, flow=flow, label_set=self._book.version), at, reason)]
+        payees = payees_of(signal.transaction, flow)
+        return [
+            self._correct(replace(signal, flow=flow, payees=payees, label_set=self._book.version), at, reason)
+        ]
 
     def _correct(self, signal: Signal, at: UnixMicros, reason: str) -> AmendSignal:
-        signal = replace(signal, payees=payees_of(signal.transaction, signal.flow))
         self._memory.remember(signal)
         return AmendSignal(at, signal, reason)

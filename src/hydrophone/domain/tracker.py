@@ -52,6 +52,7 @@ from hydrophone.domain.units import MICROS_PER_S, FeeRate, Height, Txid, UnixMic
 PREVOUT_PATIENCE_MICROS: Final = 1 * MICROS_PER_S
 """How long a signal waits for what its transaction spends.
 # chosen: an alert is wanted within a second; an amendment may follow."""
+_NO_PREVOUTS: Final = "the source's answer has no prevouts"
 _NOBODY: Final = Source("")
 _LATE_LIMIT: Final = 1_000
 """# chosen: more signals than this never wait for late prevouts at once."""
@@ -111,7 +112,7 @@ class Tracker:
 
     @property
     def has_revisions(self) -> bool:
-        """Whether signals wait to be looked at again: each event lets a few more be."""
+        """Whether signals wait to be looked at again: each event that was heard lets a few more be."""
         return self._signalling.has_revisions
 
     @property
@@ -149,13 +150,18 @@ class Tracker:
         self._signalling.restore(signals, learned)
         self._chain.restore(blocks)
         self._predictions.restore(tracked, ended, closed)
+        if self._chain.newest is not None:
+            self._predictions.forget_settled(self._chain.linked_to(self._chain.newest))
 
     def step(self, event: Event) -> list[Effect]:
         """Take a fact in, give wishes out."""
         self._chain.note_time(event.at)
-        effects = self._expire(event.at) + self._amended(self._signalling.review(event.at))
+        effects = self._expire(event.at)
+        if not isinstance(event, TimePassed):  # when that is stepped is chance, and a replay has none
+            effects += self.review(event.at)
         self.forecaster.note_time(event.at)
         effects += self._take_in(event)
+        effects += self._chain.finish_reading(self._is_owed)
         effects += [Ask(question) for question in self._questions.due(event.at)]
         return effects
 
@@ -191,6 +197,10 @@ class Tracker:
             case _:
                 assert_never(event)
 
+    def review(self, at: UnixMicros) -> list[Effect]:
+        """Correct a few of the signals that wait to be looked at again."""
+        return self._amended(self._signalling.review(at))
+
     def give_up(self, at: UnixMicros, reason: str) -> list[Effect]:
         """Signal all that waits for prevouts: nothing more will be heard."""
         return [effect for txid in tuple(self._waiting) for effect in self._stop_waiting(txid, at, reason)]
@@ -217,10 +227,19 @@ class Tracker:
         if transaction.is_coinbase or self._is_known(transaction.txid):
             return []
         self._settlement.take_sought(transaction.txid)
-        return self._announce(_Waiting(transaction, event.source, event.at))
+        return self._found(_Waiting(transaction, event.source, event.at))
 
     def _is_known(self, txid: Txid) -> bool:
         return txid in self._waiting or txid in self._predictions
+
+    def _found(self, waiting: _Waiting) -> list[Effect]:
+        """Signal a whale that is new. What spent its coins has been replaced by it, if nobody told us so."""
+        effects: list[Effect] = []
+        transaction, at = waiting.transaction, waiting.seen_at
+        for rival in self._predictions.rivals_of(transaction):
+            event = Replaced(at, waiting.source, rival.txid, transaction.txid, transaction)
+            effects += self._replaced(event, waiting.sighting)
+        return effects if self._is_known(transaction.txid) else [*effects, *self._announce(waiting)]
 
     def _announce(self, waiting: _Waiting) -> list[Effect]:
         transaction = waiting.transaction
@@ -289,7 +308,8 @@ class Tracker:
         else:
             return []
         if not event.transaction.has_all_prevouts:
-            return self._stop_waiting(txid, event.at, "the source's answer has no prevouts")
+            self._late.pop(txid, None)  # it was asked twice; a source without them is not asked for ever
+            return self._stop_waiting(txid, event.at, _NO_PREVOUTS)
         prevouts = [i.prevout for i in event.transaction.inputs if i.prevout is not None]
         try:
             resolved = transaction.with_prevouts(prevouts)
@@ -328,7 +348,7 @@ class Tracker:
 
     # --- ends ----------------------------------------------------------------------------------------
 
-    def _replaced(self, event: Replaced) -> list[Effect]:
+    def _replaced(self, event: Replaced, sighting: Sighting = Sighting.ANNOUNCED) -> list[Effect]:
         effects = self._stop_waiting(event.txid, event.at, "it was replaced before they came")
         prediction = self._predictions.get_open(event.txid)
         if prediction is None or event.by == event.txid or self._is_succeeded(event.txid):
@@ -342,7 +362,7 @@ class Tracker:
             change = change_of(prediction.payees, successor, own)
             is_next = event.is_whale and not self._is_known(event.by)
             if is_next and continues(prediction.payees, successor, own):
-                waiting = _Waiting(successor, event.source, event.at, prediction, change)
+                waiting = _Waiting(successor, event.source, event.at, prediction, change, sighting)
                 return effects + self._announce(waiting)
         self._late.pop(event.txid, None)
         end = self._predictions.finish(prediction, Status.REPLACED, event.at, by=event.by, change=change)
@@ -419,7 +439,7 @@ class Tracker:
 
     def _tidy(self, tip: Height, at: UnixMicros) -> list[Effect]:
         """Let go of what no reorg will undo, and look after what is open for long."""
-        self._predictions.forget_settled(tip)
+        self._predictions.forget_settled(self._chain.linked_to(tip))
         pending = [(p.txid, p.seen_at) for p in self.tracked if p.status is Status.PENDING]
         self._settlement.check(pending, at)
         return [
@@ -435,15 +455,19 @@ class Tracker:
         if height is None:
             return []
         unseen = [txid for txid in event.whales if not self._is_known(txid)]
-        effects: list[Effect] = [
-            RecordContents(event.at, height, event.block_hash, len(event.whales), len(unseen))
-        ]
+        contents = RecordContents(event.at, height, event.block_hash, len(event.whales), len(unseen))
+        self._chain.begin_reading(contents, event.whales)
+        effects: list[Effect] = []
         for txid in event.txids:
             if txid in self._waiting or self._predictions.is_of_interest(txid):
                 effects += self._mined(txid, height, event.at)
         for txid in unseen:
-            self._settlement.seek(txid, Sought(), event.at)
+            self._settlement.seek(txid, Sought(event.at, is_mined=True))
         return effects
+
+    def _is_owed(self, txid: Txid) -> bool:
+        """Whether a whale is still to be signalled."""
+        return txid in self._waiting or self._settlement.is_sought(txid)
 
     # --- doubts --------------------------------------------------------------------------------------
 
@@ -464,32 +488,30 @@ class Tracker:
             if prediction is not None:
                 effects += self._predictions.announced_again(prediction, event.at)
             elif not self._is_known(whale.txid):
-                self._settlement.seek(whale.txid, Sought(whale.first_seen_at, whale.rate_sat_vb), event.at)
+                self._settlement.seek(whale.txid, Sought(event.at, whale.first_seen_at, whale.rate_sat_vb))
         return effects
 
     def _told(self, event: TransactionTold) -> list[Effect]:
         txid, place = event.transaction.txid, event.place
         self._questions.drop(AboutTransaction(txid))
         effects = self._take_prevouts(event)
-        predecessor = self._settlement.take_heir(txid)
+        sighting = Sighting.LATE if place is None else Sighting.MINED
+        sought, predecessor = self._settlement.take_sought(txid), self._settlement.take_heir(txid)
         if predecessor is not None:
-            effects += self._replaced(
-                Replaced(event.at, event.source, predecessor, txid, event.transaction, event.is_whale)
+            sought = sought or Sought(event.at)
+            replacement = Replaced(
+                event.at, event.source, predecessor, txid, event.transaction, is_whale=event.is_whale
             )
-        sought = self._settlement.take_sought(txid)
+            effects += self._replaced(replacement, sighting)
         if sought is not None and event.is_whale and not self._is_known(txid):
             found = event.transaction
             if found.effective_fee_rate is None and sought.rate_sat_vb is not None:
                 found = replace(found, effective_fee_rate=sought.rate_sat_vb)
-            effects += self._announce(
-                _Waiting(
-                    found,
-                    event.source,
-                    event.at,
-                    sighting=Sighting.LATE if place is None else Sighting.MINED,
-                    known_since=sought.first_seen_at,
-                )
+            since = sought.first_seen_at
+            effects += self._found(
+                _Waiting(found, event.source, event.at, sighting=sighting, known_since=since)
             )
+        effects += self._stop_waiting(txid, event.at, _NO_PREVOUTS)
         if place is None:
             return effects + self._told_unconfirmed(txid, event.at)
         if self._chain.contradicts(place):  # one of us is behind
@@ -511,11 +533,14 @@ class Tracker:
 
     def _not_answered(self, event: NoAnswer) -> list[Effect]:
         question = event.question
-        if event.is_unknown:
+        is_early = isinstance(question, AboutTransaction) and self._settlement.must_exist(
+            question.txid, event.at
+        )
+        if event.is_unknown and not is_early:
             self._questions.drop(question)
         else:
             self._questions.fail(question, event.at)
-        if not isinstance(question, AboutTransaction):
+        if is_early or not isinstance(question, AboutTransaction):
             return []
         effects = self._stop_waiting(question.txid, event.at, event.reason)
         return effects + self._unknown(question.txid, event.at) if event.is_unknown else effects
@@ -523,7 +548,6 @@ class Tracker:
     def _unknown(self, txid: Txid, at: UnixMicros) -> list[Effect]:
         """Take note that a source knows no such transaction."""
         effects: list[Effect] = []
-        self._late.pop(txid, None)
         self._settlement.take_sought(txid)
         predecessor = self._settlement.take_heir(txid)
         if predecessor is not None:

@@ -24,7 +24,7 @@ def detect(frames: Iterable[Frame], decoder: Decoder, tracker: Tracker) -> Itera
         at = deadline
         yield from tracker.step(TimePassed(at))
     while tracker.has_revisions:
-        yield from tracker.step(TimePassed(at))
+        yield from tracker.review(at)
 
 
 def detect_frame(frame: Frame, decoder: Decoder, tracker: Tracker) -> Iterator[Effect]:

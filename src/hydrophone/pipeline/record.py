@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from hydrophone.domain.record import RecordEntry, RecordPage
-from hydrophone.domain.units import format_instant
+from hydrophone.domain.units import UnixMicros, format_instant
 from hydrophone.errors import ConfigError
 
 PAGE_LIMIT: Final = 100
@@ -44,10 +44,18 @@ def _number(query: Mapping[str, str], name: str, *, default: int, low: int, high
     return int(text)
 
 
+def _format_any(instant: UnixMicros) -> str:
+    """Return an instant as text; one that no calendar has, of an entry that was changed, as its number."""
+    try:
+        return format_instant(instant)
+    except OverflowError:
+        return str(instant)
+
+
 def _in_json(entry: RecordEntry) -> dict[str, object]:
     return {
         "seq": entry.seq,
-        "recorded_at": format_instant(entry.recorded_at),
+        "recorded_at": _format_any(entry.recorded_at),
         "kind": entry.kind,
         "prediction_id": entry.prediction_id,
         "digest": entry.digest.hex(),

@@ -124,20 +124,19 @@ class RestAsker:
         return Frame(self._clock(), self._name, FrameKind.ANSWERED, payload, path, status)
 
     async def _ask_each(self, paths: Sequence[str]) -> tuple[str, int, bytes]:
-        """Ask at the place that answered last, and at the other one when there is no such route.
+        """Ask at the place that answered last; a 404 is not believed before the other place was asked.
 
-        While no place is known to answer, a 404 of one is not believed before the other was asked.
+        Of two, that of a server which has the route counts more.
         """
         found = None
-        for path in sorted(paths, key=lambda path: not path.startswith(self._good_prefix)):
+        for path in sorted(paths, key=lambda path: not path.startswith(f"{self._good_prefix}/tx/")):
             status, payload = await self._get(path)
             if status == _HTTP_OK and len(paths) > 1:
                 self._good_prefix = path[: path.index("/tx/")]
+            if status != _HTTP_NOT_FOUND:
+                return path, status, payload
             if found is None or is_route_missing(*found[1:]):
                 found = path, status, payload
-            is_sure = self._good_prefix and not is_route_missing(status, payload)
-            if status != _HTTP_NOT_FOUND or is_sure:
-                return path, status, payload
         assert found is not None
         return found
 

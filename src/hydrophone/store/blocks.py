@@ -10,13 +10,7 @@ from hydrophone.domain.settlement import KnownBlock
 from hydrophone.domain.units import Height
 from hydrophone.store.rows import timestamp
 
-_STALE: Final = """
-    DELETE FROM blocks WHERE height >= (
-        SELECT min(height) FROM blocks
-        WHERE (height = $height AND block_hash <> $block_hash)
-            OR (height = $height - 1 AND block_hash <> $previous_hash)
-    )
-"""
+_STALE: Final = "DELETE FROM blocks WHERE height >= ? AND height < ?"
 _INSERT: Final = """
     INSERT INTO blocks (height, block_hash, previous_hash, heard_at)
     SELECT $height, $block_hash, $previous_hash, $heard_at::TIMESTAMP
@@ -26,17 +20,20 @@ _READ: Final = "UPDATE blocks SET whales = ?, unseen = ? WHERE height = ? AND bl
 
 
 def write_block(connection: duckdb.DuckDBPyConnection, effect: RecordBlock | RecordContents) -> None:
-    """Store what became known of a block; what contradicts it is no longer in the chain.
-
-    Once told, a count stays: when a block is read again its whales have been seen.
-    """
+    """Store what became known of a block."""
     if isinstance(effect, RecordContents):
         connection.execute(_READ, [effect.whales, effect.unseen, effect.height, effect.block_hash])
         return
-    place = {"height": effect.height, "block_hash": effect.block_hash}
-    connection.execute(_STALE, place | {"previous_hash": effect.previous_hash})
+    if effect.stale is not None:
+        connection.execute(_STALE, [effect.stale.start, effect.stale.stop])
     connection.execute(
-        _INSERT, place | {"previous_hash": effect.previous_hash, "heard_at": timestamp(effect.at)}
+        _INSERT,
+        {
+            "height": effect.height,
+            "block_hash": effect.block_hash,
+            "previous_hash": effect.previous_hash,
+            "heard_at": timestamp(effect.at),
+        },
     )
 
 

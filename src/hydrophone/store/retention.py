@@ -67,12 +67,14 @@ def drop_predictions(connection: duckdb.DuckDBPyConnection, ended: Sequence[Ende
     if detected:
         between = [min(detected), max(detected)]
         is_one = "detection_timestamp BETWEEN ? AND ? AND prediction_id IN (SELECT unnest(?::TEXT[]))"
-        reopened = _column(
-            connection,
-            f"SELECT prediction_id FROM mempool_predictions WHERE {is_one} AND status IN {_OPEN}",  # noqa: S608  our own words
-            [*between, ids],
+        reopened = set(
+            _column(
+                connection,
+                f"SELECT prediction_id FROM mempool_predictions WHERE {is_one} AND status IN {_OPEN}",  # noqa: S608  our own words
+                [*between, ids],
+            )
         )
-        ids = [prediction_id for prediction_id in ids if prediction_id not in set(reopened)]
+        ids = [prediction_id for prediction_id in ids if prediction_id not in reopened]
         connection.execute(f"DELETE FROM mempool_predictions WHERE {is_one}", [*between, ids])  # noqa: S608  our own words
     connection.execute(
         "DELETE FROM prediction_outcomes WHERE ended_at BETWEEN ? AND ? "

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from aiohttp.web import BaseRequest, Response
@@ -42,6 +42,36 @@ class Doors:
     is_behind_proxy: bool = False
 
 
+class AskedHeaders(Protocol):
+    """Headers, as a gate reads them."""
+
+    def get(self, key: str, default: str) -> str:
+        """Return a header's value."""
+        ...
+
+    def getall(self, key: str, default: list[str]) -> list[str]:
+        """Return each of its values."""
+        ...
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether there is such a header."""
+        ...
+
+
+class Asked(Protocol):
+    """A request, as far as a gate looks at it: of HTTP, or for a websocket."""
+
+    @property
+    def headers(self) -> AskedHeaders:
+        """All of them."""
+        ...
+
+    @property
+    def remote(self) -> str | None:
+        """The address it came from."""
+        ...
+
+
 class Gate:
     """Lets requests in, and dresses what goes out.
 
@@ -55,7 +85,7 @@ class Gate:
         self._doors = doors
         self._hosts = frozenset(name.lower() for name in doors.hosts)
 
-    def check_place(self, request: BaseRequest) -> None:
+    def check_place(self, request: Asked) -> None:
         """Refuse a request that is for somebody else, or comes from a page that may not ask.
 
         Raises:
@@ -105,7 +135,7 @@ class Gate:
                 error.status, error.code, str(error), error.hint, retry_after_s=error.retry_after_s
             ) from error
 
-    def address_of(self, request: BaseRequest) -> str:
+    def address_of(self, request: Asked) -> str:
         """Return who asks: the peer, or whom a proxy on this machine says it asks for.
 
         The proxy appends, so only the last part of the header is its own word.
@@ -116,7 +146,7 @@ class Gate:
             return told[-1].rpartition(",")[2].strip()[:_LONGEST_ADDRESS] or peer
         return peer
 
-    def is_friend(self, request: BaseRequest, origin: str) -> bool:
+    def is_friend(self, request: Asked, origin: str) -> bool:
         """Return whether a page of this origin may ask: ours, of this machine, or one that is named."""
         if is_allowed_origin(origin, self._doors.origins):
             return True

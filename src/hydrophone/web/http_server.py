@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 from aiohttp import hdrs
 from aiohttp.http_exceptions import LineTooLong
@@ -61,11 +61,29 @@ class Limits:
     sweep_s: float = 1.0
 
 
+class Neighbour(Protocol):
+    """Serves connections that come to this port and ask for something else."""
+
+    def is_asked(self, received: bytes) -> bool:
+        """Return whether a request begins that it answers."""
+        ...
+
+    def adopt(self, transport: asyncio.Transport, received: bytes) -> bool:
+        """Serve a connection; False: not now.
+
+        Args:
+            transport: whose protocol is replaced.
+            received: what came by it: a request, or its beginning.
+        """
+        ...
+
+
 class _Connection(RequestHandler):
     """One connection, as long as it is within the limits."""
 
     owner: ClassVar["HttpServer"]
     is_admitted = False
+    has_heard = False
     address = ""
     answered_at: float | None = None
 
@@ -82,6 +100,17 @@ class _Connection(RequestHandler):
             self.is_admitted = False
             self.owner.leave(self)
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read a request, or hand the connection over: only at its first, when nothing is under way."""
+        is_first, self.has_heard = not self.has_heard, True
+        if not (is_first and self.is_admitted and self.owner.is_for_another(data)):
+            super().data_received(data)
+            return
+        transport, self.transport = self.transport, None  # so that it is not closed
+        self.connection_lost(None)
+        if isinstance(transport, asyncio.Transport) and not self.owner.hand_over(transport, data):
+            transport.abort()
 
     def handle_error(
         self,
@@ -138,6 +167,7 @@ class HttpServer:
         port: 0 takes a free one; `port` says which.
         handle: answers a request, or raises `Refused`.
         dress: adds to an answer what every one of them carries.
+        neighbour: serves connections that ask for something else than HTTP; None: there is none.
         limits: how much and how long.
         now: seconds of a clock that never jumps.
     """
@@ -149,6 +179,7 @@ class HttpServer:
         *,
         handle: Callable[[BaseRequest], Awaitable[Response]],
         dress: Callable[[BaseRequest | None, Response], None],
+        neighbour: Neighbour | None = None,
         limits: Limits = Limits(),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -157,6 +188,7 @@ class HttpServer:
         self._host = host
         self._handle = handle
         self._dress = dress
+        self._neighbour = neighbour
         self._limits = limits
         self._now = now
         self._connections: set[_Connection] = set()
@@ -185,6 +217,14 @@ class HttpServer:
         self._by_address[connection.address] -= 1
         if self._by_address[connection.address] <= 0:
             del self._by_address[connection.address]
+
+    def is_for_another(self, received: bytes) -> bool:
+        """Return whether a request begins that the neighbour answers."""
+        return self._neighbour is not None and self._neighbour.is_asked(received)
+
+    def hand_over(self, transport: asyncio.Transport, received: bytes) -> bool:
+        """Let the neighbour serve a connection; False: it does not now."""
+        return self._neighbour is not None and self._neighbour.adopt(transport, received)
 
     def explain(self, status: int, exc: BaseException | None) -> Response:
         """Return the answer to a request that could not be read, or to one that failed here."""

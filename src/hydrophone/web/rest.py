@@ -20,10 +20,11 @@ from hydrophone.errors import (
     UnknownTransaction,
 )
 from hydrophone.web.gate import Gate
-from hydrophone.web.http_server import HttpServer, Limits
+from hydrophone.web.http_server import HttpServer, Limits, Neighbour
 from hydrophone.web.replies import CSV, JSON, Refused, reply, tagged
 from hydrophone.wire.openapi import Operation, describe_api, encode_answer
 from hydrophone.wire.rest_queries import parse_query
+from hydrophone.wire.socket_v1 import encode_schema
 
 _METHODS: Final = ("GET", "HEAD")
 _ALLOW: Final = "GET, HEAD, OPTIONS"
@@ -35,6 +36,8 @@ _FILES: Final = {
     "/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
 }
 OPENAPI_PATH: Final = "/openapi.json"
+SOCKET_PATH: Final = "/ws"
+SOCKET_SCHEMA_PATH: Final = "/schemas/websocket.json"
 _MOST_PARAMETERS: Final = 32
 _RETRY_S: Final = 2
 """# chosen: a database that is busy or reopens is well again within it."""
@@ -111,6 +114,7 @@ class RestServer:
         gate: lets requests in.
         version: of the program, for the description.
         is_open: whether somebody may ask without a token, for the description.
+        alerts: serves the websocket at `/ws`; None: there is none.
         limits: of the server.
         now: seconds of a clock that never jumps.
     """
@@ -124,6 +128,7 @@ class RestServer:
         gate: Gate,
         version: str,
         is_open: bool,
+        alerts: Neighbour | None = None,
         limits: Limits = Limits(),  # noqa: B008 -- it cannot change
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -146,7 +151,10 @@ class RestServer:
             path: (folder.joinpath(name).read_bytes(), content_type)
             for path, (name, content_type) in _FILES.items()
         }
-        self._server = HttpServer(host, port, handle=self._handle, dress=gate.dress, limits=limits, now=now)
+        self._files[SOCKET_SCHEMA_PATH] = (encode_schema(), "application/schema+json")
+        self._server = HttpServer(
+            host, port, handle=self._handle, dress=gate.dress, neighbour=alerts, limits=limits, now=now
+        )
 
     @property
     def port(self) -> int:
@@ -209,7 +217,15 @@ class RestServer:
             match = pattern.fullmatch(path)
             if match is not None:
                 return candidate, match[1]
-        known = ", ".join(["/", *(op.path for op in self._operations), "/docs"])
+        if path == SOCKET_PATH:
+            raise Refused(
+                HTTPStatus.UPGRADE_REQUIRED,
+                "not_a_websocket",
+                "expected a websocket, on a connection of its own",
+                "connect with a websocket client; what is said there is at /schemas/websocket.json",
+                headers={"Upgrade": "websocket"},
+            )
+        known = ", ".join(["/", *(op.path for op in self._operations), SOCKET_PATH, "/docs"])
         raise Refused(
             HTTPStatus.NOT_FOUND, "not_found", f"nothing is at {path[:80]!r}", f"there are: {known}"
         )

@@ -50,6 +50,7 @@ from hydrophone.wire.quarantine import Quarantine
 _HTTP_OK: Final = 200
 _HTTP_NOT_FOUND: Final = 404
 _REASON_LENGTH: Final = 200
+_NO_SUCH_THING: Final = re.compile(rb"transaction|block not found", re.IGNORECASE)
 
 
 def paths_of(question: Question) -> tuple[str, ...]:
@@ -74,11 +75,16 @@ def paths_of(question: Question) -> tuple[str, ...]:
 
 
 def is_route_missing(status: int, body: bytes) -> bool:
-    """Whether a server knows no such path, rather than no such thing: it answers with a page.
+    """Whether a 404 does not say that there is no such thing: then there is no such path, for all we know.
 
-    An index says `404` with its path in quotes, nginx and Express with HTML.
+    That a transaction is gone ends predictions, so only a backend that says so in its words is believed:
+    Core's "No such mempool or blockchain transaction" as text or JSON, an index's "Transaction not found".
+    Servers without the route answer with a page (nginx, Express, a content network), with the path, or with
+    JSON of their own.
+
+    Sources: mempool.space, bitcoin.routes.ts and utils/api.ts; Blockstream's electrs, rest.rs.
     """
-    return status == _HTTP_NOT_FOUND and body.lstrip()[:1] in (b"<", b"'", b"")
+    return status == _HTTP_NOT_FOUND and (body.lstrip()[:1] == b"<" or not _NO_SUCH_THING.search(body))
 
 
 class _Status(msgspec.Struct, gc=False):

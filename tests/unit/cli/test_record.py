@@ -143,6 +143,13 @@ async def test_a_running_services_broken_record_is_found(database: Path, seq: in
     assert f"record entry {seq} is missing" in capsys.readouterr().out
 
 
+async def test_a_time_that_no_calendar_has_is_found(database: Path, capsys: Capture) -> None:
+    later = "make_timestamp(epoch_us(recorded_at) + (1::BIGINT << 61))"
+    change(database, f"UPDATE record SET recorded_at = {later} WHERE seq = 5")
+    assert await verify_served(database) == 4
+    assert "record entry 5 is not what was published: its time" in capsys.readouterr().out
+
+
 async def test_a_missing_page_is_found(database: Path, capsys: Capture) -> None:
     change(database, f"DELETE FROM record WHERE seq BETWEEN {PAGE_LIMIT + 1} AND {2 * PAGE_LIMIT}")
     assert await verify_served(database) == 4

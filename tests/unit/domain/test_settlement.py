@@ -1,8 +1,11 @@
 """What is done about what we are not sure of: gaps, doubts, blocks and whales nobody told us of."""
 
+from dataclasses import replace
+
 import pytest
 
 from hydrophone.domain.events import (
+    AmendSignal,
     Answered,
     BlockConnected,
     BlockPlace,
@@ -13,6 +16,7 @@ from hydrophone.domain.events import (
     GapReason,
     MarkDoubt,
     NoAnswer,
+    NoteSuccessor,
     RaiseSignal,
     RecordBlock,
     RecordContents,
@@ -235,6 +239,115 @@ def test_another_amount_to_the_same_payee_is_said() -> None:
     assert only(effects, RaiseSignal)[0].signal.history[0].change is Change.OTHER_AMOUNT
 
 
+def late_answer(
+    name: str, at: int, *, payee: str, coin: str | None = None, rate: int = 10
+) -> TransactionTold:
+    """What is answered of a whale that waits for a block."""
+    return TransactionTold(later(at), SOURCE, whale(name, payee=payee, coin=coin, rate=rate))
+
+
+def test_a_fee_bump_found_waiting_after_a_gap_continues_the_prediction() -> None:
+    """It is found long before the source is believed that has the older version no more."""
+    core = tracker()
+    play(core, seen(whale("a", payee="a", coin="c")), gap(LEFT_AT), waiting("b", LEFT_AT + 1))
+    note, raised = play(core, late_answer("b", LEFT_AT + 2, payee="a", coin="c", rate=30))
+    assert isinstance(note, NoteSuccessor)
+    assert isinstance(raised, RaiseSignal)
+    assert raised.signal.prediction_id == note.prediction_id
+    assert (raised.signal.history[-1].txid, raised.signal.sighting) == (txid("a"), Sighting.LATE)
+    assert play(core, unknown("a", PATIENT)) == []
+    assert outcome_of(play(core, block(1, "b", at=PATIENT + 9))).txid == txid("b")
+
+
+def test_a_fee_bump_announced_by_a_backend_that_starts_anew_continues_the_prediction() -> None:
+    core = tracker()
+    play(core, seen(whale("a", payee="a", coin="c")), gap(LEFT_AT))
+    effects = play(core, seen(whale("b", payee="a", coin="c", rate=30), LEFT_AT + 2))
+    assert [type(effect) for effect in effects] == [NoteSuccessor, RaiseSignal]
+
+
+def test_a_double_spend_that_a_block_told_of_ends_what_it_made_impossible() -> None:
+    """A new branch that spends a coin otherwise says nothing of what it makes impossible."""
+    core = informed()
+    play(core, seen(whale("a", payee="a", coin="c"), 5_500_000), block(101, at=6_000_000))
+    play(core, contents(101, 7_000_000, whales=("w",)))
+    told_w = TransactionTold(
+        later(8_000_000), SOURCE, whale("w", payee="thief", coin="c"), BlockPlace(Height(101), "block101")
+    )
+    replaced_a, raised, confirmed, _ = play(core, told_w)
+    assert isinstance(replaced_a, RecordOutcome)
+    assert (replaced_a.outcome.status, replaced_a.outcome.replaced_by) == (Status.REPLACED, txid("w"))
+    assert replaced_a.outcome.change is Change.OTHER_PAYEE
+    assert isinstance(raised, RaiseSignal)
+    assert isinstance(confirmed, RecordOutcome)
+
+
+def test_two_payments_merged_while_we_did_not_hear_continue_one_and_end_the_other() -> None:
+    core = tracker()
+    first, second = whale("a", payee="a"), whale("b", payee="b")
+    play(core, seen(first), seen(second), gap(LEFT_AT))
+    merged = replace(whale("m", payee="a"), inputs=(*first.inputs, *second.inputs))
+    effects = play(core, seen(merged, LEFT_AT + 1))
+    assert [type(effect) for effect in effects] == [NoteSuccessor, RaiseSignal, RecordOutcome]
+
+
+def test_a_whale_that_double_spent_another_is_one_itself() -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT), ReplacementTold(later(PATIENT), txid("a"), txid("b")))
+    end, raised = play(core, late_answer("b", PATIENT + 1, payee="thief"))
+    assert isinstance(end, RecordOutcome)
+    assert isinstance(raised, RaiseSignal)
+    assert (raised.signal.was_modified, raised.signal.sighting) == (False, Sighting.LATE)
+
+
+def test_of_a_fee_bump_that_was_missed_and_mined_nothing_is_foretold() -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT), ReplacementTold(later(PATIENT), txid("a"), txid("b")))
+    place = BlockPlace(Height(7), "block7")
+    answer = TransactionTold(later(PATIENT + 1), SOURCE, whale("b", payee="a"), place)
+    (raised,) = only(play(core, answer), RaiseSignal)
+    assert (raised.signal.sighting, raised.signal.forecast) == (Sighting.MINED, None)
+
+
+def test_a_successor_that_is_heard_of_meanwhile_still_ends_what_it_replaced() -> None:
+    """It is asked about for another's sake, and that nobody doubts it is no answer."""
+    core = doubted("a", "b")
+    play(core, told("b", at=LEFT_AT + 1, payee="b"), unknown("a", PATIENT))
+    play(
+        core, ReplacementTold(later(PATIENT), txid("a"), txid("b")), seen(whale("b", payee="b"), PATIENT + 1)
+    )
+    end = outcome_of(play(core, told("b", at=PATIENT + 2, payee="b")))
+    assert (end.txid, end.replaced_by) == (txid("a"), txid("b"))
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_an_older_version_mined_after_the_newest_was_dropped_confirms_the_payment(
+    *, is_restarted: bool
+) -> None:
+    core = tracker()
+    play(core, seen(whale("a")), replaced("a", "b", whale("b", rate=30)), left("b"))
+    newest = core.tracked[0]
+    play(core, unknown("b", PATIENT), nobody("b", PATIENT + 1))
+    if is_restarted:
+        core = tracker()
+        dropped = replace(newest, status=Status.DROPPED)
+        core.restore((), [txid("a"), txid("b")], closed=[dropped])
+    back, confirmed = play(core, block(100, "a", at=PATIENT + 9))
+    assert isinstance(back, ReopenPrediction)
+    assert isinstance(confirmed, RecordOutcome)
+    assert (confirmed.outcome.txid, confirmed.outcome.prediction_id) == (txid("a"), newest.prediction_id)
+
+
+def test_prevouts_of_what_an_index_knows_only_later_still_amend() -> None:
+    core = tracker()
+    play(core, seen(whale("a", has_prevouts=False), 0), unknown("a", 500_000))
+    prevout = whale("a").inputs[0].prevout
+    assert prevout is not None
+    amended, back = play(core, told("a", prevout, at=500_000 + PATIENCE_MICROS))
+    assert isinstance(amended, AmendSignal)
+    assert isinstance(back, MarkDoubt)
+
+
 # --- gaps
 
 
@@ -347,14 +460,39 @@ def test_the_contents_of_a_block_confirm_what_nobody_said() -> None:
 def test_a_whale_nobody_announced_is_signalled_with_its_block() -> None:
     core = informed()
     core.step(block(101, at=6_000_000))
-    read = core.step(contents(101, 7_000_000, whales=("w",)))
-    assert only(read, RecordContents) == [RecordContents(later(7_000_000), Height(101), "block101", 1, 1)]
+    assert play(core, contents(101, 7_000_000, whales=("w",))) == [], "it is read once its whales are known"
     effects = play(core, told("w", at=8_000_000, height=101))
-    assert [type(effect) for effect in effects] == [RaiseSignal, RecordOutcome]
+    assert [type(effect) for effect in effects] == [RaiseSignal, RecordOutcome, RecordContents]
+    assert effects[-1] == RecordContents(later(7_000_000), Height(101), "block101", 1, 1)
     signal = only(effects, RaiseSignal)[0].signal
     assert signal.sighting is Sighting.MINED
     assert signal.forecast is None, "there was nothing to predict"
     assert play(core, told("w", at=9_000_000, height=101)) == []
+
+
+def test_a_whale_in_a_block_is_asked_for_again_while_an_index_does_not_know_it() -> None:
+    core = informed()
+    play(core, block(101, at=6_000_000), contents(101, 7_000_000, whales=("w",)))
+    assert play(core, unknown("w", 7_100_000)) == []
+    assert asked(core, TimePassed(later(9_000_000))) == [AboutTransaction(txid("w"))]
+    effects = play(core, told("w", at=9_100_000, height=101))
+    assert [type(effect) for effect in effects] == [RaiseSignal, RecordOutcome, RecordContents]
+
+
+def test_a_whale_in_a_block_that_nobody_knows_for_an_hour_is_given_up() -> None:
+    core = informed()
+    play(core, block(101, at=6_000_000), contents(101, 7_000_000, whales=("w",)))
+    (read,) = play(core, unknown("w", 7_000_000 + 3_600_000_000))
+    assert isinstance(read, RecordContents)
+    assert asked(core, TimePassed(later(9_000_000_000))) == []
+
+
+def test_a_block_that_is_stale_before_its_whales_are_known_is_not_recorded_as_read() -> None:
+    core = informed()
+    play(core, block(101, at=6_000_000), contents(101, 7_000_000, whales=("w",)))
+    play(core, old_block(101, 8_000_000, branch="other"))
+    effects = play(core, told("w", at=9_000_000))
+    assert [type(effect) for effect in effects] == [RaiseSignal]
 
 
 def test_a_whale_that_was_announced_is_not_unseen() -> None:
@@ -403,6 +541,15 @@ def test_a_whale_found_waiting_ends_the_doubt_about_it() -> None:
     assert not back.in_doubt
 
 
+def test_a_whale_found_waiting_of_which_prevouts_are_not_told_waits_for_nothing() -> None:
+    core = tracker()
+    play(core, waiting("w", 10_000_000))
+    answer = TransactionTold(later(10_500_000), SOURCE, whale("w", has_prevouts=False))
+    (raised,) = play(core, answer)
+    assert isinstance(raised, RaiseSignal)
+    assert "the source's answer has no prevouts" in (raised.signal.flow.reason or "")
+
+
 def test_a_whale_that_is_announced_while_it_is_sought_is_signalled_once() -> None:
     core = tracker()
     play(core, waiting("w", 10_000_000))
@@ -446,6 +593,21 @@ def test_a_restart_reads_the_blocks_that_came_meanwhile() -> None:
     ]
 
 
+def test_a_restart_does_not_read_what_was_there_before_we_first_began() -> None:
+    core = tracker()
+    blocks = [KnownBlock(Height(h), f"block{h}", f"block{h - 1}", is_read=h == 99) for h in range(95, 101)]
+    core.restore((), (), blocks=blocks)
+    questions = asked(core, gap(1, GapReason.STARTED))
+    assert [q for q in questions if isinstance(q, AboutContents)] == [AboutContents("block100")]
+
+
+def test_a_restart_goes_on_asking_for_blocks_that_were_missing_in_between() -> None:
+    core = tracker()
+    blocks = [KnownBlock(Height(h), f"block{h}", f"block{h - 1}", is_read=True) for h in (95, 96, 99)]
+    core.restore((), (), blocks=blocks)
+    assert AboutBlock("block98") in asked(core, old_block(100, 2))
+
+
 def test_a_restart_finds_the_reorg_that_came_meanwhile() -> None:
     before = tracker()
     play(before, seen(whale("a")), block(100, "a"))
@@ -475,6 +637,17 @@ def test_every_block_is_recorded_once() -> None:
     assert [effect.height for effect in recorded] == [100, 101]
 
 
+def test_a_restart_asks_nothing_about_what_no_reorg_will_undo() -> None:
+    before = tracker()
+    play(before, seen(whale("a", payee="a")), seen(whale("b", payee="b")), block(100, "a"), block(105, "b"))
+    after = tracker()
+    known = [KnownBlock(Height(106), "block106", "block105", is_read=True)]
+    after.restore(before.tracked, (), blocks=known)
+    questions = asked(after, gap(1, GapReason.STARTED))
+    assert [q.txid for q in questions if isinstance(q, AboutTransaction)] == [txid("b")]
+    assert play(after, seen(whale("a", payee="a"), 2)) == [], "and it is not signalled again"
+
+
 def test_confirmed_predictions_are_let_go_of_while_only_blocks_are_told() -> None:
     core = tracker()
     play(core, seen(whale("a")), block(100, "a"))
@@ -486,3 +659,17 @@ def test_an_answer_that_is_older_than_the_block_undoes_nothing() -> None:
     core = doubted("a")
     play(core, block(100, "a", at=LEFT_AT + 1))
     assert play(core, told("a", at=LEFT_AT + 2), told("a", at=PATIENT), unknown("a", PATIENT + 1)) == []
+
+
+def test_a_parent_that_is_told_after_its_child_undoes_only_what_was_at_its_own_place() -> None:
+    core = tracker()
+    play(core, seen(whale("old", payee="x")), seen(whale("new", payee="y")), block(99), block(100, "old"))
+    new_tip = BlockConnected(later(7_000_000), Height(102), "b102", "b101", (txid("new"),))
+    assert outcome_of(play(core, new_tip)).txid == txid("new")
+    assert play(core, old_block(101, 7_000_001, branch="b", parent="b")) != []
+    effects = play(core, old_block(100, 7_000_002, branch="b"))
+    assert effects == [], "undone with its child already"
+    assert {p.txid: p.status for p in core.tracked} == {
+        txid("old"): Status.PENDING,
+        txid("new"): Status.CONFIRMED,
+    }

@@ -11,7 +11,6 @@ from hydrophone.domain.events import (
     AmendSignal,
     BlockConnected,
     BlockPlace,
-    ContentsTold,
     Event,
     GapFound,
     GapReason,
@@ -28,14 +27,9 @@ from hydrophone.domain.events import (
     RecordModel,
     RecordOutcome,
     ReopenPrediction,
-    Replaced,
-    ReplacementTold,
     TimePassed,
-    TransactionSeen,
     TransactionsLeft,
     TransactionTold,
-    WaitingWhale,
-    WhalesWaiting,
 )
 from hydrophone.domain.feemarket import RateProfile
 from hydrophone.domain.labels import Entity, EntityKind, Label, LabelBook, Role
@@ -44,12 +38,13 @@ from hydrophone.domain.outcome import Status
 from hydrophone.domain.predictions import REORG_DEPTH
 from hydrophone.domain.questions import AboutTransaction
 from hydrophone.domain.script import Network
-from hydrophone.domain.settlement import PATIENCE_MICROS
 from hydrophone.domain.signal import Change, Signal, prediction_id_of
 from hydrophone.domain.tracker import PREVOUT_PATIENCE_MICROS, Tracker
 from hydrophone.domain.transaction import Input, OutPoint, Output, Transaction
 from hydrophone.domain.units import FeeRate, Height, Sats, Txid, WeightUnits
 from hydrophone.domain.urgency import UrgencyBasis, calculate_urgency_score
+from tests.contract.fake_store import as_restored
+from tests.histories import histories, market
 from tests.whales import (
     BTC,
     SOURCE,
@@ -348,6 +343,29 @@ def test_prevouts_that_come_after_the_block_still_amend() -> None:
     assert isinstance(amended, AmendSignal)
 
 
+def test_a_source_that_never_tells_prevouts_is_not_asked_for_ever() -> None:
+    core = tracker()
+    play(core, seen(whale("a", has_prevouts=False)), block(100, "a", at=10))
+    place = BlockPlace(Height(100), "block100")
+    answers = [
+        TransactionTold(later(20 + n), SOURCE, whale("a", has_prevouts=False), place) for n in range(9)
+    ]
+    questions = asked(core, *answers, TimePassed(later(9_000_000)))
+    assert questions.count(AboutTransaction(txid("a"))) <= 1
+
+
+def test_a_confirmation_below_blocks_that_were_missed_is_still_undone() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), block(100, "a"))
+    tip = 100 + 4 * REORG_DEPTH
+    play(core, block(tip))
+    for height in range(tip - 1, 101, -1):
+        assert play(core, block(height)) == []
+    other = BlockConnected(later(6_000_000), Height(101), "block101", "another100", None)
+    (undone,) = play(core, other)
+    assert isinstance(undone, ReopenPrediction)
+
+
 def test_giving_up_signals_what_waits_and_says_why() -> None:
     core = tracker()
     play(core, seen(whale("a", has_prevouts=False)))
@@ -397,6 +415,11 @@ BINANCE = Entity("Binance", EntityKind.EXCHANGE)
 HOT_LABEL = Label(HOT, BINANCE, Role.HOT, "test", 0.95)
 
 
+def heard(at: int) -> TransactionsLeft:
+    """Something that is about none of ours."""
+    return TransactionsLeft(later(at), ())
+
+
 def spend(name: str, spent: Sequence[bytes], paid: Sequence[tuple[bytes, float]]) -> Transaction:
     """Return a transaction whose inputs are worth as much each, and pay 1,000 sat of fee."""
     outputs = tuple(Output(to, Sats(round(btc * BTC))) for to, btc in paid)
@@ -436,7 +459,7 @@ def test_a_sweep_tells_what_an_earlier_payment_was_and_it_is_said() -> None:
 
 def test_a_payment_is_corrected_long_after_it_was_settled_and_once() -> None:
     core = tracker(LabelBook([HOT_LABEL]))
-    play(core, seen(DEPOSITED), block(100, "deposit"), block(100 + 2 * REORG_DEPTH))
+    play(core, seen(DEPOSITED), block(100, "deposit"), *map(block, range(101, 101 + REORG_DEPTH)))
     assert core.tracked == ()
     assert len(only(play(core, seen(sweep(), at=9_000_000)), AmendSignal)) == 1
     assert only(play(core, seen(sweep("again"), at=10_000_000)), AmendSignal) == []
@@ -499,11 +522,11 @@ def test_other_labels_after_a_restart_correct_what_was_said_with_the_old_ones() 
     book = LabelBook([HOT_LABEL, Label(DEPOSIT, BINANCE, Role.DEPOSIT, "a newer list", 0.95)])
     after = tracker(book)
     after.restore(before.tracked, [], signals=[raised.signal])
-    [amended] = play(after, TimePassed(later(5)))
+    [amended] = play(after, heard(5))
     assert isinstance(amended, AmendSignal)
     assert (amended.signal.flow.flow_type.value, amended.signal.label_set) == ("inflow", book.version)
     assert book.version in amended.reason
-    assert play(after, TimePassed(later(6))) == []
+    assert play(after, heard(6)) == []
 
 
 def restarted(labels: Sequence[Label], *signals: Signal, learned: Sequence[LearnedLabel] = ()) -> Tracker:
@@ -526,7 +549,7 @@ def test_other_labels_do_not_bring_back_a_version_that_was_replaced() -> None:
     newer_label = Label(DEPOSIT, BINANCE, Role.DEPOSIT, "a newer list", 0.95)
     core = restarted([HOT_LABEL, newer_label], *said_of(*deposits))
     bumped = spend("bumped", [script("c49")], [(DEPOSIT, 160)])
-    effects = play(core, replaced("deposit 49", "bumped", bumped), *[TimePassed(later(n)) for n in range(9)])
+    effects = play(core, replaced("deposit 49", "bumped", bumped), *[heard(n) for n in range(9)])
     amended = [effect.signal.txid for effect in only(effects, AmendSignal)]
     assert sorted(amended) == sorted(deposit.txid for deposit in deposits[:49])
     [raised] = only(effects, RaiseSignal)
@@ -537,14 +560,14 @@ def test_other_labels_do_not_correct_what_has_ended_meanwhile() -> None:
     newer_label = Label(DEPOSIT, BINANCE, Role.DEPOSIT, "a newer list", 0.95)
     fillers = [spend(f"filler {n}", [script(f"c{n}")], [(script(f"p{n}"), 120)]) for n in range(30)]
     core = restarted([HOT_LABEL, newer_label], *said_of(*fillers, DEPOSITED))
-    effects = play(core, replaced("deposit", "other", None), *[TimePassed(later(n)) for n in range(9)])
+    effects = play(core, replaced("deposit", "other", None), *[heard(n) for n in range(9)])
     assert only(effects, AmendSignal) == []
 
 
 def test_one_correction_is_said_once_whoever_asks_for_it() -> None:
     deposits = [spend(f"deposit {n}", [script(f"c{n}")], [(DEPOSIT, 120 + n)]) for n in range(30)]
     core = restarted([HOT_LABEL, Label(script("x"), BINANCE, Role.HOT, "t", 0.9)], *said_of(*deposits))
-    effects = play(core, seen(sweep(), at=5), *[TimePassed(later(n)) for n in range(9, 19)])
+    effects = play(core, seen(sweep(), at=5), *[heard(n) for n in range(9, 19)])
     amended = Counter(effect.signal.txid for effect in only(effects, AmendSignal))
     assert amended == {deposit.txid: 1 for deposit in deposits}
 
@@ -557,7 +580,7 @@ def test_corrections_of_a_busy_script_are_spread_over_the_events_that_follow() -
     count = 0
     while core.has_revisions:
         count += 1
-        core.step(TimePassed(later(10 + count)))
+        core.step(heard(10 + count))
     assert 1 <= count <= 4
 
 
@@ -580,7 +603,7 @@ def test_a_restart_forgets_no_correction_that_was_still_to_be_made() -> None:
     said |= {effect.signal.prediction_id: effect.signal for effect in only(effects, AmendSignal)}
     after = tracker(LabelBook([HOT_LABEL]))
     after.restore(core.tracked, [], signals=said.values(), learned=learned.labels)
-    amended = only(play(after, *[TimePassed(later(10 + n)) for n in range(9)]), AmendSignal)
+    amended = only(play(after, *[heard(10 + n) for n in range(9)]), AmendSignal)
     once = Counter(effect.signal.txid for effect in [*only(effects, AmendSignal), *amended])
     assert once == {deposit.txid: 1 for deposit in deposits}
 
@@ -595,21 +618,10 @@ def test_a_transaction_is_not_judged_by_what_it_alone_teaches() -> None:
     assert raised.signal.flow.flow_type.value == "unknown"
     after = tracker(LabelBook([weak]))
     after.restore(core.tracked, [], signals=[raised.signal], learned=only(effects, KeepLearned)[0].labels)
-    assert play(after, TimePassed(later(9))) == [], "nor when it is read again"
-
-
-NAMES = st.sampled_from("abcdef")
-PAYEES = st.sampled_from(["p", "q"])
-BRANCHES = st.sampled_from(["block", "block", "block", "fork"])
+    assert play(after, heard(9)) == [], "nor when it is read again"
 
 
 # Confirmation.
-
-
-def market(at: int, *packages: Package) -> MarketChanged:
-    """Return what a frame tells: something came, and a block and a half wait."""
-    profiles = (RateProfile(4e6, (5.0,) * 7), RateProfile(2e6, (2.0,) * 7))
-    return MarketChanged(later(at), [5.0, 2.0], [800, 800], profiles, packages)
 
 
 def informed() -> Tracker:
@@ -681,6 +693,17 @@ def test_a_child_that_pays_amends_the_signal() -> None:
     assert play(core, market(5_000_000, Package((txid("a"),), FeeRate(8.0)))) == [], "it pays no more"
 
 
+def test_a_child_that_pays_after_a_restart_amends_the_signal() -> None:
+    """Of a stored signal not everything is known that its flow rested on."""
+    before = informed()
+    (raised,) = only(play(before, seen(whale("a", rate=1), 3_000_000)), RaiseSignal)
+    after = tracker()
+    after.restore(before.tracked, [], signals=[as_restored(raised.signal)])
+    effects = play(after, market(4_000_000, Package((txid("a"),), FeeRate(8.0))))
+    (amended,) = only(effects, AmendSignal)
+    assert amended.signal.payees == raised.signal.payees
+
+
 def test_a_child_of_what_is_confirmed_changes_nothing() -> None:
     core = informed()
     play(core, seen(whale("a", rate=1), 3_000_000), block(101, "a"))
@@ -732,63 +755,6 @@ def test_a_fee_that_is_known_late_gives_the_forecast_late() -> None:
     assert amended.signal.forecast is not None
     assert amended.signal.forecast.made_at == later(9_500_000)
     assert amended.signal.urgency_basis is UrgencyBasis.FEE_MARKET
-
-
-HEIGHTS = st.integers(100, 110).map(Height)
-HASHES = st.builds("{}{}".format, BRANCHES, HEIGHTS)
-TXIDS = NAMES.map(txid)
-SOME_TXIDS = st.lists(TXIDS, unique=True).map(tuple)
-WHALES = st.builds(whale, NAMES, payee=PAYEES, has_prevouts=st.booleans())
-STEPS_MICROS = st.sampled_from([0, 1, 400_000, 2_000_000, PATIENCE_MICROS])
-MOMENT = st.just(T0)  # replaced by the time of the event
-QUESTIONS = st.builds(AboutTransaction, TXIDS)
-REPLACEMENTS = st.builds(Replaced, MOMENT, st.just(SOURCE), TXIDS, TXIDS, st.none())
-BLOCKS = st.builds(
-    lambda height, branch, parent, mined: BlockConnected(
-        T0, height, f"{branch}{height}", f"{parent}{height - 1}", mined
-    ),
-    HEIGHTS,
-    BRANCHES,
-    BRANCHES,
-    st.none() | SOME_TXIDS,
-)
-EVENTS: st.SearchStrategy[Event] = st.one_of(
-    st.builds(TransactionSeen, MOMENT, st.just(SOURCE), WHALES),
-    st.builds(TransactionSeen, MOMENT, st.just(SOURCE), WHALES),
-    REPLACEMENTS,
-    st.builds(lambda old, new: Replaced(T0, SOURCE, old, new.txid, new), TXIDS, WHALES),
-    BLOCKS,
-    st.builds(TransactionsLeft, MOMENT, st.tuples(TXIDS)),
-    st.builds(
-        lambda name, rate: market(0, Package((name,), FeeRate(rate))), TXIDS, st.sampled_from([1.0, 99.0])
-    ),
-    st.builds(
-        TransactionTold,
-        MOMENT,
-        st.just(SOURCE),
-        WHALES,
-        st.none() | st.builds(BlockPlace, HEIGHTS, HASHES),
-        is_whale=st.booleans(),
-    ),
-    st.builds(NoAnswer, MOMENT, QUESTIONS, st.just("no"), is_unknown=st.booleans()),
-    st.builds(NoAnswer, MOMENT, QUESTIONS, st.just("no"), is_unknown=st.just(True)),
-    st.builds(ReplacementTold, MOMENT, TXIDS, st.none() | TXIDS),
-    st.builds(ContentsTold, MOMENT, st.just(SOURCE), HASHES, SOME_TXIDS, SOME_TXIDS),
-    st.builds(WhalesWaiting, MOMENT, st.tuples(st.builds(WaitingWhale, TXIDS, MOMENT, st.none()))),
-    st.builds(GapFound, MOMENT, st.just("s"), st.sampled_from(GapReason), MOMENT),
-    st.builds(TimePassed, MOMENT),
-)
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> list[Event]:
-    """Any events about six transactions in any order, at times that do not go back."""
-    events: list[Event] = []
-    at = 0
-    for step, event in draw(st.lists(st.tuples(STEPS_MICROS, EVENTS), max_size=40)):
-        at += step
-        events.append(replace(event, at=later(at)))
-    return events
 
 
 @settings(max_examples=200)

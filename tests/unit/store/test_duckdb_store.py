@@ -35,7 +35,7 @@ from hydrophone.domain.flow import FlowSubtype, FlowType
 from hydrophone.domain.forecast import Forecast, MarketView
 from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.outcome import Status
-from hydrophone.domain.signal import Signal
+from hydrophone.domain.signal import Change, Sighting, Signal
 from hydrophone.domain.units import FeeRate, Height, Sats, Txid, UnixMicros
 from hydrophone.domain.urgency import Urgency, UrgencyBasis
 from hydrophone.errors import StoreClosed, StoreError, StoreMismatch
@@ -248,6 +248,7 @@ async def test_a_signal_fills_its_row_exactly(store: DuckDbStore) -> None:
         "source": "mempool.space",
         "simulated": True,
         "label_set": "0123456789abcdef",
+        "sighting": "announced",
         "status": "pending",
         "raw_transaction": pack_transaction(signal.transaction),
     }
@@ -323,6 +324,7 @@ async def test_a_fee_bump_rewrites_the_claims_and_keeps_the_identity(store: Duck
     assert (row["fee_sat"], row["urgency_score"], row["status"]) == (2_820, 0.5, "pending")
     assert json.loads(row["history"]) == [
         {"txid": txid(1), "seen_at": "2026-11-22T08:51:02.099989Z", "fee_rate_sat_vb": 5640 / 561}
+        | {"change": None}
     ]
 
 
@@ -362,9 +364,32 @@ async def test_a_confirmed_outcome_says_how_long_it_took(store: DuckDbStore) -> 
         "time_to_confirmation": 119,
         "final_fee_rate": 5640 / 561,
         "ended_at": at(120, micros=99_988),
+        "change": None,
+        "reason": None,
     }
     row = (await rows(store, "SELECT status, replaced_by, confirmation_height FROM mempool_predictions"))[0]
     assert row == {"status": "confirmed", "replaced_by": None, "confirmation_height": 970_000}
+
+
+async def test_what_was_only_seen_in_its_block_was_not_foretold(store: DuckDbStore) -> None:
+    signal = replace(whale(), sighting=Sighting.MINED, forecast=None)
+    end = outcome_of(signal, Status.CONFIRMED, ended_at=signal.detected_at)
+    await commit(store, RaiseSignal(signal.detected_at, signal), RecordOutcome(end))
+    [row] = await rows(
+        store, "SELECT time_to_confirmation, lead_time_s, accuracy_score FROM prediction_outcomes"
+    )
+    assert set(row.values()) == {None}
+
+
+async def test_how_a_prediction_ended_is_stored_with_what_changed(store: DuckDbStore) -> None:
+    signal = whale()
+    end = replace(
+        outcome_of(signal, Status.REPLACED, ended_at=later(9)), change=Change.OTHER_PAYEE, reason="why"
+    )
+    await commit(store, RaiseSignal(signal.detected_at, signal), RecordOutcome(end))
+    assert await rows(store, "SELECT change, reason FROM prediction_outcomes") == [
+        {"change": "other_payee", "reason": "why"}
+    ]
 
 
 def predicting(signal: Signal, by_block: tuple[float, ...]) -> Signal:

@@ -11,7 +11,7 @@ from hydrophone.domain.access import Token
 from hydrophone.domain.units import UnixMicros
 from hydrophone.web.access import Access
 from hydrophone.web.gate import Doors, Gate
-from hydrophone.web.http_server import Limits
+from hydrophone.web.http_server import Limits, Neighbour
 from hydrophone.web.rest import RestServer, Route
 
 NOW = UnixMicros(1_790_000_000_000_000)
@@ -62,6 +62,7 @@ def make_server(
     host: str = "localhost",
     port: int = 0,
     limits: Limits = Limits(),  # noqa: B008 -- it cannot change
+    alerts: Neighbour | None = None,
 ) -> RestServer:
     let_in = access or make_access()
     return RestServer(
@@ -71,6 +72,7 @@ def make_server(
         gate=Gate(let_in, doors),
         version="1.2.3",
         is_open=let_in.is_open,
+        alerts=alerts,
         limits=limits,
     )
 
