@@ -69,6 +69,7 @@ def ask(port: int, txids: Sequence[str], channel: Connection) -> None:
                 channel.send((dict(times), odd))
                 return
             is_asking = word == "ask"
+            connection.close()  # the server hangs up on who is silent for long
         for name, path in PATHS.items():
             number += 1
             began = time.perf_counter()
