@@ -51,7 +51,8 @@ _PREDICTIONS = f"""
 """
 _OUTCOMES = """
     INSERT INTO prediction_outcomes (outcome_id, prediction_id, transaction_id, predicted_flow,
-        actual_outcome, confirmation_time, confirmation_block, accuracy_score, time_to_confirmation, ended_at, lead_time_s,
+        actual_outcome, confirmation_time, confirmation_block, accuracy_score, time_to_confirmation,
+        ended_at, lead_time_s,
         within_p50, within_p90, simulated)
     SELECT 'o' || prediction_id, prediction_id, transaction_id, flow_type, status,
         CASE WHEN status = 'confirmed' THEN detection_timestamp + INTERVAL 10 MINUTE END, confirmation_height,

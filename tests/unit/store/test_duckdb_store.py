@@ -733,7 +733,8 @@ async def test_a_long_history_is_loaded_within_the_memory_limit(tmp_path: Path) 
         await store.write(
             lambda connection, period=period: connection.execute(  # type: ignore[misc]
                 "INSERT INTO mempool_predictions SELECT * EXCLUDE (range) REPLACE ("
-                "'p' || range AS prediction_id, detection_timestamp + to_seconds(range) AS detection_timestamp, 'confirmed' AS status, "
+                "'p' || range AS prediction_id, detection_timestamp + to_seconds(range) "
+                "AS detection_timestamp, 'confirmed' AS status, "
                 f"repeat(md5(range::TEXT), 60) AS urgency_reason) FROM one, {period}"
             )
         )
