@@ -82,6 +82,19 @@ def ask(port: int, txids: Sequence[str], channel: Connection) -> None:
             time.sleep(PAUSE_S)
 
 
+def wait_until_counted(port: int) -> None:
+    """Return when netflow is answered: not before the history is counted by the hour; and warm accuracy up."""
+    for path in ("/api/v1/netflow", "/api/v1/accuracy"):
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("GET", path)
+            status = connection.getresponse().status
+            connection.close()
+            if status == http.client.OK:
+                break
+            time.sleep(0.2)
+
+
 def tell(channels: Sequence[Connection], word: str) -> None:
     """Say something to all askers."""
     for channel in channels:
@@ -103,16 +116,16 @@ async def main() -> int:
         feeding = asyncio.create_task(feeder.run(up.set))
         await up.wait()
         service = await ServiceProcess.start(f"ws://127.0.0.1:{feeder.port}", path, patience_s=60)
+        began_s = time.monotonic()
         print(f"{options.predictions:,} predictions, ready after {service.ready_s:.1f} s")
         pairs = [multiprocessing.Pipe() for _ in range(ASKERS)]
         spawn = multiprocessing.get_context("spawn")
         processes = [spawn.Process(target=ask, args=(service.api_port, txids, theirs)) for _, theirs in pairs]
         for process in processes:
             process.start()
-        await asyncio.sleep(5)  # the history is counted by the hour
+        await asyncio.to_thread(wait_until_counted, service.api_port)
         channels = [ours for ours, _ in pairs]
-        tell(channels, "ask")  # what is computed once is computed
-        await asyncio.sleep(8)
+        print(f"counted by the hour after {time.monotonic() - began_s:.1f} s")
         periods: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
         memory_mb = 0.0
         for number in range(2 * options.rounds):

@@ -47,8 +47,8 @@ from hydrophone.wire.rest_v1 import (
     TokensV1,
 )
 
-_ACCURACY_AGE_S: Final = 60.0
-"""# chosen: one second of work a minute at most, however often somebody asks."""
+_ACCURACY_AGE_S: Final = 300.0
+"""# chosen: half a second of work in five minutes at most, however often somebody asks."""
 _STATUS_AGE_S: Final = 1.0
 """# chosen: counting 200,000 predictions takes some milliseconds, and a page asks every other second."""
 COVERAGE_DAYS: Final = 30

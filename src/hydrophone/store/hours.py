@@ -6,8 +6,10 @@ prediction is an entry.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any, Final, NamedTuple
 
 import duckdb
@@ -74,14 +76,17 @@ class StoredHours:
 
     Args:
         store: open.
-        sleep: waits so many seconds; between two steps signals are committed.
+        max_age_s: what is counted may be so old.
+        now: seconds of a clock that never jumps.
     """
 
     def __init__(
-        self, store: DuckDbStore, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self, store: DuckDbStore, *, max_age_s: float = 5.0, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._store = store
-        self._sleep = sleep
+        self._max_age_s = max_age_s
+        self._now = now
+        self._fresh_until_s = -inf
         self._turn = asyncio.Lock()
         self._is_counted = False
 
@@ -96,12 +101,11 @@ class StoredHours:
             if due.is_first:
                 for day in due.hours:
                     await self._store.write(lambda c, day=day: count_hours(c, day, day + _DAY))  # type: ignore[misc]
-                    await self._sleep(0)
                 await self._store.write(lambda c: note_counted(c, due.seq))
             self._is_counted = True
 
     async def refresh(self) -> None:
-        """Count anew what changed since.
+        """Count anew what changed since, unless that was done just now.
 
         Raises:
             QueryTooSlow: what is already there has not been counted yet.
@@ -110,7 +114,7 @@ class StoredHours:
         if not self._is_counted:
             raise QueryTooSlow("the history is being counted by the hour: ask again in a moment")
         async with self._turn:
-            while True:
+            while self._now() >= self._fresh_until_s:
                 due = await self._store.query(_due_of)
                 if due.is_first:  # somebody emptied the table
                     raise QueryTooSlow("the history is being counted by the hour: ask again in a moment")
@@ -118,6 +122,7 @@ class StoredHours:
                     hours = due.hours[first : first + _HOURS_AT_ONCE]
                     await self._store.write(lambda c, hours=hours: _count_each(c, hours))  # type: ignore[misc]
                 if due.seq <= await self._store.query(_counted_seq):
+                    self._fresh_until_s = self._now() + self._max_age_s
                     return
                 await self._store.write(lambda c, seq=due.seq: note_counted(c, seq))  # type: ignore[misc]
 

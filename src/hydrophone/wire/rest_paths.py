@@ -115,7 +115,7 @@ ACCURACY: Final = Operation(
     "How good forecasts were",
     "Calibration curves, coverage of P50 and P90, scores against baselines, and by day. Every figure stands "
     "beside its n; what n does not carry is `insufficient_data`. "
-    "Computed at most once a minute (`computed_at`).",
+    "Computed at most every five minutes (`computed_at`).",
     AccuracyV1,
     query=DaysQuery,
 )

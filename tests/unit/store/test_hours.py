@@ -18,6 +18,7 @@ from hydrophone.store.stored_hours import read_netflow, read_statistics
 from hydrophone.wire.rest_queries import NetflowQuery, StatisticsQuery, parse_query
 from hydrophone.wire.rest_v1 import NetflowPageV1, StatisticsV1
 from tests.contract.fake_store import DAY, T0, later, outcome_of, publication, reopening_of, whale
+from tests.unit.web.asking import Clock
 
 HOURS = 30
 EACH_NET = whale().flow.entities[0].net_sat
@@ -42,7 +43,7 @@ async def store(tmp_path: Path) -> AsyncIterator[DuckDbStore]:
 
 
 async def counted(store: DuckDbStore) -> StoredHours:
-    hours = StoredHours(store)
+    hours = StoredHours(store, max_age_s=0)
     await hours.count_all()
     return hours
 
@@ -144,6 +145,19 @@ async def test_many_who_ask_at_once_count_it_once(store: DuckDbStore) -> None:
     hours = await counted(store)
     await store.commit([publication(HOURS + 1, RaiseSignal(T0, whale(77)))])
     await asyncio.gather(*(hours.refresh() for _ in range(10)))
+    assert sum(row.n for row in (await statistics(store)).data) == HOURS + 1
+
+
+async def test_what_was_counted_just_now_is_fresh_enough(store: DuckDbStore) -> None:
+    clock = Clock()
+    hours = StoredHours(store, max_age_s=5, now=clock)
+    await hours.count_all()
+    await hours.refresh()
+    await store.commit([publication(HOURS + 1, RaiseSignal(T0, whale(77)))])
+    await hours.refresh()
+    assert sum(row.n for row in (await statistics(store)).data) == HOURS
+    clock.now_s += 5
+    await hours.refresh()
     assert sum(row.n for row in (await statistics(store)).data) == HOURS + 1
 
 
