@@ -83,7 +83,7 @@ def ask(port: int, txids: Sequence[str], channel: Connection) -> None:
 
 
 def wait_until_counted(port: int) -> None:
-    """Return when netflow is answered: not before the history is counted by the hour; and warm accuracy up."""
+    """Return when the history is counted by the hour, and accuracy computed: both are done once."""
     for path in ("/api/v1/netflow", "/api/v1/accuracy"):
         while True:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
