@@ -259,17 +259,18 @@ class AlertServer:
             for filters, clients in groups:
                 frames = [entry.frame for entry in entries if is_for(filters, entry)]
                 joined = b"".join(frames)
-                for start in range(0, len(clients) if frames else 0, _CHUNK):
-                    chunk = clients[start : start + _CHUNK]
+                served = clients if frames else ()
+                for start in range(0, max(1, len(served)), _CHUNK):
+                    chunk = served[start : start + _CHUNK]
                     for client in chunk:
                         client.deliver(frames, joined)
-                    left -= len(chunk)
+                    left -= max(1, len(chunk))  # a filter takes time too
                     if left <= 0:
                         await asyncio.sleep(0)
                         left = _CHUNK
-                left -= 1
             # At least one turn, also without clients: between two messages sockets drain and others run.
-            await asyncio.sleep(0)
+            if left < _CHUNK or not groups:
+                await asyncio.sleep(0)
 
     def _kick_stalled(self) -> None:
         deadline = self._now() - self._stall_timeout_s

@@ -17,6 +17,7 @@ from hydrophone.domain.units import UnixMicros
 from hydrophone.errors import StoreClosed
 from hydrophone.web import live
 from hydrophone.web.live import AlertServer, OpenToThisMachine
+from hydrophone.wire.socket_v1 import FiltersV1
 from tests.said import MemoryRecord, alert, facts, notice, seqs_in, update
 
 make_server = partial(
@@ -327,3 +328,14 @@ async def test_a_client_of_another_server_is_adopted_and_served_as_all_are() -> 
             await client.recv()
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1001
+
+
+async def test_many_filters_that_let_nothing_through_do_not_hold_others_up() -> None:
+    server = make_server()
+    server._room.groups.update({FiltersV1(min_btc_value=1e6 + n): set() for n in range(1_000)})
+    publishing = asyncio.create_task(server.publish(alert(1)))
+    turns = 0
+    while not publishing.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 4
