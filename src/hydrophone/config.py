@@ -95,14 +95,6 @@ def _path(raw: object) -> Path:
         raise ValueError("a path (~NAME is the home of a user of this machine)") from error
 
 
-def _loopback(raw: object) -> str:
-    """Return a host that only this machine reaches: whoever reaches a port reads everything there."""
-    host = _text(raw)
-    if not is_loopback(host):
-        raise ValueError("localhost, 127.0.0.1 or ::1 (put a reverse proxy in front)")
-    return host
-
-
 def _optional_path(raw: object) -> Path | None:
     return None if raw in (None, "") else _path(raw)
 
@@ -258,7 +250,7 @@ class AccuracySettings:
 class AlertSettings:
     """The alert websocket."""
 
-    host: str = _setting("localhost", _loopback, "Loopback address to bind; localhost is 127.0.0.1 and ::1.")
+    host: str = _setting("localhost", _host, "As api.host.")
     port: int = _setting(8765, _whole(0, _MAX_PORT), "Port; 0 takes a free one.")
     max_clients: int = _setting(10_000, _whole(1, 1_000_000), "Further clients are refused.")
 

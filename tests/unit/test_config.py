@@ -258,19 +258,10 @@ def test_loopback_may_be_bound(key: str, host: str) -> None:
     assert value_of(load_from(flags={key: host}).settings, key) == host
 
 
-@pytest.mark.parametrize("key", ["alerts.host"])
-@pytest.mark.parametrize(
-    "host", ["0.0.0.0", "::", "example.com", "192.168.1.2", "10.0.0.1", "localhost.example.com", "*", "", 1]
-)
-def test_what_others_reach_may_not_be_bound(key: str, host: object) -> None:
-    said = refusal_of(key, host)
-    assert said.startswith(f"{key} (command line): expected ")
-    assert "127.0.0.1" in said or host in ("", 1)
-
-
+@pytest.mark.parametrize("key", ["alerts.host", "api.host"])
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.com", "fe80::1%eth0"])
-def test_others_may_reach_rest(host: str) -> None:
-    assert load_from(flags={"api.host": host}).settings.api.host == host
+def test_others_may_be_let_in(key: str, host: str) -> None:
+    assert value_of(load_from(flags={key: host}).settings, key) == host
     assert not is_loopback(host)
 
 

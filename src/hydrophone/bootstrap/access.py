@@ -13,7 +13,13 @@ from hydrophone.web.gate import Doors
 
 def is_open(settings: Settings) -> bool:
     """Return whether who shows no token is let in: only where nobody but this machine can ask."""
-    return is_loopback(settings.api.host) and not settings.access.require_tokens
+    return not settings.access.require_tokens and _exposed(settings) is None
+
+
+def _exposed(settings: Settings) -> str | None:
+    """Return the setting by which others than this machine can ask; None: they cannot."""
+    hosts = {"api.host": settings.api.host, "alerts.host": settings.alerts.host}
+    return next((f"{key} is {host}" for key, host in hosts.items() if not is_loopback(host)), None)
 
 
 def token_file(settings: Settings) -> TokenFile:
@@ -56,11 +62,8 @@ def check_access(settings: Settings) -> None:
     now = steady_clock()()
     if is_open(settings) or any(not token.is_over(now) for token in tokens):
         return
-    why = (
-        "access.require_tokens is set"
-        if is_loopback(settings.api.host)
-        else f"api.host is {settings.api.host}, which others than this machine reach"
-    )
+    exposed = _exposed(settings)
+    why = "access.require_tokens is set" if exposed is None else f"{exposed}, which others reach too"
     raise ConfigError(
         f"{why}, and there is no token in {settings.access.tokens}: make one with "
         "`hydrophone token create --scope read`, or bind localhost"

@@ -30,6 +30,8 @@ MAX_HEAD_LINE_BYTES: Final = 8_190
 """Of the request line, and of one header. # chosen: what other servers allow; cookies of foreign apps on
 localhost are the longest that honest clients send."""
 _MAX_HEADERS: Final = 64
+_BACKLOG: Final = 512
+"""Connections that wait for accept. # chosen: a burst of browsers after a restart."""
 MAX_BODY_BYTES: Final = 65_536
 """# chosen: nothing we serve needs a body at all."""
 _LINGER_S: Final = 1.0
@@ -47,6 +49,7 @@ class Limits:
         answer_s: an answer that is not ready by then becomes 503.
         drain_s: a client that has not taken its answer by then is cut off.
         close_s: so long answers under way may take when we stop.
+        sweep_s: so often stalled clients are looked for.
     """
 
     capacity: int = 512
@@ -55,6 +58,7 @@ class Limits:
     answer_s: float = 10.0
     drain_s: float = 20.0
     close_s: float = 2.0
+    sweep_s: float = 1.0
 
 
 class Neighbour(Protocol):
@@ -264,7 +268,7 @@ class HttpServer:
         async with self._serving():
             ready()
             while True:
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(self._limits.sweep_s)
                 self._cut_stalled()
 
     @asynccontextmanager
@@ -295,7 +299,7 @@ class HttpServer:
         servers = []
         try:
             for listener in listeners:
-                servers.append(await loop.create_server(accept, sock=listener))  # noqa: PERF401 -- closed below
+                servers.append(await loop.create_server(accept, sock=listener, backlog=_BACKLOG))  # noqa: PERF401 -- closed below
             yield
         finally:
             for server in servers:
