@@ -58,6 +58,8 @@ class Feeder:
         self._next = first
         small = min(recorded_transactions(), key=lambda t: sum(o["value"] for o in t["vout"]))
         self._template = json.dumps(small, separators=(",", ":")).replace(small["txid"], "{txid}")
+        for coin in {spent["txid"] for spent in small["vin"]}:  # who spends another's coin replaces it
+            self._template = self._template.replace(coin, "{coin}")
         self._small_value = f'"value":{small["vout"][0]["value"]}'
         self.sent_ns: dict[str, int] = {}
         self.port = 0
@@ -98,7 +100,7 @@ class Feeder:
         """Return a frame that announces these, the whales first."""
         added = []
         for index, txid in enumerate(txids):
-            text = self._template.replace("{txid}", txid)
+            text = self._template.replace("{txid}", txid).replace("{coin}", txid[::-1])
             if index < self._whales:
                 text = text.replace(self._small_value, f'"value":{WHALE_SAT + index}', 1)
             added.append(text)

@@ -77,8 +77,8 @@ __all__ = ["DuckDbStore", "check_database", "initialise", "migrate", "read_statu
 
 T = TypeVar("T")
 
-FORECASTS_AT_MOST: Final = 20_000
-"""A running service scores so many. # chosen: some 30 MB for a second; the file alone is scored in full."""
+FORECASTS_AT_MOST: Final = 10_000
+"""A running service scores so many. # chosen: 15 MB for half a second; a file alone is scored in full."""
 _STATEMENTS_AT_MOST: Final = 2
 """Rows inserted one by one; an appender is the faster from three rows on. Sources: measured."""
 _IDS_AT_ONCE: Final = 10_000
