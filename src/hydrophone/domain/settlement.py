@@ -241,7 +241,8 @@ class ChainReader:
             self._chain.connect(block.height, block.block_hash, block.previous_hash)
         if blocks:
             before_us = [block.height for block in blocks if not block.is_ours]
-            self._read_to = self._base = max(before_us, default=Height(blocks[0].height - 1))
+            first = max(before_us, default=Height(blocks[0].height - 1))
+            self._read_to = self._base = max(first, Height(blocks[-1].height - MOST_BLOCKS_BACK))
             while self._chain.told_at(Height(self._read_to + 1)) is not None:
                 self._read_to = Height(self._read_to + 1)
         unread = (block for block in blocks if block.is_ours and not block.is_read)
@@ -291,6 +292,10 @@ class ChainReader:
     def contradicts(self, place: BlockPlace) -> bool:
         """Whether another block is known at that height."""
         return self._chain.hash_at(place.height) not in (None, place.block_hash)
+
+    def expect(self, place: BlockPlace) -> None:
+        """Note a block that was mentioned and not told yet: should another come, what it confirmed is undone."""
+        self._chain.expect(place.height, place.block_hash)
 
     def connect(self, event: BlockConnected) -> tuple[range | None, list[Effect]]:
         """Take a block in that was not known.

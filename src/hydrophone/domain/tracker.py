@@ -519,6 +519,7 @@ class Tracker:
             if self._predictions.get(txid) is not None:
                 self._settlement.ask_later(txid, event.at)
             return effects
+        self._chain.expect(place)
         return effects + self._mined(txid, place.height, event.at)
 
     def _told_unconfirmed(self, txid: Txid, at: UnixMicros) -> list[Effect]:

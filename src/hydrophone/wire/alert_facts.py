@@ -13,7 +13,6 @@ import msgspec
 from hydrophone.domain.entity_names import entity_key
 from hydrophone.wire.socket_v1 import FiltersV1
 
-
 _REMEMBERED: Final = 1_024
 """Sets of exchanges. # chosen: far more than alerts of a week name."""
 

@@ -108,6 +108,18 @@ async def test_it_follows_a_service_over_its_restart() -> None:
         assert await take(heard, 4) == [4, 5, 6, 7]
 
 
+async def test_a_client_that_read_too_slowly_asks_for_what_it_lost() -> None:
+    messages = alerts(1, 4_000)
+    record = MemoryRecord(messages)
+    server = AlertServer("127.0.0.1", 0, greeting=notice, record=record, backlog=4, tail=16)
+    async with running(server), aclosing(client_of(server).alerts(since=0)) as heard:
+        await anext(heard)
+        for message in messages:  # far more than the sockets take, and the client takes nothing
+            await server.publish(message)
+        assert server.counters.dropped > 0
+        assert await take(heard, 4_000) == list(range(1, 4_001))
+
+
 async def test_what_cannot_be_had_again_is_said() -> None:
     server = AlertServer("127.0.0.1", 0, greeting=notice, last_seq=100)
     async with running(server), aclosing(client_of(server).alerts(since=5)) as heard:

@@ -656,6 +656,23 @@ def test_what_is_pending_for_long_is_asked_about_with_a_block() -> None:
     assert rest == [AboutTransaction(txid(name)) for name in names[10:]]
 
 
+# --- answers that are ahead of the blocks
+
+
+def test_what_an_answer_says_is_in_a_block_stays_confirmed_when_that_block_comes_with_a_reorg() -> None:
+    core = informed()
+    play(core, seen(whale("a"), 5_500_000), told("a", at=6_000_000, height=101))
+    reorg = BlockConnected(later(7_000_000), Height(101), "block101", "another100", (txid("a"),))
+    assert play(core, reorg) == []
+
+
+def test_what_an_answer_says_is_in_a_block_is_undone_when_another_block_comes() -> None:
+    core = informed()
+    play(core, seen(whale("a"), 5_500_000), told("a", at=6_000_000, height=101))
+    (undone,) = play(core, old_block(101, 7_000_000, branch="other"))
+    assert isinstance(undone, ReopenPrediction)
+
+
 # --- restarts
 
 
@@ -750,6 +767,16 @@ def test_a_restart_asks_nothing_about_what_no_reorg_will_undo() -> None:
     questions = asked(after, gap(1, GapReason.STARTED))
     assert [q.txid for q in questions if isinstance(q, AboutTransaction)] == [txid("b")]
     assert play(after, seen(whale("a", payee="a"), 2)) == [], "and it is not signalled again"
+
+
+def test_a_hole_too_old_to_be_filled_does_not_keep_a_restart_from_letting_go() -> None:
+    before = tracker()
+    play(before, seen(whale("a", payee="a")), block(900, "a"))
+    after = tracker()
+    heights = (700, *range(750, 910))
+    blocks = [KnownBlock(Height(h), f"block{h}", f"block{h - 1}", is_read=True) for h in heights]
+    after.restore(before.tracked, (), blocks=blocks)
+    assert after.tracked == ()
 
 
 def test_confirmed_predictions_are_let_go_of_while_only_blocks_are_told() -> None:
