@@ -28,6 +28,7 @@ from hydrophone.web.loopback import Endpoint, is_allowed_origin, make_room
 from hydrophone.web.room import AlertCounters, Client, Room, frame_of
 from hydrophone.web.session import Session, Trouble, Wish
 from hydrophone.wire.socket_v1 import (
+    EVERYTHING,
     MAX_MESSAGE_BYTES,
     Authenticate,
     encode_authenticated,
@@ -236,7 +237,9 @@ class AlertServer:
         if self._record is None or self._journal.head == 0:
             return
         page = await self._record.read_entries(max(0, self._journal.head - self._tail), self._tail)
-        alerts = await self._record.read_open_alerts()
+        alerts = dict(await self._record.read_open_alerts())
+        ended = {entry.prediction_id for entry in page if entry.prediction_id is not None} - alerts.keys()
+        alerts.update(await self._record.read_alerts(ended))
         self._journal.restore(page, [message for said in alerts.values() for message in said])
 
     async def publish(self, *messages: bytes) -> None:
@@ -408,7 +411,7 @@ class AlertServer:
             return "too_old"
         try:
             page = await self._record.read_entries(wish.since, _PAGE)
-            unknown = self._journal.unknown_in(page)
+            unknown = set() if wish.filters is EVERYTHING else self._journal.unknown_in(page)
             alerts = await self._record.read_alerts(unknown) if unknown else {}
         except StoreError:
             return "unavailable"

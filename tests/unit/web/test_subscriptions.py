@@ -203,6 +203,19 @@ async def test_a_client_that_leaves_while_it_catches_up_is_forgotten() -> None:
         assert len(asyncio.all_tasks()) <= 3
 
 
+@pytest.mark.parametrize("tail", [2, 4])
+async def test_after_a_restart_a_filter_still_knows_what_has_ended(tail: int) -> None:
+    """The last entries are in memory, their alerts are not."""
+    small, large = facts("small", btc=1.0), facts("large", btc=1e6)
+    messages = [alert(1, small), alert(2, large), *alerts(3, 40), update(41, "small"), update(42, "large")]
+    server = make_server(record=MemoryRecord(messages), last_seq=42, tail=tail)
+    async with running(server), joined(server) as client:
+        await ask(client, type="subscribe", filters={"min_btc_value": 1e5}, since=40)
+        assert await receive(client, 1) == [42]
+        await server.publish(update(43, "small", "reorged"), update(44, "large", "reorged"))
+        assert await receive(client, 1) == [44]
+
+
 # --- tokens
 
 
