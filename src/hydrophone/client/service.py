@@ -48,8 +48,8 @@ _TIMEOUT_S: Final = 10.0
 _QUIET_S: Final = 20.0
 """# chosen: without a message for so long, a ping asks how far everything is known; as often as the library
 looks whether the connection lives."""
-_MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
-"""# chosen: a page of a thousand predictions is some 3 MB."""
+_MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+"""Of the service's messages. # chosen: an alert is some 2 kB, one with a thousand addresses 100 kB."""
 _BACKOFF_FIRST_S: Final = 0.25
 _BACKOFF_CAP_S: Final = 10.0
 """# chosen: a service that restarts is back within seconds."""
@@ -143,7 +143,7 @@ class Client:
                     additional_headers=self._headers,
                     compression=None,
                     open_timeout=_TIMEOUT_S,
-                    max_size=_MAX_ANSWER_BYTES,
+                    max_size=_MAX_MESSAGE_BYTES,
                     proxy=None,
                 ) as socket:
                     await socket.send(follower.begin(), text=True)
