@@ -31,6 +31,13 @@ def new_txid(number: int) -> str:
     return hashlib.sha256(f"fed {number}".encode()).hexdigest()
 
 
+def renewed(transaction: dict[str, Any], txid: str) -> dict[str, Any]:
+    """Return a copy of a transaction that spends coins of its own: else it would replace the others."""
+    coins = hashlib.sha256(txid.encode()).hexdigest()
+    spent = [{**each, "txid": coins, "vout": place} for place, each in enumerate(transaction["vin"])]
+    return {**transaction, "txid": txid, "vin": spent}
+
+
 class Feeder:
     """Serves frames of whales and ordinary transactions to whoever subscribes.
 
@@ -57,9 +64,9 @@ class Feeder:
         self._limit = limit
         self._next = first
         small = min(recorded_transactions(), key=lambda t: sum(o["value"] for o in t["vout"]))
-        self._template = json.dumps(small, separators=(",", ":")).replace(small["txid"], "{txid}")
-        for coin in {spent["txid"] for spent in small["vin"]}:  # who spends another's coin replaces it
-            self._template = self._template.replace(coin, "{coin}")
+        spent = [{**each, "txid": "{coins}", "vout": place} for place, each in enumerate(small["vin"])]
+        template = {**small, "txid": "{txid}", "vin": spent}
+        self._template = json.dumps(template, separators=(",", ":"))
         self._small_value = f'"value":{small["vout"][0]["value"]}'
         self.sent_ns: dict[str, int] = {}
         self.port = 0
@@ -100,7 +107,7 @@ class Feeder:
         """Return a frame that announces these, the whales first."""
         added = []
         for index, txid in enumerate(txids):
-            text = self._template.replace("{txid}", txid).replace("{coin}", txid[::-1])
+            text = self._template.replace("{txid}", txid).replace("{coins}", txid[::-1])
             if index < self._whales:
                 text = text.replace(self._small_value, f'"value":{WHALE_SAT + index}', 1)
             added.append(text)

@@ -8,7 +8,7 @@ import tracemalloc
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from evaluation.feeder import new_txid, recorded_transactions
+from evaluation.feeder import new_txid, recorded_transactions, renewed
 from hydrophone.domain.flow import classify_flow
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.script import Network
@@ -35,7 +35,7 @@ def frame_of(count: int, whale_every: int | None) -> bytes:
     added = []
     for number in range(count):
         pool = small if whale_every is None or number % whale_every else whales
-        added.append({**pool[number % len(pool)], "txid": new_txid(number)})
+        added.append(renewed(pool[number % len(pool)], new_txid(number)))
     delta = {"sequence": 1, "added": added, "removed": [], "mined": [], "replaced": []}
     return json.dumps({"mempool-transactions": delta}, separators=(",", ":")).encode()
 
@@ -153,7 +153,7 @@ def whale_path() -> None:
     book, _ = build_label_book(Network.MAINNET, ())
     frames = []
     for number in range(500):
-        delta = {"sequence": number + 1, "added": [{**whale, "txid": new_txid(number)}]}
+        delta = {"sequence": number + 1, "added": [renewed(whale, new_txid(number))]}
         frames.append(json.dumps({"mempool-transactions": delta}).encode())
     decoder = MempoolSpaceDecoder(source="bench", threshold_sat=THRESHOLD_SAT, quarantine=Quarantine())  # type: ignore[arg-type]
     tracker = Tracker(network=Network.MAINNET, book=book)

@@ -26,6 +26,7 @@ DAY_MICROS = 86_400 * MICROS_PER_S
 KEEP_DAYS = 90
 TEMPLATES = 1_000
 COMMITS = 1_000
+ROUNDS = 5
 EVERY_S = 0.02
 """A whale so often: fifty in a second, far more than there are."""
 
@@ -107,7 +108,7 @@ async def main() -> int:
     parser.add_argument("--by-day", type=int, default=2_000, help="predictions a day")
     parser.add_argument("--months", type=int, default=4, help="simulated, after the first 90 days")
     options = parser.parse_args()
-    entries = entries_of(TEMPLATES + 3 * COMMITS)
+    entries = entries_of(TEMPLATES + 2 * COMMITS)
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "bench.db"
         store = await opened(path)
@@ -131,19 +132,35 @@ async def _latency(path: Path, whales: Sequence[Entry]) -> None:
     store = await opened(path)
     print(f"  open: {time.perf_counter() - began:.2f} s")
     last_seq = (await store.query_status()).last_seq
-    quiet = await commits(store, whales[:COMMITS], last_seq)
     now = UnixMicros(START_MICROS + (KEEP_DAYS + 10) * DAY_MICROS)
     steps: list[float] = []
     history = TimedHistory(store, lambda: now, steps)
-    retention = Retention(history, keep_days=KEEP_DAYS, clock=lambda: now)
+    may_go_on = asyncio.Event()
+
+    async def pause(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await may_go_on.wait()
+
+    retention = Retention(history, keep_days=KEEP_DAYS, clock=lambda: now, sleep=pause)
     task = asyncio.create_task(retention.run_once())
-    busy = await commits(store, whales[COMMITS : 2 * COMMITS], last_seq + COMMITS)
+    times: dict[bool, list[float]] = {False: [], True: []}
+    share = len(whales) // (2 * ROUNDS)
+    for part in range(2 * ROUNDS):  # in turn, as the machine does not stay the same
+        is_working = part % 2 == 1
+        (may_go_on.set if is_working else may_go_on.clear)()
+        times[is_working] += await commits(
+            store, whales[part * share : (part + 1) * share], last_seq + part * share
+        )
     is_busy = not task.done()
+    may_go_on.set()
     await task
+    quiet, busy = times[False], times[True]
     await store.close()
     _say("commit of a whale, nothing else going on", quiet)
     _say("the same while retention works", busy)
     _say(f"a step of {STEP_LIMIT}", steps)
+    slowest = sorted(range(len(steps)), key=lambda place: -steps[place])[:5]
+    print("  slowest steps: " + ", ".join(f"number {place} {steps[place]:.0f} ms" for place in slowest))
     for q in (0.5, 0.99):
         print(f"  ratio at p{q * 100:.0f}: {_quantile(busy, q) / _quantile(quiet, q):.2f}")
     rate = sum(history.counts) / (sum(steps) / 1e3)

@@ -120,7 +120,13 @@ class MemoryRecord:
         return self.alerts(prediction_ids)
 
     async def read_open_alerts(self) -> Mapping[str, Sequence[bytes]]:
-        return self.alerts()
+        said = [json.loads(message) for message in self.messages if message is not None]
+        ended = {
+            message["data"]["prediction_id"]
+            for message in said
+            if message["data"].get("new_status") == "confirmed"
+        }
+        return {about: messages for about, messages in self.alerts().items() if about not in ended}
 
     @staticmethod
     def _entry(seq: int, message: bytes | None) -> RecordEntry:

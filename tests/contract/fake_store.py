@@ -341,7 +341,8 @@ class FakeStore:
             return
         kept = [block for block in self.blocks if block.height not in (effect.stale or ())]
         if all(block.height != effect.height for block in kept):
-            kept.append(KnownBlock(effect.height, effect.block_hash, effect.previous_hash, is_read=False))
+            known = KnownBlock(effect.height, effect.block_hash, effect.previous_hash, False, effect.is_ours)
+            kept.append(known)
         self.blocks = sorted(kept)
 
     def _learn(self, effect: KeepLearned | RecordMarket | RecordModel) -> None:

@@ -290,8 +290,13 @@ async def test_the_newest_blocks_are_remembered_and_stale_ones_are_not(bench: Be
     assert (await bench.store.load_state()).blocks == tuple(
         KnownBlock(Height(h), f"a{h}", f"a{h - 1}", is_read=h == 102) for h in range(100, 104)
     )
+    before_us = RecordBlock(later(99), Height(99), "a99", "a98", is_ours=False)
+    await bench.store.commit([Notation(before_us)])
+    assert (await bench.store.load_state()).blocks[0] == KnownBlock(
+        Height(99), "a99", "a98", is_read=False, is_ours=False
+    )
     await bench.store.commit([block(102, "b", range(101, 104))])
-    assert [b.block_hash for b in (await bench.store.load_state()).blocks] == ["a100", "b102"]
+    assert [b.block_hash for b in (await bench.store.load_state()).blocks] == ["a99", "a100", "b102"]
 
 
 async def test_a_reorg_reopens_and_a_new_block_confirms_again(bench: Bench) -> None:

@@ -21,7 +21,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from hydrophone.client import Client, ConnectionMessage, StatusUpdateMessage, WhaleAlertMessage
+from hydrophone.client import (
+    Client,
+    ConnectionMessage,
+    PredictionsQuery,
+    StatusUpdateMessage,
+    WhaleAlertMessage,
+)
 from hydrophone.client.following import Heard
 from hydrophone.domain.units import SATS_PER_BTC
 from hydrophone.runtime.frame import Frame, FrameKind
@@ -178,6 +184,7 @@ async def _live(folder: Path) -> Story:
             resumed = await _resume(addresses.api_port, since=2)
             typed = await _follow(addresses.api_port)
             example = await _try_example(folder, addresses.api_port)
+            await _ask_everything(addresses.api_port)
             head = json.loads(while_running[0].out)["record_head"]
             verified = await hydrophone(
                 *("record", "verify", "--json", "--head", head, "--api-port", addresses.api_port), cwd=folder
@@ -238,6 +245,24 @@ async def _follow(api_port: str) -> list[Heard]:
     return heard
 
 
+async def _ask_everything(api_port: str) -> None:
+    """Ask each path by the client of the package, which reads each answer as its type."""
+    async with Client(f"http://localhost:{api_port}") as client:
+        predictions = [prediction async for prediction in client.every_prediction(PredictionsQuery(limit=2))]
+        txid = predictions[0].transaction_id
+        assert (await client.prediction(txid)).transaction_id == txid
+        assert (await client.explain(txid)).txid == txid
+        status = await client.status()
+        assert len(predictions) == status.predictions["total"]
+        assert (await client.record()).head.seq == status.record_seq
+        assert len((await client.netflow()).data) >= 1
+        assert len((await client.statistics()).data) >= 1
+        assert (await client.accuracy()).days == 90.0
+        assert (await client.gaps(days=1)).days == 1.0
+        assert (await client.fee_market()).simulated
+        assert (await client.labels_coverage()).claims >= 1
+
+
 async def _try_example(folder: Path, api_port: str) -> list[str]:
     """Run the README's example as it stands but for the port, the least value, and where it begins."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -277,7 +302,7 @@ def test_the_client_of_the_package_understands_every_message(story: Story) -> No
 
 def test_the_example_of_the_readme_hears_whales(story: Story) -> None:
     market, *heard = story.example
-    assert market.startswith("{")
+    assert market.startswith("FeeMarketV1(")
     assert [line.split()[0].isdecimal() for line in heard] == [True] * 3
     assert "BTC from" in "".join(heard)
 

@@ -46,7 +46,7 @@ def make_access(settings: Settings, clock: Clock) -> Access:
 def make_doors(settings: Settings) -> Doors:
     """Return whom requests may be for and come from."""
     return Doors(
-        hosts=(settings.api.host, *settings.access.allowed_hosts),
+        hosts=(settings.api.host, settings.alerts.host, *settings.access.allowed_hosts),
         origins=settings.access.allowed_origins,
         is_behind_proxy=settings.access.behind_proxy,
     )

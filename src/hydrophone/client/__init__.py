@@ -17,6 +17,7 @@ from hydrophone.wire.public_v1 import (
     WhaleAlertMessage,
     WhaleAlertV1,
 )
+from hydrophone.wire.rest_queries import NetflowQuery, PredictionsQuery, StatisticsQuery
 from hydrophone.wire.socket_v1 import FiltersV1 as Filters
 from hydrophone.wire.socket_v1 import ResyncRequiredMessage
 
@@ -25,9 +26,12 @@ __all__ = [
     "ClientError",
     "ConnectionMessage",
     "Filters",
+    "NetflowQuery",
+    "PredictionsQuery",
     "RequestRefused",
     "ResyncRequiredMessage",
     "ServiceUnreachable",
+    "StatisticsQuery",
     "StatusUpdateMessage",
     "StatusUpdateV1",
     "WhaleAlertMessage",

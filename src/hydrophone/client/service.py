@@ -1,10 +1,11 @@
 """A client of one running service."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from http import HTTPStatus
 from random import Random
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
@@ -15,6 +16,28 @@ from websockets.frames import CloseCode
 from hydrophone.client.following import Follower, Heard
 from hydrophone.errors import ConfigError, RequestRefused, ServiceUnreachable
 from hydrophone.runtime.backoff import Backoff
+from hydrophone.wire.explanation_v1 import ExplanationV1
+from hydrophone.wire.rest_answers import older_than, parse_answer, parse_refusal, spell_query
+from hydrophone.wire.rest_queries import (
+    DaysQuery,
+    NetflowQuery,
+    PredictionsQuery,
+    RecordQuery,
+    StatisticsQuery,
+)
+from hydrophone.wire.rest_v1 import (
+    AccuracyV1,
+    CoverageV1,
+    FeeMarketV1,
+    GapsV1,
+    NetflowPageV1,
+    PredictionDetailV1,
+    PredictionsPageV1,
+    PredictionV1,
+    RecordPageV1,
+    StatisticsV1,
+    StatusV1,
+)
 from hydrophone.wire.socket_v1 import EVERYTHING, FiltersV1
 
 DEFAULT_URL: Final = "http://localhost:8000"
@@ -25,17 +48,13 @@ _TIMEOUT_S: Final = 10.0
 _QUIET_S: Final = 20.0
 """# chosen: without a message for so long, a ping asks how far everything is known; as often as the library
 looks whether the connection lives."""
-_MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
-"""# chosen: a page of a thousand predictions is some 3 MB."""
+_MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+"""Of the service's messages. # chosen: an alert is some 2 kB, one with a thousand addresses 100 kB."""
 _BACKOFF_FIRST_S: Final = 0.25
 _BACKOFF_CAP_S: Final = 10.0
 """# chosen: a service that restarts is back within seconds."""
-_HTTP_OK: Final = 200
-_HTTP_BAD_REQUEST: Final = 400
-_HTTP_TOO_MANY: Final = 429
-_HTTP_SERVER_ERROR: Final = 500
-
-Json = dict[str, Any]
+A = TypeVar("A")
+Query = PredictionsQuery | NetflowQuery | StatisticsQuery | DaysQuery | RecordQuery
 
 
 class Client:
@@ -124,7 +143,7 @@ class Client:
                     additional_headers=self._headers,
                     compression=None,
                     open_timeout=_TIMEOUT_S,
-                    max_size=_MAX_ANSWER_BYTES,
+                    max_size=_MAX_MESSAGE_BYTES,
                     proxy=None,
                 ) as socket:
                     await socket.send(follower.begin(), text=True)
@@ -154,72 +173,92 @@ class Client:
 
     # --- REST
 
-    async def status(self) -> Json:
+    async def status(self) -> StatusV1:
         """Return how the service goes."""
-        return await self.get("status")
+        return await self._ask(StatusV1, "status")
 
-    async def fee_market(self) -> Json:
-        """Return the fee market as the service hears it, and what was learned about it."""
-        return await self.get("fee-market")
+    async def predictions(self, query: PredictionsQuery = PredictionsQuery()) -> PredictionsPageV1:  # noqa: B008 -- frozen
+        """Return a page of predictions, the newest first."""
+        return await self._ask(PredictionsPageV1, "predictions", query)
 
-    async def accuracy(self, *, days: float | None = None) -> Json:
-        """Return how good forecasts of the last days were."""
-        return await self.get("accuracy", days=days)
+    async def every_prediction(
+        self,
+        query: PredictionsQuery = PredictionsQuery(),  # noqa: B008 -- frozen
+    ) -> AsyncGenerator[PredictionV1, None]:
+        """Yield predictions, the newest first, page by page."""
+        while True:
+            page = await self.predictions(query)
+            for prediction in page.data:
+                yield prediction
+            if page.next_cursor is None:
+                return
+            query = older_than(query, page.next_cursor)
 
-    async def gaps(self, *, days: float | None = None) -> Json:
-        """Return when sources were blind in the last days."""
-        return await self.get("gaps", days=days)
+    async def prediction(self, txid: str) -> PredictionDetailV1:
+        """Return one prediction by any txid of its payment: its versions, its end, what it rests on."""
+        return await self._ask(PredictionDetailV1, f"predictions/{quote(txid, safe='')}")
 
-    async def record(self, *, since: int = 0, limit: int | None = None) -> Json:
-        """Return entries of the record after an index, and its head."""
-        return await self.get("record", since=since, limit=limit)
-
-    async def explain(self, txid: str) -> Json:
+    async def explain(self, txid: str) -> ExplanationV1:
         """Return why a whale is judged as it is."""
-        return await self.get(f"explain/{quote(txid, safe='')}")
+        return await self._ask(ExplanationV1, f"explain/{quote(txid, safe='')}")
 
-    async def get(self, path: str, **query: float | str | None) -> Json:
+    async def netflow(self, query: NetflowQuery = NetflowQuery()) -> NetflowPageV1:  # noqa: B008 -- frozen
+        """Return what whales moved into and out of each exchange, by hour or day."""
+        return await self._ask(NetflowPageV1, "netflow", query)
+
+    async def statistics(self, query: StatisticsQuery = StatisticsQuery()) -> StatisticsV1:  # noqa: B008 -- frozen
+        """Return what was predicted, by day, week, month or quarter."""
+        return await self._ask(StatisticsV1, "statistics", query)
+
+    async def accuracy(self, *, days: float = 90.0) -> AccuracyV1:
+        """Return how good forecasts of the last days were."""
+        return await self._ask(AccuracyV1, "accuracy", DaysQuery(days=days))
+
+    async def fee_market(self) -> FeeMarketV1:
+        """Return the fee market as the service hears it, and what was learned about it."""
+        return await self._ask(FeeMarketV1, "fee-market")
+
+    async def gaps(self, *, days: float = 90.0) -> GapsV1:
+        """Return when sources were blind in the last days."""
+        return await self._ask(GapsV1, "gaps", DaysQuery(days=days))
+
+    async def record(self, *, since: int = 0, limit: int = 100) -> RecordPageV1:
+        """Return entries of the record after an index, and its head."""
+        return await self._ask(RecordPageV1, "record", RecordQuery(since=since, limit=limit))
+
+    async def labels_coverage(self) -> CoverageV1:
+        """Return how far labels reach."""
+        return await self._ask(CoverageV1, "labels/coverage")
+
+    async def _ask(self, kind: type[A], path: str, query: Query | None = None) -> A:
         """Return what a path below `/api/v1/` answers.
-
-        Args:
-            path: without a leading slash.
-            query: parameters; None: left to the service.
 
         Raises:
             ServiceUnreachable: nobody answers, or not now; transient.
             RequestRefused: the service refuses, and says why.
+            MalformedMessage: the answer is not as the description says.
         """
         if self._session is None:
             raise ConfigError("expected `async with Client() as client`, found a client that is not entered")
-        given = {name: str(value) for name, value in query.items() if value is not None}
         url = f"{self._url}{_API}{path}"
+        parameters = {} if query is None else spell_query(query)
         try:
-            async with self._session.get(url, params=given, allow_redirects=False) as answer:
-                found = await answer.json(content_type=None)
+            async with self._session.get(url, params=parameters, allow_redirects=False) as answer:
+                body = await answer.read()
                 status = answer.status
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ServiceUnreachable(
                 f"{url} does not answer ({_named(error)}): does the service run?"
             ) from error
-        except ValueError as error:
-            raise RequestRefused(
-                f"{url} does not answer with JSON: is it Hydrophone that listens there?", "no_json"
-            ) from error
-        if status == _HTTP_OK and isinstance(found, dict):
-            return found
-        raise _refused(url, status, found)
-
-
-def _refused(url: str, status: int, found: object) -> RequestRefused | ServiceUnreachable:
-    """Return the error that an answer other than 200 is."""
-    told = found.get("error", {}) if isinstance(found, Mapping) else {}
-    told = told if isinstance(told, Mapping) else {}
-    text = f"{url} answered {status}: {told.get('message', 'and does not say why')}"
-    if told.get("hint"):
-        text += f"; {told['hint']}"
-    if status >= _HTTP_SERVER_ERROR or status == _HTTP_TOO_MANY:
-        return ServiceUnreachable(text)
-    return RequestRefused(text, str(told.get("code", status)))
+        if status == HTTPStatus.OK:
+            return parse_answer(kind, body)
+        refusal = parse_refusal(status, body)
+        text = f"{url} answered {status}: {refusal.message}"
+        if refusal.hint:
+            text += f"; {refusal.hint}"
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise ServiceUnreachable(text)
+        raise RequestRefused(text, refusal.code)
 
 
 def _judged(error: Exception, url: str) -> ServiceUnreachable:
@@ -230,8 +269,8 @@ def _judged(error: Exception, url: str) -> ServiceUnreachable:
     """
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
-        is_final = _HTTP_BAD_REQUEST <= status < _HTTP_SERVER_ERROR and status != _HTTP_TOO_MANY
-        if is_final or status == _HTTP_OK:
+        is_refusal = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+        if (is_refusal and status != HTTPStatus.TOO_MANY_REQUESTS) or status == HTTPStatus.OK:
             body = (error.response.body or b"").decode(errors="replace").strip()
             raise RequestRefused(f"{url} answered {status}: {body[:500]}", str(status)) from error
     goodbye = error.rcvd if isinstance(error, ConnectionClosed) else None

@@ -28,6 +28,10 @@ class RecentChain:
         """Return the hash of the block at a height that was told itself."""
         return self._told.get(height)
 
+    def expect(self, height: Height, block_hash: str) -> None:
+        """Note which block is said to be at a height where none is known yet: another one contradicts that."""
+        self._hashes.setdefault(height, block_hash)
+
     def connect(self, height: Height, block_hash: str, previous_hash: str) -> range | None:
         """Take a block in; return the heights whose blocks it makes stale, None when it makes none.
 

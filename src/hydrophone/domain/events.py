@@ -374,6 +374,7 @@ class RecordBlock:
         block_hash: of the block.
         previous_hash: of its parent.
         stale: heights whose blocks are no longer in the chain; None: there are none.
+        is_ours: whether it came since we first began; nothing in the others is to be read.
     """
 
     at: UnixMicros
@@ -381,6 +382,7 @@ class RecordBlock:
     block_hash: str
     previous_hash: str
     stale: range | None = None
+    is_ours: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from hydrophone.domain.chain import RecentChain
+from hydrophone.domain.chain import KEPT, RecentChain
 from hydrophone.domain.events import Ask, BlockConnected, BlockPlace, Effect, RecordBlock, RecordContents
 from hydrophone.domain.questions import (
     PROJECTED_BLOCKS,
@@ -36,7 +36,8 @@ _CHECKED_AFTER_MICROS: Final = 3_600 * MICROS_PER_S
 
 
 _HOPELESS_MICROS: Final = 3_600 * MICROS_PER_S
-"""# chosen: an hour of attempts, of a transaction that every mempool has forgotten."""
+"""# chosen: an hour of attempts, of a transaction that every mempool has forgotten, or of a whale that was
+found waiting: the next gap, or its block, finds it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,21 @@ class Sought:
 
 
 class KnownBlock(NamedTuple):
-    """A block that was heard of before a restart; `is_read`: its contents were told."""
+    """A block that was heard of before a restart.
+
+    Attributes:
+        height: of it.
+        block_hash: its hash.
+        previous_hash: of its parent.
+        is_read: whether its contents were told.
+        is_ours: whether it came since we first began; the others are not to be read.
+    """
 
     height: Height
     block_hash: str
     previous_hash: str
     is_read: bool
+    is_ours: bool = True
 
 
 class Settlement:
@@ -99,6 +109,10 @@ class Settlement:
         self.questions.ask(AboutTransaction(txid), UnixMicros(since + PATIENCE_MICROS))
         return False
 
+    def doubted_since(self, txid: Txid) -> UnixMicros | None:
+        """Return since when a prediction is doubted; None: it is not."""
+        return self._since.get(txid)
+
     def is_decisive(self, txid: Txid, at: UnixMicros) -> bool:
         """Whether it has been doubted for long enough to believe a source that has it not."""
         since = self._since.get(txid)
@@ -116,9 +130,16 @@ class Settlement:
     def settle(self, txid: Txid) -> None:
         """Doubt it no more."""
         self._since.pop(txid, None)
-        if txid not in self._heirs:  # else another prediction waits for the answer
-            self.questions.drop(AboutTransaction(txid))
         self.questions.drop(AboutReplacement(txid))
+        heir = self._heirs.pop(txid, None)
+        self._release(txid)
+        if heir is not None:
+            self._release(heir)
+
+    def _release(self, txid: Txid) -> None:
+        """Ask about a transaction no more, unless for another's sake."""
+        if txid not in self._since and txid not in self._sought and txid not in self._heirs.values():
+            self.questions.drop(AboutTransaction(txid))
 
     def forget(self, txid: Txid) -> None:
         """Settle it for good: it is not followed any more."""
@@ -126,7 +147,7 @@ class Settlement:
         self._checked.pop(txid, None)
 
     def check(self, waiting: Iterable[tuple[Txid, UnixMicros]], at: UnixMicros) -> None:
-        """Ask about some predictions of which nothing was heard for long.
+        """Ask about some predictions of which nothing was heard for long; give up whales nobody could tell.
 
         Args:
             waiting: txid of each that is pending, and since when.
@@ -140,17 +161,27 @@ class Settlement:
         for _, txid in quiet[:_CHECKED_AT_ONCE]:
             self._checked[txid] = at
             self.questions.ask(AboutTransaction(txid), at)
+        for txid, sought in tuple(self._sought.items()):
+            if not sought.is_mined and at - sought.mentioned_at >= _HOPELESS_MICROS:
+                del self._sought[txid]
+                self._release(txid)
 
     # --- successors and whales nobody announced ------------------------------------------------------
 
     def seek_heir(self, heir: Txid, of: Txid, at: UnixMicros) -> None:
         """Ask what a transaction is that replaced another."""
-        self._heirs[heir] = of
+        before = self._heirs.get(of)
+        self._heirs[of] = heir
+        if before is not None:
+            self._release(before)
         self.questions.ask(AboutTransaction(heir), at)
 
-    def take_heir(self, heir: Txid) -> Txid | None:
-        """Return which transaction it replaced, if that was asked; once."""
-        return self._heirs.pop(heir, None)
+    def take_predecessors(self, heir: Txid) -> list[Txid]:
+        """Return which transactions it replaced, as far as that was asked; once."""
+        found = [of for of, sought in self._heirs.items() if sought == heir]
+        for predecessor in found:
+            del self._heirs[predecessor]
+        return found
 
     def seek(self, txid: Txid, sought: Sought) -> None:
         """Ask what a whale is that somebody mentioned."""
@@ -196,23 +227,26 @@ class ChainReader:
         self._unread: dict[str, Height] = {}
         self._reading: dict[str, tuple[RecordContents, frozenset[Txid]]] = {}
         self._began_at: UnixMicros | None = None
+        self._base: Height | None = None
         self._read_to: Height | None = None
+        self._missing: AboutBlock | None = None
+        self._newest_told_at: UnixMicros | None = None
 
     def restore(self, blocks: Sequence[KnownBlock]) -> None:
-        """Go on after a restart with the newest blocks known then, from below.
+        """Go on after a restart with the newest blocks that were recorded, from below.
 
-        Blocks below the first that was read were there before we began; where one is missing between them,
-        it was still to be asked for.
+        Where one is missing among those that came since we first began, it was still to be asked for.
         """
         for block in blocks:
             self._chain.connect(block.height, block.block_hash, block.previous_hash)
-        first = next((block.height for block in blocks if block.is_read), None)
-        if first is not None:
-            self._read_to = first
+        if blocks:
+            before_us = [block.height for block in blocks if not block.is_ours]
+            first = max(before_us, default=Height(blocks[0].height - 1))
+            self._read_to = self._base = max(first, Height(blocks[-1].height - MOST_BLOCKS_BACK))
             while self._chain.told_at(Height(self._read_to + 1)) is not None:
                 self._read_to = Height(self._read_to + 1)
-            ours = [block for block in blocks if block.height > first]
-            self._unread.update({block.block_hash: block.height for block in ours if not block.is_read})
+        unread = (block for block in blocks if block.is_ours and not block.is_read)
+        self._unread.update({block.block_hash: block.height for block in unread})
 
     def note_time(self, at: UnixMicros) -> None:
         """Note when we began: blocks found before that are none of ours."""
@@ -233,6 +267,24 @@ class ChainReader:
         """Return up to where every block was told: above that, one below may yet turn out to be stale."""
         return tip if self._read_to is None else min(tip, self._read_to)
 
+    def note_told(self, event: BlockConnected) -> None:
+        """Note whether a source has come as far as we have.
+
+        A block far below all that we know is of another chain: what is stored came from a simulation, or a
+        source told nonsense. Then we begin anew, else nothing below that height would ever be followed.
+        """
+        newest = self._chain.newest
+        if newest is not None and event.height <= newest - KEPT:
+            for block_hash in (*self._unread, *self._reading):
+                self._forget(block_hash)
+            self._chain, self._base, self._read_to, newest = RecentChain(), None, None, None
+        if newest is None or event.height >= newest:
+            self._newest_told_at = event.at
+
+    def is_level_since(self, at: UnixMicros) -> bool:
+        """Whether a source told a block as high as our newest since an instant: else it may be behind us."""
+        return self._newest_told_at is not None and self._newest_told_at >= at
+
     def is_known(self, event: BlockConnected) -> bool:
         """Whether it is the block we know at its height."""
         return self._chain.told_at(event.height) == event.block_hash
@@ -240,6 +292,10 @@ class ChainReader:
     def contradicts(self, place: BlockPlace) -> bool:
         """Whether another block is known at that height."""
         return self._chain.hash_at(place.height) not in (None, place.block_hash)
+
+    def expect(self, place: BlockPlace) -> None:
+        """Note a block that was mentioned and not told yet: should another come, what it confirmed is undone."""
+        self._chain.expect(place.height, place.block_hash)
 
     def connect(self, event: BlockConnected) -> tuple[range | None, list[Effect]]:
         """Take a block in that was not known.
@@ -254,17 +310,22 @@ class ChainReader:
             for block_hash, height in (*self._unread.items(), *reading):
                 if height in stale:
                     self._forget(block_hash)
-            if self._read_to is not None:
+            if self._read_to is not None and self._base is not None:
                 self._read_to = min(self._read_to, Height(stale.start - 1))
+                self._base = min(self._base, self._read_to)
         if self._read_to is None and not self._is_before_us(event):
-            self._read_to = (
+            self._read_to = self._base = (
                 Height(event.height - 1) if before is None else min(before, Height(event.height - 1))
             )
         if self._read_to is not None and event.height > self._read_to:
             self._unread[event.block_hash] = event.height
             self._questions.ask(AboutContents(event.block_hash), event.at)
             self._advance(event.at)
-        return stale, [RecordBlock(event.at, event.height, event.block_hash, event.previous_hash, stale)]
+        is_ours = self._base is not None and event.height > self._base
+        recorded = RecordBlock(
+            event.at, event.height, event.block_hash, event.previous_hash, stale, is_ours=is_ours
+        )
+        return stale, [recorded]
 
     def _is_before_us(self, event: BlockConnected) -> bool:
         """Whether it was there when we began: a source that names no contents lists old ones."""
@@ -280,16 +341,26 @@ class ChainReader:
         newest = self._chain.newest
         assert self._read_to is not None
         assert newest is not None
-        self._read_to = max(self._read_to, Height(newest - MOST_BLOCKS_BACK))
+        oldest = Height(newest - MOST_BLOCKS_BACK)
+        for block_hash in [key for key, height in self._unread.items() if height <= oldest]:
+            self._forget(block_hash)
+        self._read_to = max(self._read_to, oldest)
         while self._chain.told_at(Height(self._read_to + 1)) is not None:
             self._read_to = Height(self._read_to + 1)
-        if self._read_to < newest:
-            above = next(
-                h for h in range(self._read_to + 1, newest + 1) if self._chain.told_at(Height(h)) is not None
-            )
-            missing = self._chain.hash_at(Height(above - 1))
-            assert missing is not None  # a block names its parent
-            self._questions.ask(AboutBlock(missing), at)
+        missing = None if self._read_to >= newest else self._lowest_missing(self._read_to, newest)
+        if self._missing is not None and self._missing != missing:
+            self._questions.drop(self._missing)
+        self._missing = missing
+        if missing is not None:
+            self._questions.ask(missing, at)
+
+    def _lowest_missing(self, read_to: Height, newest: Height) -> AboutBlock:
+        """Return what to ask so that the lowest blocks told above a hole grow down by one."""
+        heights = map(Height, range(read_to + 1, newest + 1))
+        above = next(height for height in heights if self._chain.told_at(height) is not None)
+        block_hash = self._chain.hash_at(Height(above - 1))
+        assert block_hash is not None  # a block names its parent
+        return AboutBlock(block_hash)
 
     def take_unread(self, block_hash: str) -> Height | None:
         """Return the height of a block that was to be read, once."""

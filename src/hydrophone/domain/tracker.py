@@ -390,6 +390,7 @@ class Tracker:
 
     def _connected(self, event: BlockConnected) -> list[Effect]:
         effects: list[Effect] = []
+        self._chain.note_told(event)
         newest = self._chain.newest
         if not self._chain.is_known(event):
             stale, effects = self._chain.connect(event)
@@ -496,8 +497,8 @@ class Tracker:
         self._questions.drop(AboutTransaction(txid))
         effects = self._take_prevouts(event)
         sighting = Sighting.LATE if place is None else Sighting.MINED
-        sought, predecessor = self._settlement.take_sought(txid), self._settlement.take_heir(txid)
-        if predecessor is not None:
+        sought = self._settlement.take_sought(txid)
+        for predecessor in self._settlement.take_predecessors(txid):
             sought = sought or Sought(event.at)
             replacement = Replaced(
                 event.at, event.source, predecessor, txid, event.transaction, is_whale=event.is_whale
@@ -518,6 +519,7 @@ class Tracker:
             if self._predictions.get(txid) is not None:
                 self._settlement.ask_later(txid, event.at)
             return effects
+        self._chain.expect(place)
         return effects + self._mined(txid, place.height, event.at)
 
     def _told_unconfirmed(self, txid: Txid, at: UnixMicros) -> list[Effect]:
@@ -529,7 +531,17 @@ class Tracker:
             return []
         if prediction.status is not Status.CONFIRMED:
             return self._predictions.announced_again(prediction, at)
-        return self._predictions.back(prediction, at) if self._settlement.look_again(txid, at) else []
+        return self._predictions.back(prediction, at) if self._is_undone(txid, at) else []
+
+    def _is_undone(self, txid: Txid, at: UnixMicros) -> bool:
+        """Whether a source is believed that has a confirmed transaction in no block.
+
+        Not one that is behind: after a failover it may not have heard of that block yet. Whatever undoes the
+        block itself will be told by blocks.
+        """
+        since = self._settlement.doubted_since(txid)
+        is_old = self._settlement.look_again(txid, at)
+        return is_old and since is not None and self._chain.is_level_since(since)
 
     def _not_answered(self, event: NoAnswer) -> list[Effect]:
         question = event.question
@@ -549,19 +561,20 @@ class Tracker:
         """Take note that a source knows no such transaction."""
         effects: list[Effect] = []
         self._settlement.take_sought(txid)
-        predecessor = self._settlement.take_heir(txid)
-        if predecessor is not None:
+        for predecessor in self._settlement.take_predecessors(txid):
             effects += self._replaced(Replaced(at, _NOBODY, predecessor, txid, None, is_whale=False))
         prediction = self._predictions.get(txid)
         if prediction is None or self._is_succeeded(txid):
             return effects
         if prediction.status is Status.PENDING:
             return effects + self._predictions.doubt(prediction, at)
-        if not self._settlement.look_again(txid, at):
-            return effects
         if prediction.status is Status.CONFIRMED:
-            effects += self._predictions.back(prediction, at)
-        else:
+            if self._is_undone(txid, at):
+                effects += self._predictions.back(prediction, at)
+                pending = self._predictions.get(txid)
+                assert pending is not None
+                effects += self._predictions.doubt(pending, at)
+        elif self._settlement.look_again(txid, at):
             self._questions.ask(AboutReplacement(txid), at)
         return effects
 

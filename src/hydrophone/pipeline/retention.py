@@ -15,7 +15,7 @@ PERIOD_S: Final = 600.0
 """# chosen: the days are never further behind; reading them takes milliseconds."""
 PAUSE_S: Final = 1.0
 """Between two steps. # chosen: a step takes some 10 ms, so 99 signals of 100 find the writer free, and
-a day of 2,000 predictions is gone in half a minute."""
+a day of 2,000 predictions is gone in a quarter of a minute."""
 _DAY_MICROS: Final = 86_400 * MICROS_PER_S
 
 

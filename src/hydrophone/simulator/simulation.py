@@ -82,6 +82,7 @@ class Simulation:
             on_announced=self._announced,
         )
         self.is_listening = True
+        self._is_spared = False
         if settings.price_usd is not None:
             self.backend.set_price(settings.price_usd, settings.started_at)
         self.backend.poll(settings.started_at)  # it has been up for a while when the first client comes
@@ -121,6 +122,10 @@ class Simulation:
         """Write the truth of all that is not settled."""
         self.world.close()
 
+    def spare(self) -> None:
+        """Let nothing go wrong from now on; what has begun ends when it was meant to."""
+        self._is_spared = True
+
     def _announced(self, txids: Sequence[str], at: float) -> None:
         lives = self.world.book.lives
         for txid in txids:
@@ -134,6 +139,8 @@ class Simulation:
         self._agenda.plan(at, lambda: self._strike(incident, amounts))
 
     def _strike(self, incident: Incident, amounts: Iterator[float]) -> None:
+        if self._is_spared:
+            return
         now, amount = self.world.now, next(amounts)
         end: Callable[[], object] | None = None
         match incident.kind:

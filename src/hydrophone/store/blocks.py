@@ -12,8 +12,8 @@ from hydrophone.store.rows import timestamp
 
 _STALE: Final = "DELETE FROM blocks WHERE height >= ? AND height < ?"
 _INSERT: Final = """
-    INSERT INTO blocks (height, block_hash, previous_hash, heard_at)
-    SELECT $height, $block_hash, $previous_hash, $heard_at::TIMESTAMP
+    INSERT INTO blocks (height, block_hash, previous_hash, heard_at, ours)
+    SELECT $height, $block_hash, $previous_hash, $heard_at::TIMESTAMP, $ours
     WHERE NOT EXISTS (FROM blocks WHERE height = $height)
 """
 _READ: Final = "UPDATE blocks SET whales = ?, unseen = ? WHERE height = ? AND block_hash = ?"
@@ -33,6 +33,7 @@ def write_block(connection: duckdb.DuckDBPyConnection, effect: RecordBlock | Rec
             "block_hash": effect.block_hash,
             "previous_hash": effect.previous_hash,
             "heard_at": timestamp(effect.at),
+            "ours": effect.is_ours,
         },
     )
 
@@ -41,12 +42,12 @@ def load_blocks(connection: duckdb.DuckDBPyConnection) -> tuple[KnownBlock, ...]
     """Return the newest blocks, from below."""
     rows = connection.execute(
         """
-        SELECT height, block_hash, previous_hash, whales IS NOT NULL FROM blocks
+        SELECT height, block_hash, previous_hash, whales IS NOT NULL, ours FROM blocks
         ORDER BY height DESC LIMIT ?
         """,
         [KEPT],
     ).fetchall()
     return tuple(
-        KnownBlock(Height(height), block_hash, previous_hash, is_read)
-        for height, block_hash, previous_hash, is_read in reversed(rows)
+        KnownBlock(Height(height), block_hash, previous_hash, is_read, is_ours)
+        for height, block_hash, previous_hash, is_read, is_ours in reversed(rows)
     )

@@ -68,7 +68,7 @@ _BLIND: Final = """
 """Of each gap only what no earlier one covers counts, so that none is counted twice."""
 _BLOCKS: Final = """
     SELECT count(*), count(whales), coalesce(sum(whales), 0), coalesce(sum(unseen), 0) FROM blocks
-    WHERE heard_at >= make_timestamp($begun_at) AND heard_at <= make_timestamp($ended_at)
+    WHERE ours AND heard_at >= make_timestamp($begun_at) AND heard_at <= make_timestamp($ended_at)
 """
 
 

@@ -42,6 +42,11 @@ def read_entries(connection: duckdb.DuckDBPyConnection) -> Iterator[RecordEntry]
         first = last + 1 if len(page) >= _PAGE else _next_seq(connection, last)
 
 
+def read_range(connection: duckdb.DuckDBPyConnection, first: int, last: int) -> list[RecordEntry]:
+    """Return the entries from one index to another, as far as there are any."""
+    return [_entry_of(row) for row in connection.execute(_ENTRIES, [first, last]).fetchall()]
+
+
 def read_page(connection: duckdb.DuckDBPyConnection, since: int, limit: int) -> RecordPage:
     """Return entries after an index, and the head.
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from hydrophone.domain.record import RecordEntry
 from hydrophone.store.duckdb_store import DuckDbStore
-from hydrophone.store.record_chain import read_alerts
+from hydrophone.store.record_chain import read_alerts, read_range
 
 
 class StoredRecord:
@@ -19,7 +19,7 @@ class StoredRecord:
 
     async def read_entries(self, since: int, limit: int) -> Sequence[RecordEntry]:
         """Return entries in order after an index, at most so many."""
-        return (await self._store.query_record(since, limit)).entries
+        return await self._store.read(lambda cursor: read_range(cursor, since + 1, since + limit))
 
     async def read_alerts(self, prediction_ids: Collection[str]) -> Mapping[str, Sequence[bytes]]:
         """Return alerts and amendments of predictions, in order, as far as their contents are kept."""

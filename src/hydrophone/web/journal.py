@@ -119,7 +119,7 @@ class Journal:
 
         Args:
             page: the newest entries of the record, up to its head.
-            alerts: alerts and amendments of predictions that will have updates, in order.
+            alerts: alerts and amendments of what they are about, and of all that is open, in order.
         """
         for message in alerts:
             self._learn(read_message(message))

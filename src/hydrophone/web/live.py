@@ -28,6 +28,7 @@ from hydrophone.web.loopback import Endpoint, is_allowed_origin, make_room
 from hydrophone.web.room import AlertCounters, Client, Room, frame_of
 from hydrophone.web.session import Session, Trouble, Wish
 from hydrophone.wire.socket_v1 import (
+    EVERYTHING,
     MAX_MESSAGE_BYTES,
     Authenticate,
     encode_authenticated,
@@ -49,10 +50,10 @@ _ANSWERS_LIMIT_BYTES: Final = 262_144
 client needs that reads at all."""
 _PORTION_BYTES: Final = 65_536
 """Written at once to a client that catches up. # chosen: as much as any client is held."""
-_PAGE: Final = 100
-"""Entries read at once for it. # chosen: some 200 kB, the most that one slow client makes us hold."""
-_READERS: Final = 2
-"""Pages read from the store at once. # chosen: the store reads one at a time, and others ask too."""
+_PAGE: Final = 500
+"""Entries read at once for it. # chosen: some 800 kB; a tenth would cost the store as much."""
+_PAGES: Final = 32
+"""Pages that are read and passed on at once. # chosen: 25 MB that slow clients make us hold at most."""
 _INTRODUCTION_S: Final = 10.0
 """# chosen: for the first message, where that must bring a token; a stranger only holds a file descriptor."""
 
@@ -159,7 +160,7 @@ class AlertServer:
         self._tail = tail
         self._journal = Journal(last_seq, frame=frame_of, keep=tail)
         self._turn = asyncio.Lock()
-        self._readers = asyncio.Semaphore(_READERS)
+        self._pages = asyncio.Semaphore(_PAGES)
         self._room = Room(backlog, now, clock, write_limit + _ANSWERS_LIMIT_BYTES)
         self._endpoint = Endpoint(
             host, port, section="alerts", capacity=max_clients, close_timeout_s=close_timeout_s
@@ -236,7 +237,9 @@ class AlertServer:
         if self._record is None or self._journal.head == 0:
             return
         page = await self._record.read_entries(max(0, self._journal.head - self._tail), self._tail)
-        alerts = await self._record.read_open_alerts()
+        alerts = dict(await self._record.read_open_alerts())
+        ended = {entry.prediction_id for entry in page if entry.prediction_id is not None} - alerts.keys()
+        alerts.update(await self._record.read_alerts(ended))
         self._journal.restore(page, [message for said in alerts.values() for message in said])
 
     async def publish(self, *messages: bytes) -> None:
@@ -259,17 +262,18 @@ class AlertServer:
             for filters, clients in groups:
                 frames = [entry.frame for entry in entries if is_for(filters, entry)]
                 joined = b"".join(frames)
-                for start in range(0, len(clients) if frames else 0, _CHUNK):
-                    chunk = clients[start : start + _CHUNK]
+                served = clients if frames else ()
+                for start in range(0, max(1, len(served)), _CHUNK):
+                    chunk = served[start : start + _CHUNK]
                     for client in chunk:
                         client.deliver(frames, joined)
-                    left -= len(chunk)
+                    left -= max(1, len(chunk))  # a filter takes time too
                     if left <= 0:
                         await asyncio.sleep(0)
                         left = _CHUNK
-                left -= 1
             # At least one turn, also without clients: between two messages sockets drain and others run.
-            await asyncio.sleep(0)
+            if left < _CHUNK or not groups:
+                await asyncio.sleep(0)
 
     def _kick_stalled(self) -> None:
         deadline = self._now() - self._stall_timeout_s
@@ -376,32 +380,39 @@ class AlertServer:
         session = client.session
         while (wish := session.wish) is not None and client.state is State.OPEN:
             entries = self._journal.entries_after(wish.since, _PAGE)
-            found = await self._look_up(wish) if entries is None else entries
-            if isinstance(found, str):
-                await client.caught_breath()
-                if session.wish is wish:
-                    resync = session.give_up(found)
-                    self._room.regroup(client)
-                    _send(client, [frame_of(resync)])
-                continue
-            for portion in _portions(found):
-                await client.caught_breath()
-                if session.wish is not wish:
-                    break
-                frames = session.catch_up(portion)
-                self._room.regroup(client)
-                _send(client, frames)
+            if entries is not None:
+                await self._pass_on(client, wish, entries)
+            else:
+                async with self._pages:
+                    await self._pass_on(client, wish, await self._look_up(wish))
             await asyncio.sleep(0)
+
+    async def _pass_on(self, client: Client, wish: Wish, found: Sequence[Entry] | Trouble) -> None:
+        """Send entries to a client that wished for them, unless it has said something else meanwhile."""
+        session = client.session
+        if isinstance(found, str):
+            await client.caught_breath()
+            if session.wish is wish:
+                resync = session.give_up(found)
+                self._room.regroup(client)
+                _send(client, [frame_of(resync)])
+            return
+        for portion in _portions(found):
+            await client.caught_breath()
+            if session.wish is not wish:
+                return
+            frames = session.catch_up(portion)
+            self._room.regroup(client)
+            _send(client, frames)
 
     async def _look_up(self, wish: Wish) -> Sequence[Entry] | Trouble:
         """Return entries that are not in memory any more, or why they cannot be had."""
         if self._record is None:
             return "too_old"
         try:
-            async with self._readers:
-                page = await self._record.read_entries(wish.since, _PAGE)
-                unknown = self._journal.unknown_in(page)
-                alerts = await self._record.read_alerts(unknown) if unknown else {}
+            page = await self._record.read_entries(wish.since, _PAGE)
+            unknown = set() if wish.filters is EVERYTHING else self._journal.unknown_in(page)
+            alerts = await self._record.read_alerts(unknown) if unknown else {}
         except StoreError:
             return "unavailable"
         return self._journal.entries_of(page, wish.since, alerts) or "not_kept"

@@ -188,11 +188,11 @@ class ResyncRequiredV1(msgspec.Struct, frozen=True):
     """What came after `since` cannot be sent, at least not all of it; what comes after `seq` will be.
 
     `reason`: `too_old` (too far back), `not_kept` (retention has removed what was said), `ahead` (the record
-    does not reach so far: it is another one), `unavailable` (it cannot be read just now).
+    does not reach so far: it is another one), `unavailable` (it cannot be read just now). There may be more.
     """
 
     id: SubscriptionId
-    reason: Literal["too_old", "not_kept", "ahead", "unavailable"]
+    reason: str
     since: int
     seq: int
 

@@ -1,8 +1,9 @@
 """The client against the real alert server, and against an HTTP server that answers as ours do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -14,14 +15,17 @@ from hydrophone.client import (
     Client,
     ConnectionMessage,
     Filters,
+    NetflowQuery,
+    PredictionsQuery,
     RequestRefused,
     ResyncRequiredMessage,
     ServiceUnreachable,
+    StatisticsQuery,
     StatusUpdateMessage,
     WhaleAlertMessage,
 )
 from hydrophone.client.following import Heard
-from hydrophone.errors import ConfigError
+from hydrophone.errors import ConfigError, MalformedMessage
 from hydrophone.web.live import AlertServer, OpenToThisMachine
 from tests.said import MemoryRecord, alert, facts, notice, update
 
@@ -102,6 +106,18 @@ async def test_it_follows_a_service_over_its_restart() -> None:
     again = AlertServer("127.0.0.1", first.port, greeting=notice, record=record, last_seq=7)
     async with running(again), aclosing(heard):
         assert await take(heard, 4) == [4, 5, 6, 7]
+
+
+async def test_a_client_that_read_too_slowly_asks_for_what_it_lost() -> None:
+    messages = alerts(1, 4_000)
+    record = MemoryRecord(messages)
+    server = AlertServer("127.0.0.1", 0, greeting=notice, record=record, backlog=4, tail=16)
+    async with running(server), aclosing(client_of(server).alerts(since=0)) as heard:
+        await anext(heard)
+        for message in messages:  # far more than the sockets take, and the client takes nothing
+            await server.publish(message)
+        assert server.counters.dropped > 0
+        assert await take(heard, 4_000) == list(range(1, 4_001))
 
 
 async def test_what_cannot_be_had_again_is_said() -> None:
@@ -187,13 +203,18 @@ async def test_a_service_that_is_not_there_is_tried_again() -> None:
 
 
 @asynccontextmanager
-async def answering(status: int, body: str, seen: list[web.Request]) -> AsyncIterator[str]:
-    async def answer(request: web.Request) -> web.Response:
+async def answering(
+    status: int,
+    body: str,
+    seen: list[web.Request],
+    answer: Callable[[web.Request], Awaitable[web.Response]] | None = None,
+) -> AsyncIterator[str]:
+    async def answer_always(request: web.Request) -> web.Response:
         seen.append(request)
         return web.Response(status=status, text=body)
 
     app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
+    app.router.add_get("/{path:.*}", answer or answer_always)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -205,26 +226,62 @@ async def answering(status: int, body: str, seen: list[web.Request]) -> AsyncIte
 
 
 async def test_every_call_asks_its_path() -> None:
+    since = datetime(2026, 11, 26, tzinfo=UTC)
     seen: list[web.Request] = []
-    async with answering(200, '{"n":1}', seen) as url, Client(f"{url}/", token="t") as client:
+    async with answering(200, "[]", seen) as url, Client(f"{url}/", token="t") as client:
         for call in (
             client.status(),
-            client.fee_market(),
+            client.predictions(PredictionsQuery(min_btc=500.0, flow_type="inflow", from_=since, limit=10)),
+            client.prediction("ab/c"),
+            client.explain("ab"),
+            client.netflow(NetflowQuery(interval="hour")),
+            client.statistics(StatisticsQuery(period="weekly")),
             client.accuracy(days=7),
+            client.fee_market(),
             client.gaps(),
             client.record(since=5, limit=10),
-            client.explain("ab/c"),
+            client.labels_coverage(),
         ):
-            assert await call == {"n": 1}
+            with pytest.raises(MalformedMessage, match=r"openapi\.json"):
+                await call
     assert [request.raw_path for request in seen] == [
         "/api/v1/status",
-        "/api/v1/fee-market",
+        "/api/v1/predictions?flow_type=inflow&min_btc=500.0&from=2026-11-26T00:00:00%2B00:00&limit=10",
+        "/api/v1/predictions/ab%2Fc",
+        "/api/v1/explain/ab",
+        "/api/v1/netflow?interval=hour&limit=100",
+        "/api/v1/statistics?period=weekly&limit=100",
         "/api/v1/accuracy?days=7",
-        "/api/v1/gaps",
+        "/api/v1/fee-market",
+        "/api/v1/gaps?days=90.0",
         "/api/v1/record?since=5&limit=10",
-        "/api/v1/explain/ab%2Fc",
+        "/api/v1/labels/coverage",
     ]
     assert {request.headers["Authorization"] for request in seen} == {"Bearer t"}
+
+
+RECORD = '{"entries":[],"head":{"seq":3,"hash":"ab"}}'
+
+
+async def test_an_answer_is_typed_and_what_a_later_version_added_is_passed_over() -> None:
+    for body in (
+        RECORD,
+        RECORD.replace('"seq"', '"new":{"x":1},"seq"').replace('"entries"', '"more":[],"entries"'),
+    ):
+        async with answering(200, body, []) as url, Client(url) as client:
+            page = await client.record()
+            assert (page.entries, page.head.seq, page.head.hash) == ([], 3, "ab")
+
+
+async def test_pages_are_asked_for_one_after_the_other() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        cursor = request.query.get("cursor")
+        assert request.query["status"] == "pending"
+        return web.json_response({"data": [], "next_cursor": {None: "1.ab", "1.ab": "2.ab"}.get(cursor)})
+
+    seen: list[web.Request] = []
+    async with answering(200, "", seen, answer) as url, Client(url) as client:
+        assert [p async for p in client.every_prediction(PredictionsQuery(status="pending"))] == []
 
 
 REFUSAL = '{"error":{"code":"bad_query","message":"expected days","hint":"see docs"}}'
@@ -234,10 +291,11 @@ REFUSAL = '{"error":{"code":"bad_query","message":"expected days","hint":"see do
     ("status", "body", "error", "text"),
     [
         (422, REFUSAL, RequestRefused, "answered 422: expected days; see docs"),
-        (404, "[]", RequestRefused, "answered 404"),
+        (404, "[]", RequestRefused, "answered 404: Not Found"),
         (302, "{}", RequestRefused, "answered 302"),
-        (200, "[]", RequestRefused, "answered 200"),
-        (200, "<html>", RequestRefused, "is it Hydrophone"),
+        (299, "{}", RequestRefused, "answered 299"),
+        (200, "[]", MalformedMessage, "as /openapi.json says"),
+        (200, "<html>", MalformedMessage, "expected JSON"),
         (503, REFUSAL, ServiceUnreachable, "answered 503"),
         (429, REFUSAL, ServiceUnreachable, "answered 429"),
     ],

@@ -291,6 +291,28 @@ def test_two_payments_merged_while_we_did_not_hear_continue_one_and_end_the_othe
     assert [type(effect) for effect in effects] == [NoteSuccessor, RaiseSignal, RecordOutcome]
 
 
+def test_two_payments_replaced_by_one_while_we_did_not_hear_both_end() -> None:
+    core = doubted("a", "b")
+    play(core, unknown("a", PATIENT), unknown("b", PATIENT))
+    play(core, *(ReplacementTold(later(PATIENT), txid(name), txid("m")) for name in "ab"))
+    answer = TransactionTold(later(PATIENT + 1), SOURCE, whale("m", payee="thief"), is_whale=False)
+    ends = only(play(core, answer), RecordOutcome)
+    assert [(end.outcome.txid, end.outcome.replaced_by) for end in ends] == [
+        (txid("a"), txid("m")),
+        (txid("b"), txid("m")),
+    ]
+
+
+def test_a_successor_is_asked_about_no_more_when_what_it_replaced_is_settled() -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT))
+    for n in range(5):  # a source that names another one each time
+        core.step(ReplacementTold(later(PATIENT + n), txid("a"), txid(f"heir {n}")))
+    play(core, block(100, "a", at=PATIENT + 9))
+    core.step(contents(100, PATIENT + 10))
+    assert core.question_count == 0
+
+
 def test_a_whale_that_double_spent_another_is_one_itself() -> None:
     core = doubted("a")
     play(core, unknown("a", PATIENT), ReplacementTold(later(PATIENT), txid("a"), txid("b")))
@@ -374,13 +396,34 @@ def test_malformed_parts_of_a_frame_doubt_nothing() -> None:
     assert asked(core, gap(9, GapReason.MALFORMED)) == []
 
 
-def test_a_reorg_that_was_missed_is_found_by_asking() -> None:
+def test_a_confirmation_that_a_source_as_high_as_we_denies_is_undone() -> None:
     core = tracker()
-    play(core, seen(whale("a")), block(100, "a"), gap(90_000_000))
+    play(core, seen(whale("a")), block(100, "a"), gap(90_000_000), old_block(100, 90_000_000))
     assert play(core, told("a", at=90_000_001)) == [], "the index may lag behind"
     (back,) = play(core, told("a", at=90_000_000 + PATIENCE_MICROS))
     assert isinstance(back, ReopenPrediction)
     assert back.ended_as is Status.CONFIRMED
+
+
+def test_a_source_that_is_behind_undoes_no_confirmation() -> None:
+    """After a failover: it tells its blocks, has heard of no newer one, and has the whale still waiting."""
+    core = tracker()
+    play(core, seen(whale("a")), block(99), block(100, "a"), gap(90_000_000), old_block(99, 90_000_000))
+    patient = 90_000_000 + PATIENCE_MICROS
+    assert play(core, told("a", at=patient), unknown("a", patient + 1)) == []
+    assert play(core, block(100, "a", at=patient + 9_000_000)) == []
+    assert core.tracked[0].status is Status.CONFIRMED
+
+
+def test_what_is_undone_and_unknown_is_in_doubt_at_once() -> None:
+    core = tracker()
+    play(core, seen(whale("a")), block(100, "a"), gap(90_000_000), old_block(100, 90_000_000))
+    patient = 90_000_000 + PATIENCE_MICROS
+    back, doubt = play(core, unknown("a", patient))
+    assert isinstance(back, ReopenPrediction)
+    assert isinstance(doubt, MarkDoubt)
+    play(core, unknown("a", patient + PATIENCE_MICROS))
+    assert outcome_of(play(core, nobody("a", patient + PATIENCE_MICROS + 1))).status is Status.DROPPED
 
 
 def test_a_confirmation_that_moved_to_another_block_is_told_anew() -> None:
@@ -450,6 +493,16 @@ def test_after_a_very_long_outage_only_the_last_day_is_read() -> None:
     assert core.question_count == 0
 
 
+def test_a_chain_far_below_all_we_know_is_followed_from_there() -> None:
+    """What a simulation left in the store, or a source that told nonsense once, must not make us deaf."""
+    core = informed()
+    play(core, seen(whale("a")), block(2**31 - 1, at=5_500_000))
+    assert AboutContents("block101") in asked(core, block(101, at=6_000_000))
+    effects = play(core, contents(101, 7_000_000, "a", whales=("w",)))
+    assert outcome_of(effects).confirmation_height == 101
+    assert asked(core, block(102, at=8_000_000)) == [AboutContents("block102")]
+
+
 def test_the_contents_of_a_block_confirm_what_nobody_said() -> None:
     core = informed()
     play(core, seen(whale("a"), 6_000_000), old_block(101, 7_000_000))
@@ -512,6 +565,21 @@ def test_a_block_that_cannot_be_read_is_asked_for_again_but_not_when_it_is_stale
     assert AboutContents("block101") not in asked(core, TimePassed(later(60_000_000)))
 
 
+def test_what_a_source_never_answers_does_not_grow_without_end() -> None:
+    core = informed()
+    for height in range(101, 101 + 3 * MOST_BLOCKS_BACK):
+        core.step(block(height, at=6_000_000 + height))
+    assert core.question_count == MOST_BLOCKS_BACK
+
+
+def test_a_missing_block_that_nobody_has_is_not_asked_for_when_its_branch_lost() -> None:
+    core = informed()
+    assert AboutBlock("stale101") in asked(core, old_block(102, 6_000_000, branch="stale", parent="stale"))
+    core.step(NoAnswer(later(6_000_001), AboutBlock("stale101"), "500"))
+    play(core, block(101, at=7_000_000), block(102, at=8_000_000))
+    assert AboutBlock("stale101") not in asked(core, TimePassed(later(900_000_000)))
+
+
 # --- whales that came while we were blind
 
 
@@ -527,6 +595,16 @@ def test_a_whale_found_waiting_is_signalled_late() -> None:
     assert raised.signal.sighting is Sighting.LATE
     assert raised.signal.detected_at == later(10_500_000), "we say when we knew, not when we could have"
     assert raised.signal.effective_fee_rate_sat_vb == 12.5
+
+
+def test_a_whale_found_waiting_that_nobody_can_tell_is_given_up_after_an_hour() -> None:
+    core = informed()
+    core.step(waiting("w", 10_000_000))
+    core.step(NoAnswer(later(10_000_001), AboutTransaction(txid("w")), "500"))
+    play(core, block(101, at=3_600_000_000), contents(101, 3_600_000_001))
+    assert core.question_count == 1
+    play(core, block(102, at=3_610_000_000), contents(102, 3_610_000_001))
+    assert core.question_count == 0
 
 
 def test_a_whale_found_waiting_that_we_knew_is_no_news() -> None:
@@ -578,6 +656,23 @@ def test_what_is_pending_for_long_is_asked_about_with_a_block() -> None:
     assert rest == [AboutTransaction(txid(name)) for name in names[10:]]
 
 
+# --- answers that are ahead of the blocks
+
+
+def test_what_an_answer_says_is_in_a_block_stays_confirmed_when_that_block_comes_with_a_reorg() -> None:
+    core = informed()
+    play(core, seen(whale("a"), 5_500_000), told("a", at=6_000_000, height=101))
+    reorg = BlockConnected(later(7_000_000), Height(101), "block101", "another100", (txid("a"),))
+    assert play(core, reorg) == []
+
+
+def test_what_an_answer_says_is_in_a_block_is_undone_when_another_block_comes() -> None:
+    core = informed()
+    play(core, seen(whale("a"), 5_500_000), told("a", at=6_000_000, height=101))
+    (undone,) = play(core, old_block(101, 7_000_000, branch="other"))
+    assert isinstance(undone, ReopenPrediction)
+
+
 # --- restarts
 
 
@@ -593,12 +688,38 @@ def test_a_restart_reads_the_blocks_that_came_meanwhile() -> None:
     ]
 
 
-def test_a_restart_does_not_read_what_was_there_before_we_first_began() -> None:
+def test_what_was_there_before_we_first_began_is_recorded_as_such_and_never_read() -> None:
     core = tracker()
-    blocks = [KnownBlock(Height(h), f"block{h}", f"block{h - 1}", is_read=h == 99) for h in range(95, 101)]
+    events = [*(old_block(height, 0) for height in range(95, 100)), block(100)]
+    recorded = [effect for event in events for effect in only(core.step(event), RecordBlock)]
+    assert [(effect.height, effect.is_ours) for effect in recorded[-2:]] == [(99, False), (100, True)]
+    blocks = [
+        KnownBlock(e.height, e.block_hash, e.previous_hash, is_read=False, is_ours=e.is_ours)
+        for e in recorded
+    ]
+    after = tracker()
+    after.restore((), (), blocks=blocks)
+    questions = asked(after, gap(1, GapReason.STARTED))
+    assert [q for q in questions if isinstance(q, AboutContents)] == [AboutContents("block100")]
+
+
+def test_a_restart_before_the_first_block_reads_all_that_came_meanwhile() -> None:
+    after = tracker()
+    after.restore((), (), blocks=[KnownBlock(Height(99), "block99", "block98", is_read=False, is_ours=False)])
+    play(after, gap(1, GapReason.STARTED))
+    assert asked(after, old_block(100, 2), old_block(101, 3)) == [
+        AboutContents("block100"),
+        AboutContents("block101"),
+    ]
+
+
+def test_a_restart_reads_every_block_that_was_recorded_and_not_read() -> None:
+    core = tracker()
+    blocks = [KnownBlock(Height(h), f"block{h}", f"block{h - 1}", is_read=h == 99) for h in range(97, 101)]
     core.restore((), (), blocks=blocks)
     questions = asked(core, gap(1, GapReason.STARTED))
-    assert [q for q in questions if isinstance(q, AboutContents)] == [AboutContents("block100")]
+    unread = [AboutContents(f"block{height}") for height in (97, 98, 100)]
+    assert [q for q in questions if isinstance(q, AboutContents)] == unread
 
 
 def test_a_restart_goes_on_asking_for_blocks_that_were_missing_in_between() -> None:
@@ -646,6 +767,16 @@ def test_a_restart_asks_nothing_about_what_no_reorg_will_undo() -> None:
     questions = asked(after, gap(1, GapReason.STARTED))
     assert [q.txid for q in questions if isinstance(q, AboutTransaction)] == [txid("b")]
     assert play(after, seen(whale("a", payee="a"), 2)) == [], "and it is not signalled again"
+
+
+def test_a_hole_too_old_to_be_filled_does_not_keep_a_restart_from_letting_go() -> None:
+    before = tracker()
+    play(before, seen(whale("a", payee="a")), block(900, "a"))
+    after = tracker()
+    heights = (700, *range(750, 910))
+    blocks = [KnownBlock(Height(h), f"block{h}", f"block{h - 1}", is_read=True) for h in heights]
+    after.restore(before.tracked, (), blocks=blocks)
+    assert after.tracked == ()
 
 
 def test_confirmed_predictions_are_let_go_of_while_only_blocks_are_told() -> None:

@@ -21,6 +21,7 @@ class Service:
         self.messages = messages
         self.record = MemoryRecord(messages)
         self.journal = Journal(keep=keep)
+        self.keep = keep
         self.session: Session | None = None
         self.sent: list[bytes] = []
         self.publish(published)
@@ -31,6 +32,15 @@ class Service:
         for entry in self.journal.note(self.messages[head : head + count]):
             if self.session is not None and is_for(self.session.audience, entry):
                 self.sent.append(entry.frame)
+
+    def restart(self) -> None:
+        """Begin anew with what is stored; whoever was connected is not any more."""
+        head = self.journal.head
+        stored = MemoryRecord(self.messages[:head])
+        alerts = [message for said in stored.alerts().values() for message in said]
+        self.journal = Journal(head, keep=self.keep)
+        self.journal.restore(stored.entries(max(0, head - self.keep), self.keep), alerts)
+        self.session = None
 
     def connect(self) -> None:
         """Let the client come, or come again."""
@@ -159,7 +169,9 @@ def streams(draw: Callable[..., Any]) -> Stream:
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from(["publish", "publish", "send", "cut", "again", "ping"]), st.integers(1, 7)),
+    st.tuples(
+        st.sampled_from(["publish", "publish", "send", "cut", "again", "ping", "restart"]), st.integers(1, 7)
+    ),
     max_size=60,
 )
 
@@ -198,6 +210,10 @@ def test_whoever_resumes_from_where_it_was_gets_each_wanted_entry_once_and_in_or
                 service.step(count)
             case "cut":
                 service.sent = service.sent[:count]  # the rest is lost on the way
+                cursor = take()
+                come()
+            case "restart":
+                service.restart()
                 cursor = take()
                 come()
             case "again":  # asks once more, on the same connection: what it has not taken comes again

@@ -17,6 +17,7 @@ from hydrophone.domain.units import UnixMicros
 from hydrophone.errors import StoreClosed
 from hydrophone.web import live
 from hydrophone.web.live import AlertServer, OpenToThisMachine
+from hydrophone.wire.socket_v1 import FiltersV1
 from tests.said import MemoryRecord, alert, facts, notice, seqs_in, update
 
 make_server = partial(
@@ -202,6 +203,19 @@ async def test_a_client_that_leaves_while_it_catches_up_is_forgotten() -> None:
         assert len(asyncio.all_tasks()) <= 3
 
 
+@pytest.mark.parametrize("tail", [2, 4])
+async def test_after_a_restart_a_filter_still_knows_what_has_ended(tail: int) -> None:
+    """The last entries are in memory, their alerts are not."""
+    small, large = facts("small", btc=1.0), facts("large", btc=1e6)
+    messages = [alert(1, small), alert(2, large), *alerts(3, 40), update(41, "small"), update(42, "large")]
+    server = make_server(record=MemoryRecord(messages), last_seq=42, tail=tail)
+    async with running(server), joined(server) as client:
+        await ask(client, type="subscribe", filters={"min_btc_value": 1e5}, since=40)
+        assert await receive(client, 1) == [42]
+        await server.publish(update(43, "small", "reorged"), update(44, "large", "reorged"))
+        assert await receive(client, 1) == [44]
+
+
 # --- tokens
 
 
@@ -327,3 +341,14 @@ async def test_a_client_of_another_server_is_adopted_and_served_as_all_are() -> 
             await client.recv()
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1001
+
+
+async def test_many_filters_that_let_nothing_through_do_not_hold_others_up() -> None:
+    server = make_server()
+    server._room.groups.update({FiltersV1(min_btc_value=1e6 + n): set() for n in range(1_000)})
+    publishing = asyncio.create_task(server.publish(alert(1)))
+    turns = 0
+    while not publishing.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 4

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+import jsonschema_rs
 import msgspec
 import pytest
 from hypothesis import given
@@ -30,6 +31,7 @@ from hydrophone.wire.socket_v1 import (
     parse_server_message,
 )
 from tests.builders import START
+from tests.said import alert, amendment, facts, notice, update
 
 SNAPSHOT: Final = Path(__file__).parents[2] / "snapshots" / "socket_v1.json"
 PUBLIC: Final = SNAPSHOT.with_name("public_v1.json")
@@ -161,6 +163,16 @@ def test_a_refused_token_is_not_repeated() -> None:
     assert "secret" not in str(caught.value)
 
 
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.floats(-1, 2)
+    | st.lists(st.sampled_from(["inflow", "unknown", "in", "", "Kraken", "!"]), max_size=3)
+    | st.text(max_size=3)
+)
+SUBSCRIBE_SCHEMA: Final = jsonschema_rs.validator_for(
+    {"$ref": "#/$defs/Subscribe", "$defs": build_schema()["$defs"]}
+)
 names = st.text(min_size=1, max_size=20).filter(lambda name: any(c.isalnum() for c in name))
 filters = st.builds(
     FiltersV1,
@@ -280,6 +292,50 @@ def test_the_schema_refers_to_nothing_that_it_lacks_and_describes_every_part() -
     referred = {part.split('"')[0] for part in served.split('"#/$defs/')[1:]}
     assert referred == set(schema["$defs"])
     assert [name for name, part in schema["$defs"].items() if not part.get("description")] == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        alert(1),
+        update(2),
+        amendment(3, facts()),
+        notice(),
+        encode_subscribed(SUBSCRIPTION, 9, START),
+        encode_unsubscribed(Unsubscribe(id="a"), START),
+        encode_resync_required(ResyncRequiredV1(None, "too_old", 7, 9), START),
+        encode_lagged(3, START),
+        encode_pong(None, START),
+        encode_authenticated(START),
+        encode_error("malformed", "no", START),
+        encode_client_message(SUBSCRIPTION),
+        encode_client_message(Subscribe(filters=FiltersV1(exchanges=("htx",), flow_types=("inflow",)))),
+        encode_client_message(Unsubscribe()),
+        encode_client_message(Ping()),
+        encode_client_message(Authenticate(token="abc")),
+    ],
+    ids=lambda message: json.loads(message)["type"],
+)
+def test_what_is_said_is_as_the_schema_says_in_the_eyes_of_another_library(message: bytes) -> None:
+    schema = jsonschema_rs.validator_for(build_schema())
+    assert schema.is_valid(json.loads(message)), [
+        str(error) for error in schema.iter_errors(json.loads(message))
+    ]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["min_btc_value", "flow_types", "exchanges", "min_urgency", "x"]), scalars
+    )
+)
+def test_what_a_service_understands_is_what_the_schema_allows(chosen: dict[str, Any]) -> None:
+    said = {"type": "subscribe", "filters": chosen}
+    try:
+        parse_client_message(json.dumps(said))
+        is_understood = True
+    except MalformedMessage as error:
+        is_understood = "names of exchanges" in str(error)  # that one has letters no schema can ask for
+    assert SUBSCRIBE_SCHEMA.is_valid(said) == is_understood
 
 
 if __name__ == "__main__":

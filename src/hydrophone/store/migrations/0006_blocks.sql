@@ -5,6 +5,7 @@ CREATE TABLE blocks (
     block_hash TEXT NOT NULL,
     previous_hash TEXT NOT NULL,
     heard_at TIMESTAMP NOT NULL,
+    ours BOOLEAN NOT NULL DEFAULT TRUE,             -- it came since we first began
     whales INTEGER,                                 -- in it; NULL until its contents were told
     unseen INTEGER                                  -- of those, not announced to us before
 );
