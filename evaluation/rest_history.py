@@ -71,7 +71,8 @@ _RECORD = """
     )
 """
 _BACKGROUND = """
-    INSERT INTO blocks SELECT 900000 + range, sha256('b' || range), sha256('b' || (range - 1)),
+    INSERT INTO blocks (height, block_hash, previous_hash, heard_at, whales, unseen)
+        SELECT 900000 + range, sha256('b' || range), sha256('b' || (range - 1)),
         $begin::TIMESTAMP + to_seconds(range * 600), 15, range % 2 FROM range(12960);
     INSERT INTO source_gaps SELECT 'mempool.space', 'reconnected',
         $begin::TIMESTAMP + to_seconds(range * 7000),
