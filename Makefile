@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check bench evaluate fmt docs lock clean
+.PHONY: help setup demo run test check bench evaluate fmt docs lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -37,6 +37,7 @@ check: $(READY)  ## all that CI runs: format, lint, types, architecture, docs, t
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m hydrophone.cli.documentation --check docs/config.md
+	$(BIN)/python -m evaluation.rest_contract --examples 5 --least 300 --predictions 2000
 	$(MAKE) test
 
 bench: $(READY)  ## ratios against named baselines, measured in one run
@@ -46,6 +47,9 @@ evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, simula
 	$(BIN)/python -m evaluation.recordings
 	$(BIN)/python -m evaluation.quickstart
 	$(BIN)/python -m evaluation.kills
+	$(BIN)/python -m evaluation.rest_contract
+	$(BIN)/python -m evaluation.rest_load
+	$(BIN)/python -m evaluation.resume --seeds 1 2 3
 	$(BIN)/python -m evaluation.fidelity
 	$(BIN)/python -m evaluation.realism
 	$(BIN)/python -m evaluation.simulator_speed
@@ -75,6 +79,9 @@ lock: $(READY)  ## resolve pyproject.toml anew into requirements*.txt (with hash
 	  --python-version 3.11 --universal --no-annotate --custom-compile-command 'make lock' -q -o requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --python-version 3.11 --universal --no-annotate --custom-compile-command 'make lock' -q -o requirements-dev.txt
+
+audit: $(READY)  ## ask for known holes in what is installed (needs the network)
+	$(BIN)/uv tool run pip-audit --require-hashes -r requirements.txt
 
 clean:  ## remove what was made, but not data/
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

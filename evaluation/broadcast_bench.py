@@ -1,10 +1,13 @@
 """How long one alert takes to the last of many clients, against a loop in C; and what a stalled client costs.
 
+Also with filters: clients that all ask for the same, and clients that ask for a hundred different things.
+
 Both sides send the same bytes to the same kind of clients (`broadcast_floor.c`, a process of its own),
 alternating in one run. Linux, with a C compiler.
 """
 
 import asyncio
+import json
 import os
 import resource
 import shutil
@@ -16,17 +19,21 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 import psutil
 
 from hydrophone.web.live import AlertServer
+from hydrophone.wire.socket_v1 import FiltersV1
 
 MESSAGE_BYTES: Final = 1_024
 """# chosen: a whale alert with a few entities."""
 ROUNDS: Final = 31
 WARM_UP: Final = 3
+FILTERS: Final = 100
+"""Different ones among the clients. # chosen: far more than people think of."""
 MAX_RATIO: Final = 2.5
 """The bar at 5,000 clients."""
 _UPGRADE: Final = (
@@ -78,6 +85,7 @@ async def _measure(binary: Path) -> list[Row]:
         *await _beside_a_stalled_client(binary, 1_000),
         *await _against_floor(binary, 1_000),
         *await _against_floor(binary, 5_000, bar=MAX_RATIO),
+        *await _with_filters(binary, 5_000),
     ]
 
 
@@ -93,6 +101,29 @@ async def _against_floor(binary: Path, clients: int, *, bar: float | None = None
         Row(f"ours, to the last of {clients:,} clients", ours_s * 1e3, "ms"),
         Row(f"ours / C loop, {clients:,} clients", ours_s / floor_s, "x", bar),
     ]
+
+
+async def _with_filters(binary: Path, clients: int) -> list[Row]:
+    async with AsyncExitStack() as stack:
+        tool = _tools(binary, stack)
+        broadcasts = []
+        for different in (0, 1, FILTERS):
+            server = await stack.enter_async_context(_serving())
+            broadcasts.append(await _ours(tool, server, clients))
+            _subscribe(server, different)
+        plain_s, shared_s, many_s = await _alternate(*broadcasts)
+    return [
+        Row(f"one filter for all / none, {clients:,} clients", shared_s / plain_s, "x", 1.2),
+        Row(f"{FILTERS} filters / none, {clients:,} clients", many_s / plain_s, "x", 1.2),
+    ]
+
+
+def _subscribe(server: AlertServer, different: int) -> None:
+    """Let clients ask for what the message meets, in so many different ways; 0: for everything."""
+    for number, client in enumerate(tuple(server._room.clients) if different else ()):  # noqa: SLF001 -- as if each had asked
+        least_btc = 1.0 + number % different
+        client.session.filters = FiltersV1(min_btc_value=least_btc, exchanges=("binance", "kraken"))
+        server._room.regroup(client)  # noqa: SLF001
 
 
 async def _beside_a_stalled_client(binary: Path, clients: int) -> list[Row]:
@@ -118,12 +149,12 @@ async def _beside_a_stalled_client(binary: Path, clients: int) -> list[Row]:
     ]
 
 
-async def _alternate(first: _Broadcast, second: _Broadcast) -> tuple[float, float]:
-    samples: tuple[list[float], list[float]] = ([], [])
+async def _alternate(*broadcasts: _Broadcast) -> list[float]:
+    samples: list[list[float]] = [[] for _ in broadcasts]
     for _ in range(WARM_UP + ROUNDS):
-        for broadcast, times in zip((first, second), samples, strict=True):
+        for broadcast, times in zip(broadcasts, samples, strict=True):
             times.append(await broadcast())
-    return statistics.median(samples[0][WARM_UP:]), statistics.median(samples[1][WARM_UP:])
+    return [statistics.median(times[WARM_UP:]) for times in samples]
 
 
 async def _floor(tool: _Tool, clients: int) -> _Broadcast:
@@ -144,14 +175,32 @@ async def _floor(tool: _Tool, clients: int) -> _Broadcast:
 async def _ours(tool: _Tool, server: AlertServer, clients: int) -> _Broadcast:
     hearers = await tool("hear", server.port, clients)
     await _expect_ready(hearers)
-    message = b"x" * MESSAGE_BYTES
+    numbers = count(1)
 
     async def broadcast() -> float:
+        message = _alert(next(numbers))
         began_ns = time.monotonic_ns()
         await server.publish(message)
         return (await _read_int(hearers) - began_ns) / 1e9
 
     return broadcast
+
+
+def _alert(seq: int) -> bytes:
+    """Return a whale alert of so many bytes, as far as filters ask."""
+    data = {
+        "prediction_id": f"prediction {seq}",
+        "btc_value": 1_234.5,
+        "moved_btc": 1_200.0,
+        "flow_type": "inflow",
+        "urgency_score": 0.5,
+        "confidence_score": 0.8,
+        "entities": [{"name": "Binance"}],
+        "text": "",
+    }
+    bare = json.dumps({"type": "whale_alert", "seq": seq, "data": data})
+    data["text"] = "x" * (MESSAGE_BYTES - len(bare))
+    return json.dumps({"type": "whale_alert", "seq": seq, "data": data}).encode()
 
 
 def _tools(binary: Path, stack: AsyncExitStack) -> _Tool:

@@ -6,6 +6,7 @@ Later beats earlier: defaults, hydrophone.toml, HYDROPHONE_SECTION__KEY, flags.
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -24,6 +25,7 @@ RECORDING_SCHEME: Final = "recording:"
 _LOG_LEVEL_ALIAS: Final = "LOG_LEVEL"
 """The quickstart's variable; HYDROPHONE_LOG__LEVEL beats it."""
 _MAX_PORT: Final = 65_535
+_HOST: Final = re.compile(r"[0-9A-Za-z._-]+|[0-9a-fA-F:.]+(%[0-9A-Za-z._-]+)?")
 _RETENTION_LEAST_DAYS: Final = 21
 """# chosen: what ended is remembered for 20 days, so that it is not signalled again."""
 
@@ -93,18 +95,48 @@ def _path(raw: object) -> Path:
         raise ValueError("a path (~NAME is the home of a user of this machine)") from error
 
 
-def _loopback(raw: object) -> str:
-    """Return a host that only this machine reaches: whoever reaches a port reads everything there."""
+def _optional_path(raw: object) -> Path | None:
+    return None if raw in (None, "") else _path(raw)
+
+
+def _host(raw: object) -> str:
+    """Return a host to bind; whether tokens are there for one that others reach is checked at the start."""
     host = _text(raw)
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        raise ValueError(
-            "localhost, 127.0.0.1 or ::1 (there are no access tokens yet; put a reverse proxy in front)"
-        )
+    if not _HOST.fullmatch(host):
+        raise ValueError("a name or address of this machine, such as localhost or 0.0.0.0")
     return host
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches a host that is bound."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_name(raw: object) -> str:
+    name = _text(raw).lower()
+    if not _HOST.fullmatch(name):
+        raise ValueError("a name as in the Host header, without port, such as whales.example")
+    return name
+
+
+def _origin(raw: object) -> str:
+    text = _text(raw)
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not _is_reachable(parts) or parts.path or parts.query:
+        raise ValueError("an origin as browsers spell it, such as https://whales.example")
+    return text.lower()
+
+
+def _switch(raw: object) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    text = str(raw).strip().lower()
+    if text not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
+        raise ValueError("true or false")
+    return text in ("true", "1", "yes", "on")
 
 
 def _is_reachable(parts: SplitResult) -> bool:
@@ -218,17 +250,56 @@ class AccuracySettings:
 class AlertSettings:
     """The alert websocket."""
 
-    host: str = _setting("localhost", _loopback, "Loopback address to bind; localhost is 127.0.0.1 and ::1.")
+    host: str = _setting("localhost", _host, "As api.host.")
     port: int = _setting(8765, _whole(0, _MAX_PORT), "Port; 0 takes a free one.")
     max_clients: int = _setting(10_000, _whole(1, 1_000_000), "Further clients are refused.")
 
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """The status endpoints and the page."""
+    """REST, its description and the page."""
 
-    host: str = _setting("localhost", _loopback, "Loopback address to bind; localhost is 127.0.0.1 and ::1.")
+    host: str = _setting(
+        "localhost",
+        _host,
+        "Address to bind; localhost is 127.0.0.1 and ::1. Another needs tokens (`hydrophone token create`).",
+    )
     port: int = _setting(8000, _whole(0, _MAX_PORT), "Port; 0 takes a free one.")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """Who may ask."""
+
+    tokens: Path = _setting(
+        Path("data/tokens.json"), _path, "The file of tokens; it holds digests, and no token."
+    )
+    require_tokens: bool = _setting(
+        False,  # noqa: FBT003 -- the default of a setting
+        _switch,
+        "Let nobody in without a token, on this machine either. Set it behind a reverse proxy.",
+    )
+    token_file: Path | None = _setting(
+        None,
+        _optional_path,
+        "A file with the token by which commands such as `hydrophone status` ask the service.",
+    )
+    behind_proxy: bool = _setting(
+        False,  # noqa: FBT003 -- the default of a setting
+        _switch,
+        "A reverse proxy on this machine says in X-Forwarded-For who asks.",
+    )
+    allowed_hosts: tuple[str, ...] = _setting(
+        (), _many(_host_name), "Names in the Host header that are ours, besides those of this machine."
+    )
+    allowed_origins: tuple[str, ...] = _setting(
+        (), _many(_origin), "Origins of pages that may ask, besides those on this machine."
+    )
+    requests_per_minute: int = _setting(
+        600,
+        _whole(0, 1_000_000),
+        "So much may one token or address ask; 0: any number. Without a token this machine may ask freely.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +353,7 @@ class Settings:
     accuracy: AccuracySettings = field(default_factory=AccuracySettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
     simulator: SimulatorSettings = field(default_factory=SimulatorSettings)
     explorer: ExplorerSettings = field(default_factory=ExplorerSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -83,6 +83,10 @@ class UnknownTransaction(StoreError):
     """A transaction that the database does not hold."""
 
 
+class QueryTooSlow(StoreError):
+    """A question to the database was broken off: it took too long, or too many waited."""
+
+
 class StoreClosed(StoreError):
     """A write or query after the store was closed."""
 
@@ -105,6 +109,29 @@ class SinkUnavailable(SinkError):
 
 class SinkRejected(SinkError):
     """The sink answers, but refuses what we send."""
+
+
+class ClientError(HydrophoneError):
+    """Trouble with a service that we are the client of."""
+
+
+class ServiceUnreachable(ClientError):
+    """The service does not answer now; it may later."""
+
+    transient = True
+
+
+class RequestRefused(ClientError):
+    """The service answers, but refuses what is asked.
+
+    Args:
+        message: what was expected, found, and what to do.
+        code: a word for programs.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ServiceError(HydrophoneError):

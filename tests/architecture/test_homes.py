@@ -9,7 +9,7 @@ import grimp
 ROOT = Path(__file__).parents[2]
 
 HOMES = {
-    "aiohttp": {"sources"},
+    "aiohttp": {"sources", "web", "client"},
     "backports": {"store"},
     "duckdb": {"store"},
     "matplotlib": {"cli"},

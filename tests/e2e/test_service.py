@@ -7,9 +7,10 @@ import os
 import re
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,30 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from hydrophone.client import (
+    Client,
+    ConnectionMessage,
+    PredictionsQuery,
+    StatusUpdateMessage,
+    WhaleAlertMessage,
+)
+from hydrophone.client.following import Heard
 from hydrophone.domain.units import SATS_PER_BTC
 from hydrophone.runtime.frame import Frame, FrameKind
 from hydrophone.simulator.playback import PlaybackServer
 from tests.backends import HOST, Backend, await_subscriptions, running
 from tests.builders import mempool_json, transaction_json, txid_of
-from tests.e2e.program import ROOT, Entry, Finished, Program, addresses_of, finish, hydrophone, started
+from tests.e2e.program import (
+    ROOT,
+    Entry,
+    Finished,
+    Program,
+    addresses_of,
+    clean_environment,
+    finish,
+    hydrophone,
+    started,
+)
 from tests.recorded import load_excerpt
 from tests.replay.expected import (
     EXCERPT_FLOWS,
@@ -131,6 +150,9 @@ class Story:
     folder: Path
     messages: list[Message]
     record: list[Message]
+    resumed: list[Message]
+    typed: list[Heard]
+    example: list[str]
     verified: Finished
     running: tuple[Finished, Finished, Finished]
     stopped: tuple[Finished, Finished, Finished]
@@ -159,6 +181,10 @@ async def _live(folder: Path) -> Story:
             pace.allow(len(FRAMES))
             await listener.until_seq(len(EXCERPT_MESSAGES))
             while_running = await _ask(folder, addresses.api_port, addresses.alerts_url)
+            resumed = await _resume(addresses.api_port, since=2)
+            typed = await _follow(addresses.api_port)
+            example = await _try_example(folder, addresses.api_port)
+            await _ask_everything(addresses.api_port)
             head = json.loads(while_running[0].out)["record_head"]
             verified = await hydrophone(
                 *("record", "verify", "--json", "--head", head, "--api-port", addresses.api_port), cwd=folder
@@ -170,6 +196,9 @@ async def _live(folder: Path) -> Story:
         folder,
         listener.messages,
         listener.record,
+        resumed,
+        typed,
+        example,
         verified,
         while_running,
         after,
@@ -192,6 +221,90 @@ async def _ask(folder: Path, api_port: str, alerts_url: str) -> tuple[Finished, 
         ),
         hydrophone("db", "check", cwd=folder),
     )
+
+
+async def _resume(api_port: str, since: int) -> list[Message]:
+    """Return what a client is sent on the API's port that asks for what came after an entry."""
+    async with connect(f"ws://localhost:{api_port}/ws") as connection:
+        await connection.send(json.dumps({"type": "subscribe", "id": 1, "since": since}))
+        listener = Listener(connection)
+        await listener.until(lambda message: message["type"] == "subscribed")
+        await listener.until_seq(len(EXCERPT_MESSAGES))
+        return listener.record
+
+
+async def _follow(api_port: str) -> list[Heard]:
+    """Return what the client of the package makes of the whole record."""
+    heard: list[Heard] = []
+    async with aclosing(Client(f"http://localhost:{api_port}").alerts(since=0)) as messages:
+        async for message in messages:
+            if not isinstance(message, ConnectionMessage):
+                heard.append(message)
+            if len(heard) == len(EXCERPT_MESSAGES):
+                break
+    return heard
+
+
+async def _ask_everything(api_port: str) -> None:
+    """Ask each path by the client of the package, which reads each answer as its type."""
+    async with Client(f"http://localhost:{api_port}") as client:
+        predictions = [prediction async for prediction in client.every_prediction(PredictionsQuery(limit=2))]
+        txid = predictions[0].transaction_id
+        assert (await client.prediction(txid)).transaction_id == txid
+        assert (await client.explain(txid)).txid == txid
+        status = await client.status()
+        assert len(predictions) == status.predictions["total"]
+        assert (await client.record()).head.seq == status.record_seq
+        assert len((await client.netflow()).data) >= 1
+        assert len((await client.statistics()).data) >= 1
+        assert (await client.accuracy()).days == 90.0
+        assert (await client.gaps(days=1)).days == 1.0
+        assert (await client.fee_market()).simulated
+        assert (await client.labels_coverage()).claims >= 1
+
+
+async def _try_example(folder: Path, api_port: str) -> list[str]:
+    """Run the README's example as it stands but for the port, the least value, and where it begins."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [code] = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "client" in block]
+    for old, new in (
+        ("localhost:8000", f"localhost:{api_port}"),
+        ("min_btc_value=500, ", ""),
+        ("alerts(wanted)", "alerts(wanted, since=0)"),
+    ):
+        assert old in code
+        code = code.replace(old, new)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-u", "-c", code),
+        cwd=folder,
+        env=clean_environment(),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    lines = [(await process.stdout.readline()).decode() for _ in range(4)]
+    process.kill()
+    await process.wait()
+    return lines
+
+
+def test_a_client_that_was_away_gets_what_it_missed_on_the_port_of_the_api(story: Story) -> None:
+    assert story.resumed == story.record[2:]
+
+
+def test_the_client_of_the_package_understands_every_message(story: Story) -> None:
+    said = [
+        (message.seq, message.data.transaction_id)
+        for message in story.typed
+        if isinstance(message, WhaleAlertMessage | StatusUpdateMessage)
+    ]
+    assert said == [(message["seq"], message["data"]["transaction_id"]) for message in story.record]
+
+
+def test_the_example_of_the_readme_hears_whales(story: Story) -> None:
+    market, *heard = story.example
+    assert market.startswith("FeeMarketV1(")
+    assert [line.split()[0].isdecimal() for line in heard] == [True] * 3
+    assert "BTC from" in "".join(heard)
 
 
 def test_a_plain_client_is_greeted_and_hears_every_alert(story: Story) -> None:

@@ -1,5 +1,6 @@
 """The composition root: settings become objects, objects become services. Only it knows them all."""
 
+from hydrophone.bootstrap.access import check_access, token_file
 from hydrophone.bootstrap.demo import run_demo
 from hydrophone.bootstrap.engine import Addresses, run_service
 from hydrophone.bootstrap.explaining import Explainer, explain_stored, make_explainer
@@ -41,6 +42,7 @@ __all__ = [
     "SimulationRequest",
     "SimulationSummary",
     "SyncState",
+    "check_access",
     "explain_stored",
     "export_labels",
     "find_list",
@@ -58,4 +60,5 @@ __all__ = [
     "sync_labels",
     "sync_states",
     "today",
+    "token_file",
 ]

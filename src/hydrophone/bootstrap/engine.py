@@ -5,10 +5,14 @@ import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from hydrophone import __version__
+from hydrophone.bootstrap.access import check_access, make_access, make_doors
+from hydrophone.bootstrap.api import Api, Sources
 from hydrophone.bootstrap.explaining import LiveExplainer
 from hydrophone.bootstrap.listening import Ears
+from hydrophone.bootstrap.metrics import figures_of
 from hydrophone.bootstrap.parts import (
     SOURCE_NAME,
     load_labels,
@@ -23,7 +27,6 @@ from hydrophone.domain.events import GapFound, GapReason, RecordGap
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.script import Network
 from hydrophone.domain.units import MICROS_PER_S, UnixMicros, format_instant
-from hydrophone.pipeline.accuracy import AccuracyDesk
 from hydrophone.pipeline.accuracy_watch import AccuracyWatch
 from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.connection import ConnectionMonitor, Signs
@@ -36,13 +39,20 @@ from hydrophone.runtime.supervisor import Service, Supervisor
 from hydrophone.runtime.telemetry import get_logger, rss_bytes
 from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.history import StoredHistory
+from hydrophone.store.hours import StoredHours
+from hydrophone.store.stored_record import StoredRecord
+from hydrophone.web.gate import Gate
 from hydrophone.web.live import AlertServer
 from hydrophone.web.loopback import check_port_free
-from hydrophone.web.status import StatusServer
+from hydrophone.web.rest import RestServer
+from hydrophone.web.socket_gate import SocketGate
 from hydrophone.wire.public_v1 import encode_connection
 from hydrophone.wire.stream_signs import parse_loaded_share, tells_blocks, tells_mempool
 
 log = get_logger(__name__)
+
+_HOURS_EVERY_S: Final = 60.0
+"""# chosen: a busy minute's whales fall into a few hours, which are counted in some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +103,15 @@ class Engine:
         if state.model is not None:
             ears.tracker.forecaster.restore(state.model)
         ears.decoder.resume(state.heard_at)
+        self._access = make_access(settings, self._clock)
+        gate = Gate(self._access, make_doors(settings))
         self._alerts = AlertServer(
             settings.alerts.host,
             settings.alerts.port,
             greeting=lambda: self._monitor.greeting(),  # noqa: PLW0108 -- the monitor comes after
+            admission=SocketGate(gate, self._access),
+            record=StoredRecord(store),
+            last_seq=state.last_seq,
             max_clients=settings.alerts.max_clients,
         )
         self._monitor = ConnectionMonitor(
@@ -135,28 +150,43 @@ class Engine:
             clock=self._clock,
         )
         self._is_up = asyncio.Event()
-        self._status = StatusServer(
+        self._hours = StoredHours(store)
+        self._api = Api(
+            store,
+            self._hours,
+            self._access,
+            Sources(
+                report=self.report,
+                fee_market=self.fee_market,
+                gaps=self._gaps.answer,
+                record=RecordDesk(store.query_record).answer,
+                explain=LiveExplainer(settings, book, ears.tracker.labels, store).explain,
+                why_not_ready=lambda: None if self._monitor.is_heard else self._monitor.text,
+                metrics=lambda report: figures_of(report, self._rest),
+                book=book,
+                learned_count=lambda: ears.tracker.labels.learned_count,
+            ),
+            clock=self._clock,
+        )
+        self._rest = RestServer(
             settings.api.host,
             settings.api.port,
-            answers={
-                "/api/v1/status": lambda _query: self.report(),
-                "/api/v1/fee-market": lambda _query: self.fee_market(),
-                "/api/v1/accuracy": AccuracyDesk(store.query_forecasts, store.query_days).answer,
-                "/api/v1/record": RecordDesk(store.query_record).answer,
-                "/api/v1/gaps": self._gaps.answer,
-            },
-            why_not_ready=lambda: None if self._monitor.is_heard else self._monitor.text,
-            explain=LiveExplainer(settings, book, ears.tracker.labels, store).explain,
+            routes=self._api.routes(),
+            gate=gate,
+            version=__version__,
+            is_open=self._access.is_open,
+            alerts=self._alerts,
         )
 
     def services(self) -> tuple[Service, ...]:
         """Return everything, back to front."""
         return (
             Service("alerts", self._alerts.run),
-            Service("status", self._status.run),
+            Service("rest", self._serve_rest),
             Service("recorder", self._recorder.run, self._recorder.drain),
             Service("labels", self._record_labels),
             Service("history", self._keep_history),
+            Service("hours", self._count_hours),
             Service("accuracy", self._watch.run),
             Service("degradation", self._degradation.run),
             *self._ears.services(self._monitor.note),
@@ -179,6 +209,21 @@ class Engine:
         await self._is_up.wait()
         await self._retention.run()
 
+    async def _serve_rest(self, ready: Callable[[], None]) -> None:
+        try:
+            await self._rest.run(ready)
+        finally:
+            await self._api.close()
+
+    async def _count_hours(self, ready: Callable[[], None]) -> None:
+        """Count the history by the hour; not before everything runs, since it may be much."""
+        ready()
+        await self._is_up.wait()
+        await self._hours.count_all()
+        while True:  # so that who asks after a busy day does not wait for the counting of it
+            await asyncio.sleep(_HOURS_EVERY_S)
+            await self._hours.refresh()
+
     async def _record_silence(self, begun_at: UnixMicros, ended_at: UnixMicros, reason: str) -> None:
         """Record a gap that no frame tells of: the connection stayed open."""
         gap = GapFound(ended_at, SOURCE_NAME, GapReason.SILENT, begun_at, reason)
@@ -188,7 +233,7 @@ class Engine:
         """Return where it is reached, once it runs."""
         return Addresses(
             alerts_url=f"ws://{host_in_url(self._settings.alerts.host)}:{self._alerts.port}",
-            page_url=f"http://{host_in_url(self._settings.api.host)}:{self._status.port}/",
+            page_url=f"http://{host_in_url(self._settings.api.host)}:{self._rest.port}/",
             source_urls=() if self._ears.connected_url is None else (self._ears.connected_url,),
         )
 
@@ -292,6 +337,7 @@ async def run_service(
     Raises:
         HydrophoneError: what ended it.
     """
+    check_access(settings)
     check_port_free(settings.alerts.host, settings.alerts.port, section="alerts")
     check_port_free(settings.api.host, settings.api.port, section="api")
     book, files = load_labels(settings, today())

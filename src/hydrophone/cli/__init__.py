@@ -19,6 +19,7 @@ from hydrophone.cli import (
     service,
     simulate,
     status,
+    token,
 )
 from hydrophone.cli.flags import load
 from hydrophone.errors import ExitCode, HydrophoneError
@@ -35,6 +36,7 @@ _COMMANDS = (
     accuracy,
     labels,
     database,
+    token,
     configuration,
 )
 

@@ -28,7 +28,8 @@ def ask_service(settings: Settings, path: str, *, timeout_s: float) -> tuple[str
     """
     url = f"http://{host_in_url(settings.api.host)}:{settings.api.port}{path}"
     try:
-        with open_direct(url, timeout=timeout_s) as response:
+        request = urllib.request.Request(url, headers=_authorization(settings))
+        with open_direct(request, timeout=timeout_s) as response:
             return url, HTTPStatus(response.status), response.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -37,6 +38,21 @@ def ask_service(settings: Settings, path: str, *, timeout_s: float) -> tuple[str
         return None
     except (ValueError, HTTPException) as error:
         raise ConfigError(f"{url} did not answer with HTTP: is it Hydrophone that listens there?") from error
+
+
+def _authorization(settings: Settings) -> dict[str, str]:
+    """Return the header by which the service lets us in; none where no token is set.
+
+    Raises:
+        ConfigError: the file of the token cannot be read.
+    """
+    path = settings.access.token_file
+    if path is None:
+        return {}
+    try:
+        return {"Authorization": f"Bearer {path.read_text(encoding='ascii').strip()}"}
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"cannot read the token in {path} (access.token_file): {error}") from error
 
 
 def fetch_from_service(
@@ -51,6 +67,11 @@ def fetch_from_service(
     if answer is None:
         return None
     url, status, body = answer
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        raise ConfigError(
+            f"{url} answered {status.value}: it wants a token; save one in a file "
+            "(`hydrophone token create`) and name that in access.token_file"
+        )
     if status is not HTTPStatus.OK:
         raise ConfigError(f"{url} answered {status.value}: is it Hydrophone that listens there?")
     try:

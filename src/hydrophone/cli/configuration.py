@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Mapping
 
+from hydrophone.bootstrap import check_access
 from hydrophone.cli.flags import Commands, add_command, add_json
 from hydrophone.config import TABLE, LoadedSettings, value_of
 from hydrophone.errors import ExitCode
@@ -33,7 +34,8 @@ def _print_table(rows: Mapping[str, tuple[object, str]]) -> None:
 
 
 def _check(_arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
-    """Say so; loading them was the check."""
+    """Say so; loading them was most of the check."""
+    check_access(loaded.settings)
     print(f"{len(TABLE)} settings are sound, {len(loaded.origins)} of them not the default")
     return ExitCode.STOPPED
 

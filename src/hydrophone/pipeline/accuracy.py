@@ -137,4 +137,4 @@ def report_accuracy(stored: StoredForecasts) -> dict[str, Any]:
         )
 
     summary = summarise([judge(forecast) for forecast in stored.forecasts])
-    return {"simulated": stored.simulated_count, **summary}
+    return {"simulated": stored.simulated_count, "forecasts_left_off": stored.left_off, **summary}

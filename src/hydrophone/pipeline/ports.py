@@ -1,6 +1,6 @@
 """What the use cases need from the world, stated exactly."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -9,6 +9,7 @@ from hydrophone.domain.learned_labels import LearnedLabel
 from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.predictions import TrackedPrediction
 from hydrophone.domain.questions import Question
+from hydrophone.domain.record import RecordEntry
 from hydrophone.domain.settlement import KnownBlock
 from hydrophone.domain.signal import Signal
 from hydrophone.domain.units import Txid, UnixMicros
@@ -111,11 +112,13 @@ class StoredForecasts:
         forecasts: any.
         blocks: when each block came (seconds) and the height before it.
         simulated_count: of the forecasts, on a simulated mempool.
+        left_off: older forecasts that were not looked at.
     """
 
     forecasts: tuple[StoredForecast, ...]
     blocks: tuple[tuple[float, int], ...]
     simulated_count: int = 0
+    left_off: int = 0
 
 
 class BlockCounts(NamedTuple):
@@ -216,6 +219,34 @@ class Broadcast(Protocol):
 
     async def publish(self, *messages: bytes) -> None:
         """Hand messages to every subscriber, in order; never waits for a slow one."""
+        ...
+
+
+class RecordReader(Protocol):
+    """Reads what was said, for subscribers that were away."""
+
+    async def read_entries(self, since: int, limit: int) -> Sequence[RecordEntry]:
+        """Return entries in order after an index, at most so many.
+
+        Raises:
+            StoreError: they cannot be read now.
+        """
+        ...
+
+    async def read_alerts(self, prediction_ids: Collection[str]) -> Mapping[str, Sequence[bytes]]:
+        """Return alerts and amendments of predictions, in order, as far as their contents are kept.
+
+        Raises:
+            StoreError: they cannot be read now.
+        """
+        ...
+
+    async def read_open_alerts(self) -> Mapping[str, Sequence[bytes]]:
+        """Return alerts and amendments of all predictions that have no outcome.
+
+        Raises:
+            StoreError: they cannot be read now.
+        """
         ...
 
 

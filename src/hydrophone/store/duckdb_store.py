@@ -70,12 +70,15 @@ from hydrophone.store.schema import (
     status_of,
     translated_errors,
 )
+from hydrophone.store.side_reader import TIMEOUT_S, SideReader
 from hydrophone.store.stored_transactions import StoredTransaction, find_transaction
 
 __all__ = ["DuckDbStore", "check_database", "initialise", "migrate", "read_status"]
 
 T = TypeVar("T")
 
+FORECASTS_AT_MOST: Final = 10_000
+"""A running service scores so many. # chosen: 15 MB for half a second; a file alone is scored in full."""
 _STATEMENTS_AT_MOST: Final = 2
 """Rows inserted one by one; an appender is the faster from three rows on. Sources: measured."""
 _IDS_AT_ONCE: Final = 10_000
@@ -108,11 +111,22 @@ class DuckDbStore:
     Args:
         path: the file; it and its folder are made when missing.
         address_of: spells a script as an address of the network; None when it has none.
-        memory_limit_mb: what DuckDB may use, for both threads together.
+        memory_limit_mb: what DuckDB may use, for all threads together.
+        query_timeout_s: a question by `query` that takes longer is broken off.
     """
 
-    def __init__(self, path: Path, *, address_of: AddressOf, memory_limit_mb: int = MEMORY_LIMIT_MB) -> None:
-        self._database = _Database(path, address_of=address_of, memory_limit_mb=memory_limit_mb)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        address_of: AddressOf,
+        memory_limit_mb: int = MEMORY_LIMIT_MB,
+        query_timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._side = SideReader(path, timeout_s=query_timeout_s)
+        self._database = _Database(
+            path, address_of=address_of, memory_limit_mb=memory_limit_mb, side=self._side
+        )
         self._path = path
         self._writer: ThreadPoolExecutor | None = None
         self._reader: ThreadPoolExecutor | None = None
@@ -129,6 +143,7 @@ class DuckDbStore:
             return
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
+        self._side.start()
         try:
             await self._run(self._writer, self._database.open)
         except BaseException:
@@ -141,6 +156,7 @@ class DuckDbStore:
         self._writer = self._reader = None
         if writer is None or reader is None:
             return
+        self._side.stop()
         try:
             await self._run(writer, self._database.close)
         finally:
@@ -212,8 +228,8 @@ class DuckDbStore:
         return await self.read(lambda cursor: read_label_set(cursor, version))
 
     async def query_forecasts(self, days: float) -> StoredForecasts:
-        """Return the forecasts of the last days that were stored, read beside the writer."""
-        return await self.read(lambda cursor: forecasts_of(cursor, days))
+        """Return the newest forecasts of the last days that were stored, read beside the writer."""
+        return await self.query(lambda cursor: forecasts_of(cursor, days, FORECASTS_AT_MOST))
 
     async def query_days(self, days: float) -> tuple[AccuracyDay, ...]:
         """Return how predictions turned out on the last days, read beside the writer."""
@@ -234,6 +250,15 @@ class DuckDbStore:
             StoreError: the database cannot be read.
         """
         return await self._run(self._reader, lambda: self._database.read(query))
+
+    async def query(self, ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Return what a stranger's question finds: beside everything of ours, and within a time limit.
+
+        Raises:
+            QueryTooSlow: it took too long, or too many waited.
+            StoreError: the database cannot be read.
+        """
+        return await self._side.query(ask)
 
     async def write(self, change: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Make a change that is no entry, in a transaction of its own; what it returns.
@@ -264,8 +289,9 @@ class _Database:
     One thread calls `open`, `commit` and `close`; another may call `read` at any time.
     """
 
-    def __init__(self, path: Path, *, address_of: AddressOf, memory_limit_mb: int) -> None:
+    def __init__(self, path: Path, *, address_of: AddressOf, memory_limit_mb: int, side: SideReader) -> None:
         self._path = path
+        self._side = side
         self._address_of = address_of
         self._memory_limit_mb = memory_limit_mb
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -287,6 +313,7 @@ class _Database:
                 self._ids = _KnownIds(_read_column(connection, "mempool_predictions", "prediction_id"))
                 self._learned = _KnownIds(_read_column(connection, "learned_scripts", "script"))
                 self._cursor = connection.cursor()
+                self._side.sit_down(connection)
                 connection.execute("PRAGMA disable_optimizer")  # see _optimised
         except BaseException:
             connection.close()
@@ -297,6 +324,7 @@ class _Database:
 
     def close(self) -> None:
         connections = [c for c in (self._cursor, self._connection) if c is not None]
+        self._side.get_up()
         with self._cursor_in_use, translated_errors(self._path):
             self._cursor = self._connection = None
             for connection in connections:

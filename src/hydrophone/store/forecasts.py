@@ -22,35 +22,60 @@ from hydrophone.store.schema import reading, schema_version
 _SCHEMA_VERSION: Final = 4
 """The first whose tables hold forecasts."""
 _FORECASTS: Final = """
+    WITH looked_at AS (
+        SELECT * FROM mempool_predictions
+        WHERE p_confirm IS NOT NULL AND received_at IS NOT NULL AND received_at >= (
+            SELECT max(received_at) FROM mempool_predictions
+        ) - to_seconds($seconds) AND received_at >= $oldest
+    )
     SELECT market_tip, epoch(coalesce(TRY_CAST(market ->> 'made_at' AS TIMESTAMP), received_at)) AS made_at_s,
         p_confirm, p_replaced, p_dropped, eta_p50_s, eta_p90_s,
         CAST(market ->> 'ahead_wu' AS DOUBLE), weight_wu, status, p.confirmation_height, epoch(o.ended_at),
         p.simulated
-    FROM mempool_predictions p
+    FROM looked_at p
     LEFT JOIN prediction_outcomes o USING (prediction_id)
-    WHERE p_confirm IS NOT NULL AND received_at IS NOT NULL AND received_at >= (
-        SELECT max(received_at) FROM mempool_predictions
-    ) - to_seconds(?)
     ORDER BY made_at_s, p.prediction_id
+"""
+_OLDEST: Final = """
+    SELECT coalesce((
+        SELECT received_at FROM mempool_predictions WHERE p_confirm IS NOT NULL
+        ORDER BY received_at DESC LIMIT 1 OFFSET $most
+    ), TIMESTAMP '1970-01-01')
+"""
+"""The first that is not looked at any more; those of the very same instant are looked at too."""
+_COUNT: Final = """
+    SELECT count(*) FROM mempool_predictions
+    WHERE p_confirm IS NOT NULL AND received_at >= (
+        SELECT max(received_at) FROM mempool_predictions
+    ) - to_seconds($seconds) AND received_at < $oldest
 """
 """Days are counted back from the newest prediction: a stored file says the same whenever it is asked."""
 _BLOCKS: Final = "SELECT epoch(recorded_at), tip FROM fee_market ORDER BY recorded_at"
 _S_PER_DAY: Final = 86_400
 
 
-def forecasts_of(connection: duckdb.DuckDBPyConnection, days: float) -> StoredForecasts:
+def forecasts_of(
+    connection: duckdb.DuckDBPyConnection, days: float, most: int | None = None
+) -> StoredForecasts:
     """Return the forecasts that a connection sees.
 
     Args:
         connection: to read by.
         days: before the newest.
+        most: the newest so many at most; None: all of them.
     """
-    rows = connection.execute(_FORECASTS, [days * _S_PER_DAY]).fetchall()
+    oldest, left_off = datetime(1970, 1, 1), 0  # noqa: DTZ001 -- the store keeps naive times
+    if most is not None:
+        [(oldest,)] = connection.execute(_OLDEST, {"most": most}).fetchall()
+        period = {"seconds": days * _S_PER_DAY, "oldest": oldest}
+        [(left_off,)] = connection.execute(_COUNT, period).fetchall()
+    rows = connection.execute(_FORECASTS, {"seconds": days * _S_PER_DAY, "oldest": oldest}).fetchall()
     blocks = connection.execute(_BLOCKS).fetchall()
     return StoredForecasts(
         forecasts=tuple(_forecast(row[:-1]) for row in rows),
         blocks=tuple((at, tip) for at, tip in blocks),
         simulated_count=sum(bool(row[-1]) for row in rows),
+        left_off=left_off,
     )
 
 

@@ -23,18 +23,26 @@ _FIRST_KNOWN: Final = """
 """
 _GAPS: Final = """
     WITH gaps AS (
-        SELECT row_number() OVER () AS number, source, reason, started_at, ended_at, detail FROM source_gaps
+        SELECT source, reason, started_at, ended_at, detail FROM source_gaps
         WHERE ended_at >= make_timestamp($begun_at) AND started_at <= make_timestamp($ended_at)
         ORDER BY ended_at DESC, started_at DESC
         LIMIT $most
+    ), until AS (
+        SELECT heard_at, count(*) OVER upto AS told, count(whales) OVER upto AS told_fully,
+            coalesce(sum(whales) OVER upto, 0) AS whales, coalesce(sum(unseen) OVER upto, 0) AS unseen
+        FROM blocks WINDOW upto AS (ORDER BY heard_at)
     )
     SELECT source, reason, started_at, ended_at, detail,
-        count(height), count(whales), coalesce(sum(whales), 0), coalesce(sum(unseen), 0)
+        coalesce(after.told, 0) - coalesce(before.told, 0),
+        coalesce(after.told_fully, 0) - coalesce(before.told_fully, 0),
+        coalesce(after.whales, 0) - coalesce(before.whales, 0),
+        coalesce(after.unseen, 0) - coalesce(before.unseen, 0)
     FROM gaps
-    LEFT JOIN blocks ON heard_at >= started_at AND heard_at <= ended_at + to_seconds($catch_up_s)
-    GROUP BY number, source, reason, started_at, ended_at, detail
+    ASOF LEFT JOIN until after ON ended_at + to_seconds($catch_up_s) >= after.heard_at
+    ASOF LEFT JOIN until before ON started_at > before.heard_at
     ORDER BY ended_at DESC, started_at DESC, reason
 """
+"""Blocks are counted up to each; a gap has the difference. Joining each with each took 75 ms for 90 days."""
 _BLIND: Final = """
     WITH gaps AS (
         SELECT started_at, ended_at FROM source_gaps

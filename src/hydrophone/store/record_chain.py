@@ -1,6 +1,6 @@
-"""The table `record`: its entries read in order, a page at a time, and chained anew by a migration."""
+"""The table `record`: its entries read by the page or by prediction, and chained anew by a migration."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import duckdb
@@ -19,6 +19,13 @@ _PAGE: Final = 1000
 _FORMER_HASH_COVERED: Final = 8
 """Bytes of the index in what a hash covered before migration 5."""
 
+_ALERTS: Final = """
+    SELECT prediction_id, message FROM record
+    WHERE kind IN ('signal', 'amendment') AND message IS NOT NULL AND prediction_id IN ({which}) ORDER BY seq
+"""
+_ARE_OPEN: Final = "SELECT prediction_id FROM mempool_predictions WHERE status IN ('pending', 'in_doubt')"
+_ARE_LISTED: Final = "SELECT unnest(?::TEXT[])"
+
 _ENTRIES: Final = """
     SELECT seq, epoch_us(recorded_at), kind, prediction_id, digest, hash, message FROM record
     WHERE seq BETWEEN ? AND ? ORDER BY seq
@@ -35,6 +42,11 @@ def read_entries(connection: duckdb.DuckDBPyConnection) -> Iterator[RecordEntry]
         first = last + 1 if len(page) >= _PAGE else _next_seq(connection, last)
 
 
+def read_range(connection: duckdb.DuckDBPyConnection, first: int, last: int) -> list[RecordEntry]:
+    """Return the entries from one index to another, as far as there are any."""
+    return [_entry_of(row) for row in connection.execute(_ENTRIES, [first, last]).fetchall()]
+
+
 def read_page(connection: duckdb.DuckDBPyConnection, since: int, limit: int) -> RecordPage:
     """Return entries after an index, and the head.
 
@@ -48,6 +60,25 @@ def read_page(connection: duckdb.DuckDBPyConnection, since: int, limit: int) -> 
     heads = connection.execute("SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1").fetchall()
     head_seq, head_hash = heads[0] if heads else (0, GENESIS)
     return RecordPage(tuple(map(_entry_of, rows)), head_seq, head_hash)
+
+
+def read_alerts(
+    connection: duckdb.DuckDBPyConnection, prediction_ids: Collection[str] | None
+) -> dict[str, list[bytes]]:
+    """Return alerts and amendments by prediction, in order, as far as their contents are kept.
+
+    Args:
+        connection: to read by.
+        prediction_ids: of these; None: of all that are open.
+    """
+    if prediction_ids is None:
+        rows = connection.execute(_ALERTS.format(which=_ARE_OPEN)).fetchall()
+    else:
+        rows = connection.execute(_ALERTS.format(which=_ARE_LISTED), [list(prediction_ids)]).fetchall()
+    alerts: dict[str, list[bytes]] = {}
+    for prediction_id, message in rows:
+        alerts.setdefault(prediction_id, []).append(message.encode())
+    return alerts
 
 
 def _next_seq(connection: duckdb.DuckDBPyConnection, after: int | None) -> int | None:

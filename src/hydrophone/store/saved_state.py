@@ -153,16 +153,26 @@ def _load_model(connection: duckdb.DuckDBPyConnection) -> ModelState | None:
 
 
 def _load_signals(connection: duckdb.DuckDBPyConnection) -> tuple[Signal, ...]:
-    """Return the newest signals that may still be corrected, oldest first."""
+    """Return the newest signals that may still be corrected, oldest first.
+
+    Since when they are is found first, by one column: sorting whole rows of ninety days does not fit into the
+    memory limit.
+    """
+    meant = "raw_transaction IS NOT NULL AND status IN ('pending', 'in_doubt', 'confirmed')"
+    since = connection.execute(
+        f"SELECT detection_timestamp FROM mempool_predictions WHERE {meant} "  # noqa: S608  our own words
+        "ORDER BY detection_timestamp DESC LIMIT 1 OFFSET ?",
+        [REMEMBERED_LIMIT - 1],
+    ).fetchall()
     rows = fetch_rows(
         connection.execute(
-            """
+            f"""
             SELECT * FROM mempool_predictions
-            WHERE raw_transaction IS NOT NULL AND status IN ('pending', 'in_doubt', 'confirmed')
+            WHERE {meant} AND detection_timestamp >= ?
             ORDER BY detection_timestamp DESC, prediction_id DESC
             LIMIT ?
-            """,
-            [REMEMBERED_LIMIT],
+            """,  # noqa: S608  our own words
+            [since[0][0] if since else datetime.min, REMEMBERED_LIMIT],  # noqa: DTZ901  as it is stored
         )
     )
     signals = (signal_of_row(row) for row in reversed(rows))

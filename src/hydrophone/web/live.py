@@ -1,164 +1,133 @@
-"""The alert websocket: says every message to every client, and waits for none.
+"""The alert websocket: says every message to every client that wants it, and waits for none.
 
 A message is serialised once and written to each client's socket. A client whose socket is full gets its
 messages later, from a bounded queue of references to the same bytes; when that is full too it loses the
-oldest and is told how many; when it takes nothing for a while it is disconnected. No client has a task of
-its own for sending: the event loop tells when a socket has room again.
+oldest and is told how many; when it takes nothing for a while it is disconnected.
+What a client may say, and what it gets then, is in `session`; here it is only carried.
 """
 
 import asyncio
+import contextlib
+import socket
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
-from typing import ClassVar, Final
+from typing import Final, Protocol
 
 from websockets.asyncio.server import ServerConnection
-from websockets.frames import CloseCode, Frame, Opcode
+from websockets.datastructures import Headers
+from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
 from hydrophone.domain.units import micros_from_seconds
-from hydrophone.errors import MalformedMessage, UnsupportedMessage
-from hydrophone.pipeline.ports import Clock
-from hydrophone.web.loopback import Connection, Endpoint, is_allowed_origin, make_room
-from hydrophone.wire.public_v1 import encode_error, encode_lagged, encode_pong, parse_client_message
+from hydrophone.errors import StoreError, WireError
+from hydrophone.pipeline.ports import Clock, RecordReader
+from hydrophone.web.journal import TAIL, Entry, Journal, is_for
+from hydrophone.web.loopback import Endpoint, is_allowed_origin, make_room
+from hydrophone.web.room import AlertCounters, Client, Room, frame_of
+from hydrophone.web.session import Session, Trouble, Wish
+from hydrophone.wire.socket_v1 import (
+    EVERYTHING,
+    MAX_MESSAGE_BYTES,
+    Authenticate,
+    encode_authenticated,
+    encode_error,
+    parse_client_message,
+)
+
+_SEND_BUFFER_BYTES: Final = 65_536
+"""Asked of the kernel for each client (Linux doubles it). # chosen: about a hundred alerts; left alone it
+grows to 4 MiB, which a stalled client would hold."""
+_WRITE_LIMIT_BYTES: Final = 65_536
+"""# chosen: written for a client beyond what the kernel takes, before its messages wait."""
 
 _CHUNK: Final = 250
 """Clients served between two turns of the event loop, so that a broadcast to thousands does not hold up the
 frames that come in. Sources: measured, 28 -> 5 ms of stall at 3,000 clients."""
-_SEND_BUFFER_BYTES: Final = 65_536
-"""Asked of the kernel for each client (Linux doubles it). # chosen: about a hundred alerts; left alone it
-grows to 4 MiB, which a stalled client would hold."""
 _ANSWERS_LIMIT_BYTES: Final = 262_144
 """# chosen: what the library may hold in answers to a client's pings beyond the write limit: far more than a
 client needs that reads at all."""
-_MAX_MESSAGE_BYTES: Final = 65_536
-"""Sources: the public interface, limits of the alert websocket."""
-_MESSAGES_PER_S: Final = 20
-"""Sources: the public interface, limits of the alert websocket."""
+_PORTION_BYTES: Final = 65_536
+"""Written at once to a client that catches up. # chosen: as much as any client is held."""
+_PAGE: Final = 500
+"""Entries read at once for it. # chosen: some 800 kB; a tenth would cost the store as much."""
+_PAGES: Final = 32
+"""Pages that are read and passed on at once. # chosen: 25 MB that slow clients make us hold at most."""
+_INTRODUCTION_S: Final = 10.0
+"""# chosen: for the first message, where that must bring a token; a stranger only holds a file descriptor."""
 
 _NOT_A_WEBSOCKET: Final = """\
-This port speaks websocket: it says each whale as it is heard, and every client gets every alert.
-Connect with a websocket client to ws://localhost:{port}/ - the page for people is on the status port.
+Here alerts are said by websocket: each whale as it is heard. Connect with a websocket client to
+ws://localhost:{port}{path} - the page for people is on the status port.
 """
 _FOREIGN_ORIGIN: Final = """\
 Pages of this origin may not listen: expected one served from this machine (http://localhost, any port).
 A page opened from a file has the origin "null", as any website's sandboxed frame has: serve it instead,
-for example with: python3 -m http.server 8080
-"""
+for example with: python3 -m http.server 8080"""
 _FULL: Final = "As many clients as are allowed are connected; try again later.\n"
+_NOT_INTRODUCED: Final = (
+    'expected {"type":"authenticate","token":"..."} as the first message, or the header '
+    "Authorization: Bearer with a token"
+)
 
 
-@dataclass(slots=True)
-class AlertCounters:
-    """What happened since the start.
+class Admission(Protocol):
+    """Who may listen, by what is known of a request and of whoever sends it."""
 
-    Attributes:
-        messages: published.
-        dropped: not delivered because a client was behind; one message counts once for each such client.
-        kicked: clients disconnected because they took nothing.
-    """
-
-    messages: int = 0
-    dropped: int = 0
-    kicked: int = 0
-
-
-@dataclass(slots=True)
-class _Room:
-    """What all clients of one server share."""
-
-    backlog: int
-    now: Callable[[], float]
-    clock: Clock
-    answers_limit_bytes: int
-    counters: AlertCounters = field(default_factory=AlertCounters)
-    clients: set["_Client"] = field(default_factory=set)
-    paused: set["_Client"] = field(default_factory=set)
-
-
-class _Client(Connection):
-    """A connection, and what its client has yet to get.
-
-    There is a backlog only while the socket is full (`paused`): both end in the same call.
-    """
-
-    room: ClassVar[_Room]
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.backlog: deque[bytes] = deque()
-        self.lost = 0
-        self.paused_at = 0.0
-
-    def deliver(self, frames: Sequence[bytes], joined: bytes) -> None:
-        """Write frames, or keep them for later; never waits.
+    def refuse_place(self, headers: Headers, peer: str) -> str | None:
+        """Return why nobody may ask from there, or for that; None: they may.
 
         Args:
-            frames: in order.
-            joined: all of them in one, for a socket with room.
+            headers: of the request.
+            peer: the address it came from.
         """
-        if self.state is not State.OPEN or self.transport.is_closing():
-            return
-        if not self.paused:
-            self.transport.write(joined)
-            return
-        for frame in frames:
-            if len(self.backlog) >= self.room.backlog:
-                self.backlog.popleft()
-                self.lost += 1
-                self.room.counters.dropped += 1
-            self.backlog.append(frame)
+        ...
 
-    def pause_writing(self) -> None:
-        """Note since when the socket is full."""
-        super().pause_writing()
-        self.paused_at = self.room.now()
-        self.room.paused.add(self)
+    def refuse_token(self, token: str | None, headers: Headers, peer: str) -> str | None:
+        """Return why somebody may not listen; None: they may.
 
-    def resume_writing(self) -> None:
-        """Send what waited. What was lost was older than what is left, so that is said first."""
-        super().resume_writing()
-        self.room.paused.discard(self)
-        if self.state is not State.OPEN:
-            return
-        if self.lost:
-            lagged = encode_lagged(self.lost, self.room.clock())
-            self.lost = 0
-            self.transport.write(_serialise(lagged))
-        while self.backlog and not self.paused:
-            self.transport.write(self.backlog.popleft())
+        Args:
+            token: what they show; None: nothing.
+            headers: of the request.
+            peer: the address it came from.
+        """
+        ...
 
-    def data_received(self, data: bytes) -> None:
-        """Hang up on who asks and asks, and does not read: pings are answered without regard to limits."""
-        super().data_received(data)
-        if self.transport.get_write_buffer_size() > self.room.answers_limit_bytes:
-            self.transport.abort()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.room.paused.discard(self)
-        super().connection_lost(exc)
+class OpenToThisMachine:
+    """Lets in whoever reaches a port on loopback, but no page of elsewhere."""
+
+    def refuse_place(self, headers: Headers, _peer: str) -> str | None:
+        """Refuse pages that are not served from this machine."""
+        is_ours = all(is_allowed_origin(origin) for origin in headers.get_all("Origin"))
+        return None if is_ours else _FOREIGN_ORIGIN
+
+    def refuse_token(self, _token: str | None, _headers: Headers, _peer: str) -> str | None:
+        """Refuse nobody."""
+        return None
 
 
 class AlertServer:
-    """Serves the alert websocket. Implements the port `Broadcast`.
+    """Serves the alert websocket on a port of its own, and whoever came to another. Is a `Broadcast`.
 
     Args:
         host: `localhost` is 127.0.0.1 and ::1.
         port: 0 takes a free one; `port` says which.
         greeting: what a client is told first; None: nothing. It is asked at the moment the client joins, so
             whoever publishes a change of it must make it the greeting before.
+        record: where is read what clients missed that were away; None: only what is in memory can be sent.
+        last_seq: index of the newest entry of the record at the start.
+        admission: says who may listen.
         backlog: messages kept for a client whose socket is full, at least one.
         write_limit: bytes written for a client beyond what the kernel takes.
         stall_timeout_s: a client that takes nothing for so long is disconnected.
         now: seconds of a clock that never jumps.
         clock: the time said in control messages.
         max_clients: further ones are refused; lowered to what the limit of open files allows.
-        allowed_origins: of pages that may connect besides those on loopback.
         sweep_interval_s: how often stalled clients are looked for.
         close_timeout_s: so long clients may take to say goodbye.
+        tail: entries of the record that stay in memory.
     """
 
     def __init__(
@@ -167,25 +136,32 @@ class AlertServer:
         port: int,
         *,
         greeting: Callable[[], bytes | None],
+        record: RecordReader | None = None,
+        last_seq: int = 0,
+        admission: Admission = OpenToThisMachine(),  # noqa: B008 -- it has no state
         backlog: int = 1024,
-        write_limit: int = 65_536,
+        write_limit: int = _WRITE_LIMIT_BYTES,
         stall_timeout_s: float = 30.0,
         now: Callable[[], float] = time.monotonic,
         clock: Clock = lambda: micros_from_seconds(time.time()),
         max_clients: int = 10_000,
-        allowed_origins: Collection[str] = (),
         sweep_interval_s: float = 1.0,
         close_timeout_s: float = 2.0,
+        tail: int = TAIL,
     ) -> None:
         self._greeting = greeting
+        self._record = record
+        self._admission = admission
         self._write_limit = write_limit
         self._stall_timeout_s = stall_timeout_s
         self._now = now
         self._clock = clock
-        self._allowed_origins = allowed_origins
         self._sweep_interval_s = sweep_interval_s
+        self._tail = tail
+        self._journal = Journal(last_seq, frame=frame_of, keep=tail)
         self._turn = asyncio.Lock()
-        self._room = _Room(backlog, now, clock, write_limit + _ANSWERS_LIMIT_BYTES)
+        self._pages = asyncio.Semaphore(_PAGES)
+        self._room = Room(backlog, now, clock, write_limit + _ANSWERS_LIMIT_BYTES)
         self._endpoint = Endpoint(
             host, port, section="alerts", capacity=max_clients, close_timeout_s=close_timeout_s
         )
@@ -213,18 +189,21 @@ class AlertServer:
 
         Raises:
             ConfigError: the port cannot be had.
+            StoreError: the record cannot be read.
         """
+        room_of_all = self._room
 
-        class Client(_Client):
+        class AlertClient(Client):
             endpoint = self._endpoint
-            room = self._room
+            room = room_of_all
 
         self._endpoint.capacity = make_room(self._endpoint.capacity)
+        await self._remember()
         async with self._endpoint.serving(
             self._serve,
             self._admit,
-            connection_class=Client,
-            max_message_bytes=_MAX_MESSAGE_BYTES,
+            connection_class=AlertClient,
+            max_message_bytes=MAX_MESSAGE_BYTES,
             write_limit=self._write_limit,
             send_buffer_bytes=_SEND_BUFFER_BYTES,
         ):
@@ -237,24 +216,63 @@ class AlertServer:
                 for client in tuple(self._room.paused):
                     client.transport.abort()  # no goodbye would reach it
 
-    async def publish(self, *messages: bytes) -> None:
-        """Hand messages to every client, in one write where a socket has room; never waits for a slow one.
+    @staticmethod
+    def is_asked(received: bytes) -> bool:
+        """Return whether a request begins that asks for alerts on a port that serves other things too."""
+        return received.startswith((b"GET /ws ", b"GET /ws?"))
 
-        Every client gets the messages that are published after it joined, in the order of the calls. When
-        cancelled in the middle, some clients have the message and some have not.
+    def adopt(self, transport: asyncio.Transport, received: bytes) -> bool:
+        """Serve a client that came to another port of ours; False: nothing is served now.
+
+        Args:
+            transport: the connection, on which nothing is under way.
+            received: what came by it: a request for `/ws`, or its beginning.
+        """
+        peer = transport.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        return self._endpoint.adopt(transport, received)
+
+    async def _remember(self) -> None:
+        """Take up what was said before the start: whoever reconnects then costs no query."""
+        if self._record is None or self._journal.head == 0:
+            return
+        page = await self._record.read_entries(max(0, self._journal.head - self._tail), self._tail)
+        alerts = dict(await self._record.read_open_alerts())
+        ended = {entry.prediction_id for entry in page if entry.prediction_id is not None} - alerts.keys()
+        alerts.update(await self._record.read_alerts(ended))
+        self._journal.restore(page, [message for said in alerts.values() for message in said])
+
+    async def publish(self, *messages: bytes) -> None:
+        """Hand messages to every client that wants them, in one write where a socket has room.
+
+        Never waits for a slow client. Every client gets what is published after it joined, in the order of
+        the calls. When cancelled in the middle, some clients have the message and some have not.
 
         Args:
             messages: UTF-8 text each; so few that a client may well get them at once.
+
+        Raises:
+            ValueError: an entry of the record was said already.
         """
-        frames = [_serialise(message) for message in messages]
-        joined = b"".join(frames)
-        async with self._turn:
-            self.counters.messages += len(frames)
-            clients = tuple(self._room.clients)
+        async with self._turn:  # nobody changes what it gets meanwhile, but who catches up may become live
+            entries = self._journal.note(messages)
+            self.counters.messages += len(entries)
+            groups = [(filters, tuple(clients)) for filters, clients in self._room.groups.items()]
+            left = _CHUNK
+            for filters, clients in groups:
+                frames = [entry.frame for entry in entries if is_for(filters, entry)]
+                joined = b"".join(frames)
+                served = clients if frames else ()
+                for start in range(0, max(1, len(served)), _CHUNK):
+                    chunk = served[start : start + _CHUNK]
+                    for client in chunk:
+                        client.deliver(frames, joined)
+                    left -= max(1, len(chunk))  # a filter takes time too
+                    if left <= 0:
+                        await asyncio.sleep(0)
+                        left = _CHUNK
             # At least one turn, also without clients: between two messages sockets drain and others run.
-            for start in range(0, max(1, len(clients)), _CHUNK):
-                for client in clients[start : start + _CHUNK]:
-                    client.deliver(frames, joined)
+            if left < _CHUNK or not groups:
                 await asyncio.sleep(0)
 
     def _kick_stalled(self) -> None:
@@ -266,53 +284,158 @@ class AlertServer:
                 self.counters.kicked += 1
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        origins = request.headers.get_all("Origin")
-        if not all(is_allowed_origin(origin, self._allowed_origins) for origin in origins):
-            return connection.respond(HTTPStatus.FORBIDDEN, _FOREIGN_ORIGIN)
+        assert isinstance(connection, Client)
+        problem = self._admission.refuse_place(request.headers, _address_of(connection))
+        if problem is not None:
+            return connection.respond(HTTPStatus.FORBIDDEN, f"{problem}\n")
         if not request.headers.get_all("Upgrade"):
-            text = _NOT_A_WEBSOCKET.format(port=self.port)
+            port = connection.local_address[1]
+            text = _NOT_A_WEBSOCKET.format(port=port, path=request.path.partition("?")[0])
             response = connection.respond(HTTPStatus.UPGRADE_REQUIRED, text)
             response.headers["Upgrade"] = "websocket"
             return response
         if self.client_count >= self._endpoint.capacity:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, _FULL)
-        return None
+        return self._check_header(connection, request.headers)
 
-    async def _serve(self, client: ServerConnection) -> None:
-        assert isinstance(client, _Client)
-        self._room.clients.add(client)
+    def _check_header(self, client: Client, headers: Headers) -> Response | None:
+        """Refuse a bad token; who shows none may still do so by the first message."""
+        credentials = headers.get_all("Authorization")
+        if not credentials:
+            client.is_known = self._admission.refuse_token(None, headers, _address_of(client)) is None
+            return None
+        scheme, _, token = credentials[0].partition(" ")
+        problem: str | None = "expected one header Authorization: Bearer with a token"
+        if len(credentials) == 1 and scheme.lower() == "bearer":
+            problem = self._admission.refuse_token(token.strip(), headers, _address_of(client))
+        client.is_known = problem is None
+        if problem is None:
+            return None
+        response = client.respond(HTTPStatus.UNAUTHORIZED, f"{problem}\n")
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        assert isinstance(connection, Client)
+        client = connection
+        if not client.is_known and not await self._introduce(client):
+            return
+        client.session = Session(self._journal, self._clock, has_store=self._record is not None)
+        self._room.enter(client)
+        catching_up: asyncio.Task[None] | None = None
         try:
             greeting = self._greeting()
             if greeting is not None:
-                frame = _serialise(greeting)
-                client.deliver([frame], frame)
-            await self._converse(client)
+                _send(client, [frame_of(greeting)])
+            async for raw in client:
+                if not await self._hear(client, raw):
+                    return
+                if client.session.wish is not None and (catching_up is None or catching_up.done()):
+                    catching_up = asyncio.create_task(self._catch_up(client))
+                    catching_up.add_done_callback(self._endpoint.note_end)
         finally:
-            self._room.clients.discard(client)
+            self._room.leave(client)
+            if catching_up is not None:
+                catching_up.cancel()
 
-    async def _converse(self, client: _Client) -> None:
-        """Answer what a client says. Waits while its socket is full: who does not read is not answered."""
-        arrivals: deque[float] = deque(maxlen=_MESSAGES_PER_S)
-        async for raw in client:
-            at = self._now()
-            if len(arrivals) == _MESSAGES_PER_S and at - arrivals[0] < 1.0:
-                await client.close(
-                    CloseCode.POLICY_VIOLATION, f"more than {_MESSAGES_PER_S} messages a second"
-                )
+    async def _introduce(self, client: Client) -> bool:
+        """Return whether the first message brings a good token, in time; else the client is sent away."""
+        problem: str | None = _NOT_INTRODUCED
+        with contextlib.suppress(WireError, TimeoutError):
+            async with asyncio.timeout(_INTRODUCTION_S):
+                said = parse_client_message(await client.recv())
+            if isinstance(said, Authenticate):
+                assert client.request is not None
+                headers = client.request.headers
+                problem = self._admission.refuse_token(said.token, headers, _address_of(client))
+        if problem is None:
+            await client.send(encode_authenticated(self._clock()), text=True)
+            return True
+        await client.send(encode_error("unauthorized", problem, self._clock()), text=True)
+        await client.close(CloseCode.POLICY_VIOLATION, "unauthorized")
+        return False
+
+    async def _hear(self, client: Client, raw: bytes | str) -> bool:
+        """Answer what a client said, and return whether it may say more.
+
+        Waits while its socket is full: who does not read is not answered; and so an answer overtakes nothing.
+        """
+        at = self._now()
+        while True:
+            await client.caught_breath()
+            async with self._turn:
+                if client.paused:
+                    continue
+                reply = client.session.receive(raw, at)
+                self._room.regroup(client)
+                _send(client, [frame_of(message) for message in reply.messages])
+            break
+        if reply.close is None:
+            return True
+        await client.close(CloseCode.POLICY_VIOLATION, reply.close)
+        return False
+
+    async def _catch_up(self, client: Client) -> None:
+        """Send what a client missed, as fast as it reads, until it is live or has said something else."""
+        session = client.session
+        while (wish := session.wish) is not None and client.state is State.OPEN:
+            entries = self._journal.entries_after(wish.since, _PAGE)
+            if entries is not None:
+                await self._pass_on(client, wish, entries)
+            else:
+                async with self._pages:
+                    await self._pass_on(client, wish, await self._look_up(wish))
+            await asyncio.sleep(0)
+
+    async def _pass_on(self, client: Client, wish: Wish, found: Sequence[Entry] | Trouble) -> None:
+        """Send entries to a client that wished for them, unless it has said something else meanwhile."""
+        session = client.session
+        if isinstance(found, str):
+            await client.caught_breath()
+            if session.wish is wish:
+                resync = session.give_up(found)
+                self._room.regroup(client)
+                _send(client, [frame_of(resync)])
+            return
+        for portion in _portions(found):
+            await client.caught_breath()
+            if session.wish is not wish:
                 return
-            arrivals.append(at)
-            await client.send(self._answer(raw), text=True)
+            frames = session.catch_up(portion)
+            self._room.regroup(client)
+            _send(client, frames)
 
-    def _answer(self, raw: bytes | str) -> bytes:
+    async def _look_up(self, wish: Wish) -> Sequence[Entry] | Trouble:
+        """Return entries that are not in memory any more, or why they cannot be had."""
+        if self._record is None:
+            return "too_old"
         try:
-            message = parse_client_message(raw)
-        except UnsupportedMessage as error:
-            return encode_error("unsupported_message", str(error), self._clock())
-        except MalformedMessage as error:
-            return encode_error("malformed", str(error), self._clock())
-        assert message.type == "ping", message.type  # the parser lets nothing else through yet
-        return encode_pong(self._clock())
+            page = await self._record.read_entries(wish.since, _PAGE)
+            unknown = set() if wish.filters is EVERYTHING else self._journal.unknown_in(page)
+            alerts = await self._record.read_alerts(unknown) if unknown else {}
+        except StoreError:
+            return "unavailable"
+        return self._journal.entries_of(page, wish.since, alerts) or "not_kept"
 
 
-def _serialise(message: bytes) -> bytes:
-    return Frame(Opcode.TEXT, message).serialize(mask=False)
+def _portions(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Yield entries in portions of so many bytes, one entry at least."""
+    portion: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if portion and size + len(entry.frame) > _PORTION_BYTES:
+            yield portion
+            portion, size = [], 0
+        portion.append(entry)
+        size += len(entry.frame)
+    if portion:
+        yield portion
+
+
+def _address_of(client: Client) -> str:
+    return str(client.remote_address[0])
+
+
+def _send(client: Client, frames: Sequence[bytes]) -> None:
+    if frames:
+        client.deliver(frames, b"".join(frames))

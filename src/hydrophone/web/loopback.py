@@ -17,6 +17,7 @@ from typing import ClassVar, Final, cast
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
 
 from hydrophone.errors import ConfigError
 
@@ -43,6 +44,8 @@ _OPEN_TIMEOUT_S: Final = 5.0
 """# chosen: a request arrives within a round trip; who is slower only holds a file descriptor."""
 _HANDSHAKES: Final = 256
 """# chosen: connections above the capacity that may wait to be told so."""
+_QUEUE: Final = 2
+"""# chosen: messages a client may be ahead of us; the kernel holds the rest."""
 _OTHER_FILES: Final = 768
 """# chosen: descriptors left for the status port at its busiest, the store, the sources and the log."""
 
@@ -220,6 +223,7 @@ class Endpoint:
         self._host = host
         self._section = section
         self._close_timeout_s = close_timeout_s
+        self._make_connection: Callable[[], Connection] | None = None
         self._bug: Exception | None = None
         self._bug_found = asyncio.Event()
         # Its errors are about strangers' handshakes; those of our own handlers are raised by `wait`.
@@ -266,6 +270,16 @@ class Endpoint:
                 self._fail(bug)
                 raise
 
+        def make_connection() -> Connection:
+            protocol = ServerProtocol(max_size=max_message_bytes, logger=self._library_log)
+            return connection_class(
+                protocol,
+                servers[0],
+                close_timeout=self._close_timeout_s,
+                max_queue=_QUEUE,
+                write_limit=write_limit,
+            )
+
         listeners = open_listeners(self._host, self.port, section=self._section)
         self.port = listeners[0].getsockname()[1]
         servers: list[Server] = []
@@ -284,16 +298,33 @@ class Endpoint:
                     open_timeout=_OPEN_TIMEOUT_S,
                     close_timeout=self._close_timeout_s,
                     max_size=max_message_bytes,
-                    max_queue=2,  # messages a client may be ahead of us; the kernel holds the rest
+                    max_queue=_QUEUE,
                     write_limit=write_limit,
                     logger=self._library_log,
                 )
                 servers.append(await server)
+            self._make_connection = make_connection
             yield
         finally:
+            self._make_connection = None
             await self._close(servers)
             for listener in listeners:
                 listener.close()
+
+    def adopt(self, transport: asyncio.Transport, received: bytes) -> bool:
+        """Serve a connection that another server accepted; False: nothing is served now.
+
+        Args:
+            transport: whose protocol is replaced.
+            received: what came by it: the beginning of a request.
+        """
+        if self._make_connection is None:
+            return False
+        connection = self._make_connection()
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        connection.data_received(received)
+        return True
 
     async def wait(self, timeout_s: float | None = None) -> None:
         """Return after so long (None: never).
@@ -307,6 +338,12 @@ class Endpoint:
             return
         assert self._bug is not None
         raise self._bug
+
+    def note_end(self, task: asyncio.Task[None]) -> None:
+        """Take up what ended a task of a handler: see `wait`."""
+        bug = None if task.cancelled() else task.exception()
+        if isinstance(bug, Exception) and not isinstance(bug, ConnectionClosed):
+            self._fail(bug)
 
     def _fail(self, bug: Exception) -> None:
         self._bug = self._bug or bug

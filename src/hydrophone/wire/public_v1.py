@@ -1,11 +1,13 @@
-"""The public schema, version 1: what subscribers receive and may send.
+"""The public schema, version 1: what is said to subscribers about whales, and about our hearing.
 
-Adding a field is a minor change; renaming or removing one is a new version (a snapshot test guards it).
+Adding a field is a minor change; renaming or removing one is a new version (a snapshot test guards it). A
+field that is added has a default: entries of the record that lack it are still replayed and read.
+What is said to one subscriber, and what it may say, is in `socket_v1`.
 Amounts come twice: `*_btc` for people, `*_sat` exact. Times are ISO 8601 in UTC. Keys keep the order
 they are declared in, so that a replay gives the same bytes.
 """
 
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 import msgspec
 
@@ -31,7 +33,6 @@ from hydrophone.domain.outcome import Status
 from hydrophone.domain.script import Network, address_from_script
 from hydrophone.domain.signal import Signal
 from hydrophone.domain.units import UnixMicros, btc_from_sats, format_btc, format_instant
-from hydrophone.errors import MalformedMessage, UnsupportedMessage
 
 _RATE_DECIMALS: Final = 4
 """# chosen: a ten-thousandth of a sat/vB is below what any wallet sets."""
@@ -174,71 +175,34 @@ class ConnectionV1(msgspec.Struct, frozen=True):
     blocks_followed: bool | None = None
 
 
-class LaggedV1(msgspec.Struct, frozen=True):
-    """So many messages were dropped because the client read too slowly."""
-
-    n: int
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Every message is an object with `type`, `data` and `timestamp`, and `seq` if it is in the record."""
 
 
-class ErrorV1(msgspec.Struct, frozen=True):
-    """Why a message of the client was not understood."""
+class WhaleAlertMessage(Envelope, frozen=True, kw_only=True, tag="whale_alert"):
+    """A whale was heard, or a new version of one. `seq` is the index in the record."""
 
-    code: str
-    message: str
-
-
-class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The envelope of every server message. `seq` is the index in the record, where there is one."""
-
-    type: str
-    seq: int | None = None
-    data: WhaleAlertV1 | StatusUpdateV1 | ConnectionV1 | LaggedV1 | ErrorV1 | dict[str, Any]
+    seq: int
+    data: WhaleAlertV1
     timestamp: str
 
 
-class ClientMessage(msgspec.Struct, frozen=True):
-    """What a client sends. Version 1 of this service understands `ping`."""
+class StatusUpdateMessage(Envelope, frozen=True, kw_only=True, tag="status_update"):
+    """Something became of a prediction. `seq` is the index in the record."""
 
-    type: str
+    seq: int
+    data: StatusUpdateV1
+    timestamp: str
+
+
+class ConnectionMessage(Envelope, frozen=True, kw_only=True, tag="connection"):
+    """Whether the mempool is heard: said first, and when it changes."""
+
+    data: ConnectionV1
+    timestamp: str
 
 
 _encode = msgspec.json.Encoder().encode
-_decode_client = msgspec.json.Decoder(ClientMessage).decode
-CLIENT_TYPES: Final = frozenset({"ping"})
-
-
-def parse_client_message(raw: bytes | str) -> ClientMessage:
-    """Return what a client said.
-
-    Raises:
-        MalformedMessage: no JSON object with a text `type`.
-        UnsupportedMessage: a type we do not understand.
-    """
-    try:
-        message = _decode_client(raw)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise MalformedMessage(f'expected a JSON object such as {{"type":"ping"}}: {error}') from error
-    if message.type not in CLIENT_TYPES:
-        raise UnsupportedMessage(
-            f"expected one of {sorted(CLIENT_TYPES)}, found {message.type[:40]!r}; "
-            "every client gets every alert, there is nothing to subscribe to yet"
-        )
-    return message
-
-
-def encode_lagged(n: int, at: UnixMicros) -> bytes:
-    """Tell a slow client how many messages it lost."""
-    return _encode(Message(type="lagged", data=LaggedV1(n), timestamp=format_instant(at)))
-
-
-def encode_pong(at: UnixMicros) -> bytes:
-    """Answer a ping."""
-    return _encode(Message(type="pong", data={}, timestamp=format_instant(at)))
-
-
-def encode_error(code: str, message: str, at: UnixMicros) -> bytes:
-    """Answer a message that was not understood."""
-    return _encode(Message(type="error", data=ErrorV1(code, message), timestamp=format_instant(at)))
 
 
 def encode_connection(
@@ -262,7 +226,7 @@ def encode_connection(
     """
     told = None if since is None else format_instant(since)
     data = ConnectionV1(status, mempool_available, message, told, blocks_followed)
-    return _encode(Message(type="connection", data=data, timestamp=format_instant(at)))
+    return _encode(ConnectionMessage(data=data, timestamp=format_instant(at)))
 
 
 class PublicEncoder:
@@ -285,7 +249,9 @@ class PublicEncoder:
         """
         match effect:
             case RaiseSignal(at, signal):
-                return self._message("whale_alert", self.describe(signal), at, seq)
+                return _encode(
+                    WhaleAlertMessage(seq=seq, data=self.describe(signal), timestamp=format_instant(at))
+                )
             case AmendSignal(at, signal, reason):
                 update = StatusUpdateV1(
                     signal.prediction_id,
@@ -294,7 +260,7 @@ class PublicEncoder:
                     reason=reason,
                     amendment=self.describe(signal),
                 )
-                return self._message("status_update", update, at, seq)
+                return _updated(update, at, seq)
             case RecordOutcome(outcome):
                 confirmed = outcome.status is Status.CONFIRMED
                 update = StatusUpdateV1(
@@ -308,16 +274,16 @@ class PublicEncoder:
                     change=outcome.change,
                     provisional=True if confirmed else None,
                 )
-                return self._message("status_update", update, outcome.ended_at, seq)
+                return _updated(update, outcome.ended_at, seq)
             case NoteSuccessor(at, prediction_id, txid, replaced_by, change):
                 update = StatusUpdateV1(
                     prediction_id, txid, Status.REPLACED, replacement_txid=replaced_by, change=change
                 )
-                return self._message("status_update", update, at, seq)
+                return _updated(update, at, seq)
             case ReopenPrediction(at, prediction_id, txid, _, ended_as):
                 status = "reorged" if ended_as is Status.CONFIRMED else "returned"
                 update = StatusUpdateV1(prediction_id, txid, status)
-                return self._message("status_update", update, at, seq)
+                return _updated(update, at, seq)
             case (
                 Ask()
                 | MarkDoubt()
@@ -402,9 +368,9 @@ class PublicEncoder:
         spelled = (address_from_script(script, self._network) for script in flow.exchange_scripts)
         return [address for address in spelled if address is not None]
 
-    @staticmethod
-    def _message(kind: str, data: WhaleAlertV1 | StatusUpdateV1, at: UnixMicros, seq: int) -> bytes:
-        return _encode(Message(type=kind, seq=seq, data=data, timestamp=format_instant(at)))
+
+def _updated(update: StatusUpdateV1, at: UnixMicros, seq: int) -> bytes:
+    return _encode(StatusUpdateMessage(seq=seq, data=update, timestamp=format_instant(at)))
 
 
 def describe_in_words(flow: FlowAssessment) -> str:

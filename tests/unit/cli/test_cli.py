@@ -19,12 +19,12 @@ from hydrophone import __version__, bootstrap
 from hydrophone.cli import main
 from hydrophone.cli import status as status_command
 from hydrophone.config import TABLE, Settings
-from hydrophone.domain.units import Txid
-from hydrophone.errors import UnknownTransaction
 from hydrophone.store.schema import load_migrations
-from hydrophone.web.status import StatusServer
+from hydrophone.web.rest import Question, Route
+from hydrophone.wire import rest_paths as paths
 from tests.backends import HOST, Backend, blunt_server, free_port, running
 from tests.recorded import EXCERPT
+from tests.unit.web.asking import make_server
 
 BINANCE = "12VuUfQHTGqWDvBzm8TBad1mZBm4hjGEzN"
 NOBODY = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
@@ -406,15 +406,10 @@ def test_status_without_a_service_and_a_file_is_exit_4(capsys: Capture) -> None:
 
 @asynccontextmanager
 async def status_server(host: str = "localhost", **others: object) -> AsyncIterator[int]:
-    async def report(_query: Mapping[str, str]) -> Mapping[str, object]:
+    async def report(_: Question) -> Mapping[str, object]:
         return {"memory_mb": 61.5, "predictions": {"total": 3, "pending": 2}, **others}
 
-    async def explain(txid: Txid) -> bytes:
-        raise UnknownTransaction(f"{txid} is not here")
-
-    server = StatusServer(
-        host, 0, answers={"/api/v1/status": report}, why_not_ready=lambda: None, explain=explain
-    )
+    server = make_server([Route(paths.STATUS, report)], host=host)
     async with running(server.run):
         yield server.port
 

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from hydrophone.cli import main
-from hydrophone.domain.units import Txid
 from hydrophone.errors import StoreError, UnknownTransaction
 from hydrophone.store.schema import initialise
-from hydrophone.web.status import StatusServer
+from hydrophone.web.rest import Encoded, Question, Route
+from hydrophone.wire import rest_paths as paths
 from tests.backends import HOST, blunt_server, running
 from tests.builders import txid_of, wpkh
 from tests.explained import COINBASE, DEPOSIT, KRAKEN_ADDRESS, SWEEP, WITHDRAWAL
 from tests.unit.store.test_stored_transactions import LEARN, TX, keep, run
+from tests.unit.web.asking import make_server
 
 LABELS = f"exchange_name,address,type\nKraken,{KRAKEN_ADDRESS},hot\n"
 NO_SERVICE = ("--api-port", "0")
@@ -182,13 +183,13 @@ def test_a_missing_database_is_exit_4(capsys: Capture) -> None:
 
 @asynccontextmanager
 async def service(answer: bytes | Exception) -> AsyncIterator[str]:
-    async def explain(txid: Txid) -> bytes:
-        assert txid == TX.txid
+    async def explain(question: Question) -> Encoded:
+        assert question.place == TX.txid
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return Encoded(answer)
 
-    server = StatusServer("localhost", 0, answers={}, why_not_ready=lambda: None, explain=explain)
+    server = make_server([Route(paths.EXPLAIN, explain)])
     async with running(server.run):
         yield str(server.port)
 

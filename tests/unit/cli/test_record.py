@@ -12,13 +12,14 @@ import pytest
 from hydrophone.cli import main
 from hydrophone.domain.events import RaiseSignal
 from hydrophone.domain.record import GENESIS, NotedHead
-from hydrophone.domain.units import Txid
 from hydrophone.pipeline.record import PAGE_LIMIT, RecordDesk
 from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.schema import initialise, verify_record
-from hydrophone.web.status import StatusServer
+from hydrophone.web.rest import Question, Route
+from hydrophone.wire import rest_paths as paths
 from tests.backends import blunt_server, running
 from tests.contract.fake_store import publication, whale
+from tests.unit.web.asking import make_server
 
 Capture = pytest.CaptureFixture[str]
 ENTRIES = 2 * PAGE_LIMIT + 7
@@ -59,18 +60,14 @@ def change(path: Path, sql: str) -> None:
 async def served(path: Path) -> AsyncIterator[int]:
     """Serve the record of a file as a running service does; yield the port."""
 
-    async def explain(txid: Txid) -> bytes:
-        raise AssertionError(txid)
-
     store = DuckDbStore(path, address_of=bytes.hex)
     await store.open()
-    server = StatusServer(
-        "localhost",
-        0,
-        answers={"/api/v1/record": RecordDesk(store.query_record).answer},
-        why_not_ready=lambda: None,
-        explain=explain,
-    )
+
+    async def record(question: Question) -> object:
+        query = {"since": str(question.query.since), "limit": str(question.query.limit)}
+        return await RecordDesk(store.query_record).answer(query)
+
+    server = make_server([Route(paths.RECORD, record)])
     async with running(server.run):
         yield server.port
     await store.close()

@@ -35,6 +35,7 @@ from hydrophone.domain.flow import FlowSubtype, FlowType
 from hydrophone.domain.forecast import Forecast, MarketView
 from hydrophone.domain.model_state import ModelState
 from hydrophone.domain.outcome import Status
+from hydrophone.domain.revision import REMEMBERED_LIMIT
 from hydrophone.domain.signal import Change, Sighting, Signal
 from hydrophone.domain.units import FeeRate, Height, Sats, Txid, UnixMicros
 from hydrophone.domain.urgency import Urgency, UrgencyBasis
@@ -719,3 +720,25 @@ async def test_two_ids_with_one_hash_are_two_predictions(
     for seq, signal in enumerate(signals, start=1):
         await commit(store, RaiseSignal(T0, signal), first_seq=seq)
     assert (await store.query_status()).prediction_count == 2
+
+
+async def test_a_long_history_is_loaded_within_the_memory_limit(tmp_path: Path) -> None:
+    """Sorting whole rows of it would not fit."""
+    store = DuckDbStore(tmp_path / "long.db", address_of=bytes.hex, memory_limit_mb=64)
+    await store.open()
+    await store.commit([publication(1, RaiseSignal(T0, whale()))])
+    await store.write(lambda connection: connection.execute("CREATE TABLE one AS FROM mempool_predictions"))
+    for first in range(0, 40_000, 2_000):
+        period = f"range({first}, {first + 2_000})"
+        await store.write(
+            lambda connection, period=period: connection.execute(  # type: ignore[misc]
+                "INSERT INTO mempool_predictions SELECT * EXCLUDE (range) REPLACE ("
+                "'p' || range AS prediction_id, detection_timestamp + to_seconds(range) "
+                "AS detection_timestamp, 'confirmed' AS status, "
+                f"repeat(md5(range::TEXT), 60) AS urgency_reason) FROM one, {period}"
+            )
+        )
+    state = await store.load_state()
+    assert len(state.signals) == REMEMBERED_LIMIT
+    assert state.signals[-1].prediction_id == "p39999"
+    await store.close()

@@ -10,13 +10,14 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from hydrophone.domain.events import RaiseSignal, RecordOutcome
+from hydrophone.domain.events import AmendSignal, Effect, RaiseSignal, RecordOutcome
 from hydrophone.domain.outcome import Status
 from hydrophone.domain.record import GENESIS, NotedHead, RecordEntry, verify_chain
 from hydrophone.errors import StoreError, StoreMismatch
 from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.record_chain import read_entries, read_page
 from hydrophone.store.schema import check_database, initialise, load_migrations, migrate, verify_record
+from hydrophone.store.stored_record import StoredRecord
 from tests.contract.fake_store import later, outcome_of, publication, whale
 
 NOTHING_NOTED = NotedHead()
@@ -246,3 +247,26 @@ def test_a_database_of_another_version_is_not_verified(path: Path) -> None:
     change(path, "INSERT INTO schema_version (version, name) VALUES (99, 'later')")
     with pytest.raises(StoreMismatch, match="upgrade Hydrophone"):
         verify_record(path, NOTHING_NOTED)
+
+
+async def test_what_was_said_of_predictions_is_read_by_prediction_as_far_as_it_is_kept(path: Path) -> None:
+    store = DuckDbStore(path, address_of=bytes.hex)
+    await store.open()
+    first, second, third = whale(1), whale(2), whale(3)
+    effects: list[Effect] = [RaiseSignal(signal.seen_at, signal) for signal in (first, second, third)]
+    effects.append(AmendSignal(later(30), first, "known now"))
+    effects.append(RecordOutcome(outcome_of(second, Status.DROPPED, ended_at=later(60))))
+    said = [publication(seq, effect) for seq, effect in enumerate(effects, start=1)]
+    await store.commit(said)
+    record = StoredRecord(store)
+    of_first = [said[0].message, said[3].message]
+    assert await record.read_open_alerts() == {
+        first.prediction_id: of_first,
+        third.prediction_id: [said[2].message],
+    }
+    assert await record.read_alerts([first.prediction_id, "unheard of"]) == {first.prediction_id: of_first}
+    assert await record.read_alerts([second.prediction_id]) == {second.prediction_id: [said[1].message]}
+    assert [entry.seq for entry in await record.read_entries(2, 2)] == [3, 4]
+    await store.write(lambda c: c.execute("UPDATE record SET message = NULL WHERE seq = 1"))
+    assert await record.read_alerts([first.prediction_id]) == {first.prediction_id: [said[3].message]}
+    await store.close()

@@ -19,6 +19,7 @@ from hydrophone.errors import ConfigError
 from hydrophone.web import live, loopback
 from hydrophone.web.live import AlertServer
 from hydrophone.web.loopback import check_port_free, is_allowed_origin, open_listeners, parse_host
+from hydrophone.wire.socket_v1 import EVERYTHING
 
 ANY_NUMBER = resource.RLIM_INFINITY
 
@@ -95,7 +96,7 @@ async def test_ping_is_answered_by_pong() -> None:
     async with running(make_server()) as server, connect(uri_of(server)) as client:
         assert await ask(client, '{"type":"ping"}') == {
             "type": "pong",
-            "data": {},
+            "data": {"seq": 0},
             "timestamp": "1970-01-01T00:00:00.000000Z",
         }
 
@@ -108,7 +109,8 @@ async def test_ping_is_answered_by_pong() -> None:
         ("[]", "malformed"),
         ('{"type":7}', "malformed"),
         ('{"type":"ping","x":' + "[" * 60_000, "malformed"),
-        ('{"type":"subscribe","filters":{}}', "unsupported_message"),
+        ('{"type":"subscribe","filters":{"min_btc":500}}', "malformed"),
+        ('{"type":"publish","data":{}}', "unsupported_message"),
     ],
 )
 async def test_bad_input_gets_a_typed_error_and_keeps_the_connection(message: str, code: str) -> None:
@@ -117,12 +119,6 @@ async def test_bad_input_gets_a_typed_error_and_keeps_the_connection(message: st
         assert answer["type"] == "error"
         assert answer["data"]["code"] == code
         assert (await ask(client, '{"type":"ping"}'))["type"] == "pong"
-
-
-async def test_who_subscribes_is_told_that_every_client_gets_every_alert() -> None:
-    async with running(make_server()) as server, connect(uri_of(server)) as client:
-        answer = await ask(client, '{"type":"subscribe"}')
-        assert "every client gets every alert" in answer["data"]["message"]
 
 
 async def test_a_message_above_64_kib_closes_with_1009() -> None:
@@ -439,7 +435,7 @@ async def test_interleaved_publishers_are_heard_in_one_order_also_when_clients_c
     server = make_server()
     early = [Listener() for _ in range(60)]
     late = [Listener() for _ in range(60)]
-    clients: Any = server._room.clients
+    clients: Any = server._room.groups.setdefault(EVERYTHING, set())
     clients.update(early)
     publishers = []
     for n in range(20):
@@ -456,7 +452,7 @@ async def test_interleaved_publishers_are_heard_in_one_order_also_when_clients_c
 
 async def test_a_broadcast_to_many_lets_others_run_in_between() -> None:
     server = make_server()
-    clients: Any = server._room.clients
+    clients: Any = server._room.groups.setdefault(EVERYTHING, set())
     clients.update(listeners := [Listener() for _ in range(1000)])
     publishing = asyncio.create_task(server.publish(b"1"))
     steps = []

@@ -32,21 +32,13 @@ from hydrophone.domain.signal import Change, Signal, Version
 from hydrophone.domain.transaction import Transaction
 from hydrophone.domain.units import MAX_MONEY_SAT, FeeRate, Height, Sats, UnixMicros, WeightUnits
 from hydrophone.domain.urgency import Urgency, UrgencyBasis
-from hydrophone.errors import MalformedMessage, UnsupportedMessage
 from hydrophone.wire.public_v1 import (
-    ClientMessage,
     ConnectionV1,
-    ErrorV1,
-    LaggedV1,
     PublicEncoder,
     StatusUpdateV1,
     WhaleAlertV1,
     describe_in_words,
     encode_connection,
-    encode_error,
-    encode_lagged,
-    encode_pong,
-    parse_client_message,
 )
 from tests.builders import START, txid_of, wpkh
 
@@ -315,32 +307,18 @@ def test_other_effects_are_not_said(effect: Effect) -> None:
         ENCODER.encode(effect, 1)
 
 
-@pytest.mark.parametrize(
-    ("message", "kind", "data"),
-    [
-        (encode_lagged(3, START), "lagged", {"n": 3}),
-        (encode_pong(START), "pong", {}),
-        (encode_error("malformed", "no", START), "error", {"code": "malformed", "message": "no"}),
-        (
-            encode_connection(
-                "degraded", "a gap", START, mempool_available=False, since=START, blocks_followed=True
-            ),
-            "connection",
-            {
-                "status": "degraded",
-                "mempool_available": False,
-                "message": "a gap",
-                "since": START_TEXT,
-                "blocks_followed": True,
-            },
-        ),
-    ],
-    ids=["lagged", "pong", "error", "connection"],
-)
-def test_a_message_that_is_in_no_record_has_no_seq(
-    message: bytes, kind: str, data: dict[str, object]
-) -> None:
-    expected = {"type": kind, "data": data, "timestamp": START_TEXT}
+def test_whether_the_mempool_is_heard_is_in_no_record_and_has_no_seq() -> None:
+    message = encode_connection(
+        "degraded", "a gap", START, mempool_available=False, since=START, blocks_followed=True
+    )
+    data = {
+        "status": "degraded",
+        "mempool_available": False,
+        "message": "a gap",
+        "since": START_TEXT,
+        "blocks_followed": True,
+    }
+    expected = {"type": "connection", "data": data, "timestamp": START_TEXT}
     assert exact(message) == json.dumps(expected, indent=1)
 
 
@@ -419,59 +397,12 @@ def test_the_text_is_what_people_post(
     assert describe_in_words(flow) == text
 
 
-# --- client messages
-
-
-@pytest.mark.parametrize("raw", ['{"type":"ping"}', b'{"type":"ping"}', '{"type":"ping","id":[{}]}'])
-def test_a_ping_is_understood(raw: bytes | str) -> None:
-    assert parse_client_message(raw) == ClientMessage("ping")
-
-
-@pytest.mark.parametrize("kind", ["subscribe", "", "PING", "x" * 60_000])
-def test_another_type_is_unsupported_and_the_answer_is_short(kind: str) -> None:
-    with pytest.raises(UnsupportedMessage, match=r"expected one of \['ping'\]") as caught:
-        parse_client_message(json.dumps({"type": kind}))
-    assert len(str(caught.value)) < 200
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        "",
-        "null",
-        "[]",
-        "{}",
-        '{"type":1}',
-        '{"type":null}',
-        b"\xff",
-        b'{"type":"\xff"}',
-        "\ud800",
-        '{"type":"\\ud800"}',
-        "[" * 60_000,
-        '{"x":' + "[" * 60_000,
-        '{"type":' + "[" * 60_000,
-    ],
-    ids=lambda raw: repr(raw[:20]),
-)
-def test_anything_else_is_malformed(raw: bytes | str) -> None:
-    with pytest.raises(MalformedMessage, match="expected a JSON object such as"):
-        parse_client_message(raw)
-
-
-@given(st.binary(max_size=100) | st.text(max_size=100))
-def test_any_message_is_understood_unsupported_or_malformed(raw: bytes | str) -> None:
-    try:
-        assert parse_client_message(raw).type == "ping"
-    except (UnsupportedMessage, MalformedMessage):
-        return
-
-
 # --- the snapshot
 
 
 def schema() -> str:
     """Return what subscribers may rely on: names, types and what may be null, without the descriptions."""
-    types = [WhaleAlertV1, StatusUpdateV1, ConnectionV1, LaggedV1, ErrorV1, ClientMessage]
+    types = [WhaleAlertV1, StatusUpdateV1, ConnectionV1]
     _, components = msgspec.json.schema_components(types)
     for component in components.values():
         component.pop("description", None)

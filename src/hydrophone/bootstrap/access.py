@@ -1,0 +1,70 @@
+"""Settings become who may ask."""
+
+import time
+
+from hydrophone.bootstrap.parts import steady_clock
+from hydrophone.config import Settings, is_loopback
+from hydrophone.errors import ConfigError
+from hydrophone.pipeline.ports import Clock
+from hydrophone.store.token_file import TokenFile
+from hydrophone.web.access import Access
+from hydrophone.web.gate import Doors
+
+
+def is_open(settings: Settings) -> bool:
+    """Return whether who shows no token is let in: only where nobody but this machine can ask."""
+    return not settings.access.require_tokens and _exposed(settings) is None
+
+
+def _exposed(settings: Settings) -> str | None:
+    """Return the setting by which others than this machine can ask; None: they cannot."""
+    hosts = {"api.host": settings.api.host, "alerts.host": settings.alerts.host}
+    return next((f"{key} is {host}" for key, host in hosts.items() if not is_loopback(host)), None)
+
+
+def token_file(settings: Settings) -> TokenFile:
+    """Return the file of tokens."""
+    return TokenFile(settings.access.tokens)
+
+
+def make_access(settings: Settings, clock: Clock) -> Access:
+    """Return who judges callers, of REST and of the websocket alike.
+
+    Args:
+        settings: all of them.
+        clock: now.
+    """
+    return Access(
+        token_file(settings).load,
+        is_open=is_open(settings),
+        clock=clock,
+        now=time.monotonic,
+        per_minute=settings.access.requests_per_minute,
+    )
+
+
+def make_doors(settings: Settings) -> Doors:
+    """Return whom requests may be for and come from."""
+    return Doors(
+        hosts=(settings.api.host, settings.alerts.host, *settings.access.allowed_hosts),
+        origins=settings.access.allowed_origins,
+        is_behind_proxy=settings.access.behind_proxy,
+    )
+
+
+def check_access(settings: Settings) -> None:
+    """Do nothing if whoever can ask may.
+
+    Raises:
+        ConfigError: others than this machine could ask, or tokens are required, and there is no token.
+    """
+    tokens = token_file(settings).load()
+    now = steady_clock()()
+    if is_open(settings) or any(not token.is_over(now) for token in tokens):
+        return
+    exposed = _exposed(settings)
+    why = "access.require_tokens is set" if exposed is None else f"{exposed}, which others reach too"
+    raise ConfigError(
+        f"{why}, and there is no token in {settings.access.tokens}: make one with "
+        "`hydrophone token create --scope read`, or bind localhost"
+    )

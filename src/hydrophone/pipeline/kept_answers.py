@@ -1,0 +1,75 @@
+"""Keeps answers that take long to compute: who asks gets the newest there is; a new one is made behind."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Final, Generic, TypeVar
+
+from hydrophone.errors import HydrophoneError
+from hydrophone.runtime.telemetry import get_logger
+
+log = get_logger(__name__)
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_MOST_KEPT: Final = 8
+"""# chosen: nobody asks for more periods than that at a time."""
+
+
+class KeptAnswers(Generic[K, V]):
+    """Answers to a few questions, computed one at a time.
+
+    Args:
+        compute: answers a question anew.
+        max_age_s: an answer that is older is made anew behind the one who gets it.
+        now: seconds of a clock that never jumps.
+    """
+
+    def __init__(
+        self, compute: Callable[[K], Awaitable[V]], *, max_age_s: float, now: Callable[[], float]
+    ) -> None:
+        self._compute = compute
+        self._max_age_s = max_age_s
+        self._now = now
+        self._kept: OrderedDict[K, tuple[V, float]] = OrderedDict()
+        self._turn = asyncio.Lock()
+        self._renewing: dict[K, asyncio.Task[None]] = {}
+
+    async def answer(self, question: K) -> V:
+        """Return an answer, which may be of some time ago.
+
+        Raises:
+            HydrophoneError: there is none yet, and it cannot be computed.
+        """
+        kept = self._kept.get(question)
+        if kept is None:
+            async with self._turn:
+                kept = self._kept.get(question) or await self._renew(question)
+        elif self._now() - kept[1] > self._max_age_s and question not in self._renewing:
+            self._renewing[question] = asyncio.create_task(self._renew_behind(question))
+        return kept[0]
+
+    async def close(self) -> None:
+        """Break off what is being computed."""
+        tasks = tuple(self._renewing.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _renew_behind(self, question: K) -> None:
+        try:
+            async with self._turn:
+                await self._renew(question)
+        except HydrophoneError as error:
+            log.debug("answer_not_renewed", reason=str(error))
+        finally:
+            del self._renewing[question]
+
+    async def _renew(self, question: K) -> tuple[V, float]:
+        kept = (await self._compute(question), self._now())
+        self._kept[question] = kept
+        self._kept.move_to_end(question)
+        if len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
+        return kept

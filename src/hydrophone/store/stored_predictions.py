@@ -1,0 +1,294 @@
+"""Reads predictions as REST answers them: pages by key, and one with all that belongs to it."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import duckdb
+
+from hydrophone.domain.units import (
+    SATS_PER_BTC,
+    Txid,
+    UnixMicros,
+    btc_from_sats,
+    datetime_from_micros,
+    format_instant,
+    micros_from_datetime,
+)
+from hydrophone.errors import UnknownTransaction
+from hydrophone.store.saved_state import fetch_rows
+from hydrophone.wire.public_v1 import VersionV1
+from hydrophone.wire.rest_json import parse_addresses, parse_entities, parse_numbers
+from hydrophone.wire.rest_queries import PredictionsQuery
+from hydrophone.wire.rest_v1 import (
+    CorrectionV1,
+    EvidenceV1,
+    OutcomeV1,
+    PredictionDetailV1,
+    PredictionsPageV1,
+    PredictionV1,
+)
+
+_ROWS_AT_ONCE: Final = 100
+"""# chosen: spelled in a millisecond, after which other threads have their turn."""
+_FIRST_WINDOW: Final = timedelta(days=1)
+_GROWTH: Final = 8
+"""Pages are looked for in the newest day, then in the eight before it, and so on: most are found at once, and
+the last look is at all there is. # chosen: four looks cover ninety days."""
+_LOOKS: Final = 4
+_EARLIEST: Final = datetime(1970, 1, 1)  # noqa: DTZ001 -- the store keeps naive times
+
+_COLUMNS: Final = (
+    "prediction_id", "transaction_id", "status", "flow_type", "flow_subtype", "flow_reason",
+    "flow_probabilities", "confidence_score", "btc_value", "gross_sat", "moved_sat", "inflow_sat",
+    "outflow_sat", "internal_sat", "interexchange_sat", "fee_sat", "weight_wu", "fee_rate",
+    "effective_fee_rate", "urgency_score", "urgency_basis", "urgency_reason", "rbf_enabled", "was_modified",
+    "detection_timestamp",
+    "received_at", "published_at", "predicted_confirmation_block", "p_confirm", "eta_p50_s", "eta_p90_s",
+    "p_replaced", "p_dropped", "calibrated", "confirmation_height", "replaced_by", "exchange_addresses",
+    "entities", "sighting", "source", "simulated", "label_set",
+)  # fmt: skip
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM mempool_predictions"  # noqa: S608 -- our own names
+_PLAIN: Final = (
+    "prediction_id", "transaction_id", "flow_type", "flow_subtype", "flow_reason", "confidence_score",
+    "btc_value", "weight_wu", "fee_rate", "effective_fee_rate", "urgency_score", "urgency_basis",
+    "urgency_reason", "rbf_enabled", "predicted_confirmation_block", "eta_p50_s", "eta_p90_s", "p_replaced",
+    "p_dropped", "calibrated", "confirmation_height", "replaced_by", "sighting", "source", "simulated",
+    "label_set",
+)  # fmt: skip
+_AMOUNTS: Final = ("gross", "moved", "inflow", "outflow", "internal", "interexchange", "fee")
+
+Key = tuple[datetime, str]
+
+
+def naive(moment: object) -> datetime | None:
+    """Return a moment as the store keeps it; None for one that was not told."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if isinstance(moment, datetime) else None
+
+
+def read_predictions(connection: duckdb.DuckDBPyConnection, query: PredictionsQuery) -> PredictionsPageV1:
+    """Return a page of predictions, the newest first.
+
+    Args:
+        connection: to read by, in one transaction.
+        query: which.
+    """
+    keys = _find_keys(connection, query)
+    page = keys[: query.limit]
+    if not page:
+        return PredictionsPageV1([], None)
+    found = connection.execute(
+        f"{_SELECT} WHERE detection_timestamp BETWEEN ? AND ? "
+        "AND prediction_id IN (SELECT unnest(?::TEXT[])) "
+        "ORDER BY detection_timestamp DESC, prediction_id DESC",
+        [page[-1][0], page[0][0], [prediction_id for _, prediction_id in page]],
+    )
+    data: list[PredictionV1] = []
+    while rows := found.fetchmany(_ROWS_AT_ONCE):
+        data += [PredictionV1(**_described(dict(zip(_COLUMNS, row, strict=True)))) for row in rows]
+    cursor = None
+    if len(keys) > query.limit:
+        at, prediction_id = page[-1]
+        cursor = f"{micros_from_datetime(at)}.{prediction_id.encode().hex()}"
+    return PredictionsPageV1(data, cursor)
+
+
+def read_prediction(connection: duckdb.DuckDBPyConnection, txid: Txid) -> PredictionDetailV1:
+    """Return a prediction with all that belongs to it.
+
+    Args:
+        connection: to read by, in one transaction.
+        txid: of any version of its payment.
+
+    Raises:
+        UnknownTransaction: there is none.
+    """
+    key = _find_version(connection, txid)
+    if key is None:
+        raise UnknownTransaction(
+            f"{txid} is not in the database: it was no whale, was never heard, or is older than what is kept"
+        )
+    at, prediction_id = key
+    [row] = fetch_rows(
+        connection.execute(
+            f"SELECT {', '.join(_COLUMNS)}, history, market, model_state, "  # noqa: S608 -- our own names
+            "raw_transaction IS NOT NULL AS is_kept FROM mempool_predictions "
+            "WHERE detection_timestamp = ? AND prediction_id = ? LIMIT 1",
+            [at, prediction_id],
+        )
+    )
+    entries = connection.execute(
+        "SELECT seq, recorded_at, kind, lower(hex(digest)), lower(hex(hash)) FROM record "
+        "WHERE recorded_at >= ? AND prediction_id = ? ORDER BY seq",
+        [at, prediction_id],
+    ).fetchall()
+    return PredictionDetailV1(
+        **_described(row),
+        history=[
+            VersionV1(v["txid"], v["seen_at"], v.get("fee_rate_sat_vb"), v.get("change"))
+            for v in json.loads(row["history"] or "[]")
+        ],
+        outcome=_outcome(connection, prediction_id),
+        amendments=[
+            CorrectionV1(_said(amended_at), reason, json.loads(before), json.loads(after))
+            for amended_at, reason, before, after in connection.execute(
+                "SELECT amended_at, reason, before, after FROM amendments WHERE prediction_id = ? "
+                "ORDER BY amended_at",
+                [prediction_id],
+            ).fetchall()
+        ],
+        evidence=EvidenceV1(
+            label_set=row["label_set"],
+            model_state=row["model_state"],
+            market=None if row["market"] is None else json.loads(row["market"]),
+            record=[
+                {
+                    "seq": seq,
+                    "recorded_at": _said(recorded_at),
+                    "kind": kind,
+                    "digest": digest,
+                    "hash": chained,
+                }
+                for seq, recorded_at, kind, digest, chained in entries
+            ],
+            raw_transaction_kept=row["is_kept"],
+            explanation=f"/api/v1/explain/{txid}",
+        ),
+    )
+
+
+def _find_keys(connection: duckdb.DuckDBPyConnection, query: PredictionsQuery) -> list[Key]:
+    """Return the keys of a page and of one more, looking in the newest days first."""
+    conditions, values = _conditions(query)
+    begin = naive(query.from_) or _EARLIEST
+    [(newest,)] = connection.execute("SELECT max(detection_timestamp) FROM mempool_predictions").fetchall()
+    if newest is None:
+        return []
+    upper = newest + timedelta(microseconds=1)
+    end = naive(query.to)
+    if end is not None:
+        upper = min(upper, end)
+    before: Key | None = None
+    if isinstance(query.cursor, str):
+        micros, _, name = query.cursor.partition(".")
+        at = datetime_from_micros(UnixMicros(int(micros))).replace(tzinfo=None)
+        before = (at, bytes.fromhex(name).decode(errors="replace"))
+        upper = min(upper, at + timedelta(microseconds=1))
+    window = _FIRST_WINDOW
+    keys: list[Key] = []
+    for look in range(_LOOKS):
+        if upper <= begin:
+            break
+        is_last = look == _LOOKS - 1 or upper - begin <= window
+        lower = begin if is_last else upper - window
+        where = [*conditions, "detection_timestamp >= ?", "detection_timestamp < ?"]
+        bound = [*values, lower, upper]
+        if before is not None:
+            where.append("(detection_timestamp < ? OR prediction_id < ?)")  # it is at most that time already
+            bound += before
+        keys += _look(connection, " AND ".join(where), bound, query.limit + 1 - len(keys))
+        if is_last or len(keys) > query.limit:
+            break
+        upper, window = lower, window * _GROWTH
+    return keys
+
+
+def _look(connection: duckdb.DuckDBPyConnection, where: str, bound: list[Any], most: int) -> list[Key]:
+    found: list[Key] = connection.execute(
+        f"SELECT detection_timestamp, prediction_id FROM mempool_predictions WHERE {where} "  # noqa: S608 -- our own words; what was asked is bound
+        "ORDER BY detection_timestamp DESC, prediction_id DESC LIMIT ?",
+        [*bound, most],
+    ).fetchall()
+    return found
+
+
+def _conditions(query: PredictionsQuery) -> tuple[list[str], list[Any]]:
+    conditions, values = [], []
+    plain: dict[str, object] = {
+        "coalesce(status, 'pending') = ?": query.status,
+        "flow_type = ?": query.flow_type,
+        "urgency_score >= ?": query.min_urgency,
+        "btc_value >= ?": query.min_btc,
+        "moved_sat >= ?": query.min_moved_btc,
+    }
+    for condition, value in plain.items():
+        if isinstance(value, str | float | int):
+            is_moved = condition.startswith("moved_sat") and not isinstance(value, str)
+            conditions.append(condition)
+            values.append(round(value * SATS_PER_BTC) if is_moved and not isinstance(value, str) else value)
+    if isinstance(query.exchange, str):
+        conditions.append("contains(entities::TEXT, ?)")
+        values.append(f'"name":{json.dumps(query.exchange, ensure_ascii=False)}')
+    return conditions, values
+
+
+def _find_version(connection: duckdb.DuckDBPyConnection, txid: Txid) -> Key | None:
+    """Return the key of a payment by any of its txids; the current one before earlier ones."""
+    for condition in ("transaction_id = ?", "first_txid = ?", "contains(history::TEXT, ?)"):
+        rows: list[Key] = connection.execute(
+            f"SELECT detection_timestamp, prediction_id FROM mempool_predictions WHERE {condition} "  # noqa: S608 -- our own words
+            "ORDER BY detection_timestamp DESC LIMIT 1",
+            [txid],
+        ).fetchall()
+        if rows:
+            return rows[0]
+    return None
+
+
+def _outcome(connection: duckdb.DuckDBPyConnection, prediction_id: str) -> OutcomeV1 | None:
+    rows = fetch_rows(
+        connection.execute(
+            "SELECT actual_outcome, ended_at, confirmation_time, confirmation_block, accuracy_score, "
+            "time_to_confirmation, lead_time_s, within_p50, within_p90, final_fee_rate, change, reason "
+            "FROM prediction_outcomes WHERE prediction_id = ? LIMIT 1",
+            [prediction_id],
+        )
+    )
+    if not rows or rows[0]["actual_outcome"] is None:
+        return None
+    row = rows[0]
+    return OutcomeV1(
+        actual_outcome=row["actual_outcome"],
+        ended_at=_told(row["ended_at"]),
+        confirmation_time=_told(row["confirmation_time"]),
+        confirmation_block=row["confirmation_block"],
+        accuracy_score=row["accuracy_score"],
+        time_to_confirmation_s=row["time_to_confirmation"],
+        lead_time_s=row["lead_time_s"],
+        within_p50=row["within_p50"],
+        within_p90=row["within_p90"],
+        final_fee_rate=row["final_fee_rate"],
+        change=row["change"],
+        reason=row["reason"],
+    )
+
+
+def _described(row: Mapping[str, Any]) -> dict[str, Any]:
+    amounts: dict[str, Any] = {}
+    for name in _AMOUNTS:
+        value_sat = row[f"{name}_sat"]
+        amounts[f"{name}_sat"] = value_sat
+        amounts[f"{name}_btc"] = None if value_sat is None else btc_from_sats(value_sat)
+    del amounts["gross_btc"]  # it is there as btc_value, as in the websocket's messages
+    return {
+        **{name: row[name] for name in _PLAIN},
+        **amounts,
+        "status": row["status"] or "pending",
+        "was_modified": bool(row["was_modified"]),
+        "flow_probabilities": parse_numbers(row["flow_probabilities"]),
+        "detection_timestamp": _said(row["detection_timestamp"]),
+        "received_at": _told(row["received_at"]),
+        "published_at": _told(row["published_at"]),
+        "confirm_probability": parse_numbers(row["p_confirm"]),
+        "exchange_addresses": parse_addresses(row["exchange_addresses"]),
+        "entities": parse_entities(row["entities"]),
+    }
+
+
+def _said(moment: datetime) -> str:
+    return format_instant(micros_from_datetime(moment))
+
+
+def _told(moment: datetime | None) -> str | None:
+    return None if moment is None else _said(moment)

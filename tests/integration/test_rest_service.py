@@ -1,0 +1,101 @@
+"""The REST of a whole service on a simulated source: every path answers what its description says."""
+
+import asyncio
+import json
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request
+
+import msgspec
+import pytest
+
+from hydrophone.bootstrap.access import check_access, is_open, token_file
+from hydrophone.cli.asking import open_direct
+from hydrophone.config import Settings, load_settings
+from hydrophone.domain.access import Scope
+from hydrophone.domain.units import UnixMicros
+from hydrophone.errors import ConfigError
+from hydrophone.wire.rest_paths import OPERATIONS
+from tests.integration.test_degradation import Client, is_alert, make_source, service, serving, url_of
+
+NOW = UnixMicros(1_790_000_000_000_000)
+
+
+def fetch(url: str, **headers: str) -> tuple[int, bytes]:
+    try:
+        with open_direct(Request(url, headers=headers)) as answer:
+            return answer.status, answer.read()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+async def ask(client: Client, path: str) -> tuple[int, bytes]:
+    return await asyncio.to_thread(fetch, client._addresses.page_url.rstrip("/") + path)
+
+
+async def answer_when_counted(client: Client, path: str) -> tuple[int, bytes]:
+    """Ask again while the history is still being counted, as just after a start."""
+    while True:
+        status, body = await ask(client, path)
+        if status != 503:
+            return status, body
+        await asyncio.sleep(0.05)
+
+
+async def test_every_path_answers_what_its_description_says(tmp_path: Path) -> None:
+    async with serving(make_source()) as source, service(url_of(source.port), tmp_path) as client:
+        await client.until_status("connected")
+        txid = (await client.until(is_alert))["data"]["transaction_id"]
+        _, raw = await ask(client, "/openapi.json")
+        described = json.loads(raw)["paths"]
+        assert described.keys() == {operation.path for operation in OPERATIONS}
+        for operation in OPERATIONS:
+            status, body = await answer_when_counted(client, operation.path.replace("{txid}", txid))
+            assert status == 200, operation.path
+            if operation.answer is None:
+                assert b"hydrophone_signals_total" in body
+                continue
+            answer = msgspec.json.decode(body, type=operation.answer)
+            plain = json.loads(body)
+            assert json.loads(msgspec.json.encode(answer)) == plain, "nothing is sent that is not described"
+        _, body = await answer_when_counted(client, "/api/v1/statistics")
+        counted = sum(row["n"] for row in json.loads(body)["data"])
+        _, body = await ask(client, "/api/v1/predictions?limit=1000")
+        assert 1 <= counted <= len(json.loads(body)["data"])
+        status, body = await ask(client, "/api/v1/predictions?format=csv&limit=2")
+        assert body.splitlines()[0].startswith(b"prediction_id,transaction_id,status,")
+
+
+def settings_with(tmp_path: Path, **flags: object) -> Settings:
+    spelled = {name.replace("__", "."): value for name, value in flags.items()}
+    return load_settings(
+        environment={}, flags={"access.tokens": str(tmp_path / "tokens.json"), **spelled}
+    ).settings
+
+
+@pytest.mark.parametrize(
+    "flags", [{"api__host": "0.0.0.0"}, {"alerts__host": "::"}, {"access__require_tokens": "true"}]
+)
+def test_others_are_let_in_only_with_a_token(tmp_path: Path, flags: dict[str, object]) -> None:
+    settings = settings_with(tmp_path, **flags)
+    assert not is_open(settings)
+    with pytest.raises(ConfigError, match="hydrophone token create"):
+        check_access(settings)
+    token, _ = token_file(settings).create("", Scope.READ, now=NOW)
+    check_access(settings)
+    token_file(settings).revoke(token.token_id, now=NOW)
+    with pytest.raises(ConfigError, match="there is no token"):
+        check_access(settings)
+
+
+def test_this_machine_alone_needs_none(tmp_path: Path) -> None:
+    settings = settings_with(tmp_path)
+    assert is_open(settings)
+    check_access(settings)
+
+
+def test_a_file_of_tokens_that_is_none_is_found_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "tokens.json").write_text("nonsense")
+    with pytest.raises(ConfigError, match="expected a file of tokens"):
+        check_access(settings_with(tmp_path))

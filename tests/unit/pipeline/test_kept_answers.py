@@ -1,0 +1,91 @@
+import asyncio
+
+import pytest
+
+from hydrophone.errors import StoreError
+from hydrophone.pipeline.kept_answers import KeptAnswers
+
+
+class Oracle:
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.error: Exception | None = None
+        self.hold: asyncio.Event | None = None
+        self.now_s = 0.0
+
+    async def __call__(self, question: int) -> str:
+        self.asked.append(question)
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.error is not None:
+            raise self.error
+        return f"{question} at {self.now_s:g}"
+
+    def kept(self) -> KeptAnswers[int, str]:
+        return KeptAnswers(self, max_age_s=60, now=lambda: self.now_s)
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_fresh_answer_is_given_again() -> None:
+    oracle = Oracle()
+    kept = oracle.kept()
+    assert [await kept.answer(1) for _ in range(3)] == ["1 at 0"] * 3
+    assert oracle.asked == [1]
+
+
+async def test_an_old_one_is_given_at_once_and_renewed_behind() -> None:
+    oracle = Oracle()
+    kept = oracle.kept()
+    await kept.answer(1)
+    oracle.now_s = 61
+    assert [await kept.answer(1) for _ in range(3)] == ["1 at 0"] * 3
+    await settle()
+    assert oracle.asked == [1, 1]
+    assert await kept.answer(1) == "1 at 61"
+
+
+async def test_those_who_ask_at_once_wait_for_one_answer() -> None:
+    oracle = Oracle()
+    oracle.hold = asyncio.Event()
+    kept = oracle.kept()
+    asking = [asyncio.create_task(kept.answer(1)) for _ in range(5)]
+    await settle()
+    oracle.hold.set()
+    assert await asyncio.gather(*asking) == ["1 at 0"] * 5
+    assert oracle.asked == [1]
+
+
+async def test_what_cannot_be_renewed_stays_as_it_was() -> None:
+    oracle = Oracle()
+    kept = oracle.kept()
+    await kept.answer(1)
+    oracle.now_s, oracle.error = 61, StoreError("busy")
+    await kept.answer(1)
+    await settle()
+    assert await kept.answer(1) == "1 at 0"
+    with pytest.raises(StoreError):
+        await kept.answer(2)
+
+
+async def test_only_a_few_are_kept() -> None:
+    oracle = Oracle()
+    kept = oracle.kept()
+    for question in range(20):
+        await kept.answer(question)
+    await kept.answer(0)
+    assert len(oracle.asked) == 21
+
+
+async def test_closing_breaks_off_what_is_being_computed() -> None:
+    oracle = Oracle()
+    kept = oracle.kept()
+    await kept.answer(1)
+    oracle.now_s, oracle.hold = 61, asyncio.Event()
+    await kept.answer(1)
+    await settle()
+    await kept.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -1,0 +1,121 @@
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from hydrophone.errors import QueryTooSlow, StoreClosed, StoreMismatch
+from hydrophone.store.duckdb_store import DuckDbStore
+from hydrophone.store.side_reader import Cursor
+
+ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE (a.range + b.range) % 7 = 3"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[DuckDbStore]:
+    store = DuckDbStore(tmp_path / "x.db", address_of=lambda _: None, query_timeout_s=0.1)
+    await store.open()
+    yield store
+    await store.close()
+
+
+def count(cursor: Cursor) -> int:
+    [(n,)] = cursor.execute("SELECT count(*) FROM record").fetchall()
+    return int(n)
+
+
+def run_for_ever(cursor: Cursor) -> object:
+    return cursor.execute(ENDLESS).fetchall()
+
+
+async def test_a_question_that_takes_long_is_broken_off_and_harms_no_other(store: DuckDbStore) -> None:
+    for _ in range(3):
+        with pytest.raises(QueryTooSlow, match=r"0\.1 s"):
+            await store.query(run_for_ever)
+    assert await store.query(count) == 0
+    assert await store.read(count) == 0
+
+
+async def test_what_waits_too_long_is_not_begun(store: DuckDbStore) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def hold(_: Cursor) -> None:
+        begun.release()
+        go_on.wait(10)
+
+    holding = [asyncio.create_task(store.query(hold)) for _ in range(2)]
+    await asyncio.to_thread(lambda: [begun.acquire(timeout=10) for _ in range(2)])
+    late = asyncio.create_task(store.query(count))
+    loop = asyncio.get_running_loop()
+    too_late = asyncio.Event()
+    loop.call_later(0.15, too_late.set)
+    await too_late.wait()
+    go_on.set()
+    with pytest.raises(QueryTooSlow):
+        await late
+    await asyncio.gather(*holding)
+    assert await store.query(count) == 0
+
+
+async def test_too_many_questions_are_refused_at_once(store: DuckDbStore) -> None:
+    go_on = threading.Event()
+    asked = [asyncio.create_task(store.query(lambda _: go_on.wait(10))) for _ in range(64)]
+    await asyncio.sleep(0)
+    with pytest.raises(QueryTooSlow, match="wait already"):
+        await store.query(count)
+    go_on.set()
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert await store.query(count) == 0
+
+
+async def test_who_gives_up_frees_the_thread(store: DuckDbStore) -> None:
+    for _ in range(4):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await store.query(run_for_ever)
+    assert await store.query(count) == 0
+
+
+async def test_a_question_sees_one_state(store: DuckDbStore) -> None:
+    def twice(cursor: Cursor) -> tuple[int, int]:
+        first = count(cursor)
+        writer = store._database._connection
+        assert writer is not None
+        with writer.cursor() as other:
+            other.execute("INSERT INTO record VALUES (1, now(), 'x', NULL, 'm', '', '')")
+        return first, count(cursor)
+
+    assert await store.query(twice) == (0, 0)
+    assert await store.query(count) == 1
+
+
+async def test_a_fault_of_the_question_is_translated(store: DuckDbStore) -> None:
+    with pytest.raises(StoreMismatch):
+        await store.query(lambda cursor: cursor.execute("SELECT nothing FROM nowhere"))
+    assert await store.query(count) == 0
+
+
+async def test_it_goes_on_after_the_writer_had_to_open_anew(store: DuckDbStore) -> None:
+    store._database._reopen()
+    assert await store.query(count) == 0
+
+
+async def test_closing_breaks_off_what_is_under_way(tmp_path: Path) -> None:
+    store = DuckDbStore(tmp_path / "y.db", address_of=lambda _: None, query_timeout_s=60)
+    await store.open()
+    begun = threading.Event()
+
+    def begin_and_run(cursor: Cursor) -> object:
+        begun.set()
+        return run_for_ever(cursor)
+
+    asked = asyncio.create_task(store.query(begin_and_run))
+    assert await asyncio.to_thread(begun.wait, 10)
+    await store.close()
+    with pytest.raises((QueryTooSlow, StoreClosed)):
+        await asked
+    with pytest.raises(StoreClosed):
+        await store.query(count)
+    duckdb.connect(tmp_path / "y.db").close()
