@@ -460,6 +460,9 @@ class Tracker:
         self._chain.begin_reading(contents, event.whales)
         effects: list[Effect] = []
         for txid in event.txids:
+            prediction = self._predictions.get(txid)
+            if prediction is not None and (prediction.confirmation_height or 0) > height:
+                continue  # a newer block has it: this one is of a branch that lost, as will be told
             if txid in self._waiting or self._predictions.is_of_interest(txid):
                 effects += self._mined(txid, height, event.at)
         for txid in unseen:
