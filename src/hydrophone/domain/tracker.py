@@ -447,6 +447,7 @@ class Tracker:
             self._predictions.drop(prediction, at)
             for prediction in self.tracked
             if prediction.status is Status.IN_DOUBT
+            and not self._is_succeeded(prediction.txid)
             and at - prediction.seen_at > EXPIRY_MICROS
             and self._settlement.is_hopeless(prediction.txid, at)
         ]
@@ -584,7 +585,7 @@ class Tracker:
     def _replacement_told(self, event: ReplacementTold) -> list[Effect]:
         self._questions.drop(AboutReplacement(event.txid))
         prediction = self._predictions.get(event.txid)
-        if prediction is None or prediction.status is not Status.IN_DOUBT:
+        if prediction is None or prediction.status is not Status.IN_DOUBT or self._is_succeeded(event.txid):
             return []
         if event.by is not None and event.by != event.txid:
             self._settlement.seek_heir(event.by, event.txid, event.at)

@@ -659,6 +659,16 @@ def test_what_is_pending_for_long_is_asked_about_with_a_block() -> None:
 # --- answers that are ahead of the blocks, or behind them
 
 
+def test_what_is_succeeded_meanwhile_is_not_dropped_by_an_answer_from_before() -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT), replaced("a", "b", whale("b", has_prevouts=False), at=PATIENT + 1))
+    assert only(play(core, nobody("a", PATIENT + 2)), RecordOutcome) == []
+    prevout = whale("b").inputs[0].prevout
+    assert prevout is not None
+    (raised,) = only(play(core, told("b", prevout, at=PATIENT + 3)), RaiseSignal)
+    assert [version.txid for version in raised.signal.history] == [txid("a")]
+
+
 def test_what_a_newer_block_has_is_not_confirmed_by_an_older_one_that_is_read_late() -> None:
     core = informed()
     play(core, seen(whale("a"), 5_500_000), block(101, "a", at=6_000_000), block(102, at=7_000_000))
