@@ -661,11 +661,16 @@ def test_what_is_pending_for_long_is_asked_about_with_a_block() -> None:
 
 def test_what_is_succeeded_meanwhile_is_not_dropped_by_an_answer_from_before() -> None:
     core = doubted("a")
-    play(core, unknown("a", PATIENT), replaced("a", "b", whale("b", has_prevouts=False), at=PATIENT + 1))
+    play(
+        core,
+        unknown("a", PATIENT),
+        replaced("a", "b", whale("b", payee="a", has_prevouts=False), at=PATIENT + 1),
+    )
     assert only(play(core, nobody("a", PATIENT + 2)), RecordOutcome) == []
     prevout = whale("b").inputs[0].prevout
     assert prevout is not None
-    (raised,) = only(play(core, told("b", prevout, at=PATIENT + 3)), RaiseSignal)
+    answer = told("b", prevout, at=PATIENT + 3, payee="a")
+    (raised,) = only(play(core, answer), RaiseSignal)
     assert [version.txid for version in raised.signal.history] == [txid("a")]
 
 
