@@ -350,6 +350,9 @@ class Tracker:
 
     def _replaced(self, event: Replaced, sighting: Sighting = Sighting.ANNOUNCED) -> list[Effect]:
         effects = self._stop_waiting(event.txid, event.at, "it was replaced before they came")
+        dropped = self._predictions.get_dropped(event.txid)
+        if dropped is not None and event.by != event.txid:  # its answers were ahead of what it announces
+            effects += self._predictions.back(dropped, event.at)
         prediction = self._predictions.get_open(event.txid)
         if prediction is None or event.by == event.txid or self._is_succeeded(event.txid):
             return effects  # it was no whale, is in a block, or an old pair repeats

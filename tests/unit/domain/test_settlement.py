@@ -659,6 +659,15 @@ def test_what_is_pending_for_long_is_asked_about_with_a_block() -> None:
 # --- answers that are ahead of the blocks, or behind them
 
 
+def test_what_was_called_dropped_and_is_then_told_to_be_replaced_was_replaced() -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT), nobody("a", PATIENT))
+    assert core.tracked == ()
+    effects = play(core, replaced("a", "b", None, at=PATIENT + 1))
+    assert [type(effect) for effect in effects] == [ReopenPrediction, RecordOutcome]
+    assert (outcome_of(effects).status, outcome_of(effects).replaced_by) == (Status.REPLACED, txid("b"))
+
+
 def test_what_is_succeeded_meanwhile_is_not_dropped_by_an_answer_from_before() -> None:
     core = doubted("a")
     play(
