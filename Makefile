@@ -61,8 +61,9 @@ evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, simula
 	$(BIN)/python -m evaluation.confirmation_checks
 	$(BIN)/python -m evaluation.confirmation_2014
 	$(BIN)/python -m evaluation.confirmation_simulated run calm --blocks 436 --seeds $$(seq 1 8)
-	$(BIN)/python -m evaluation.confirmation_simulated run congested fee-spike --blocks 72 --seeds $$(seq 1 60) --warm-up 100
-	$(BIN)/python -m evaluation.confirmation_simulated run consolidation-season --blocks 300 --seeds $$(seq 1 9) --warm-up 100
+	$(BIN)/python -m evaluation.confirmation_simulated run consolidation-season --blocks 300 --seeds $$(seq 1 15)
+	$(BIN)/python -m evaluation.confirmation_simulated run congested --blocks 72 --seeds $$(seq 1 85)
+	$(BIN)/python -m evaluation.confirmation_simulated run fee-spike --blocks 72 --seeds $$(seq 1 140)
 	$(BIN)/python -m evaluation.confirmation_simulated report
 	$(BIN)/python -m evaluation.flow_cost
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from evaluation.feeder import new_txid, recorded_transactions, renewed
 from hydrophone.domain.flow import classify_flow
+from hydrophone.domain.forecast import Forecaster, at_once
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.script import Network
 from hydrophone.domain.tracker import Tracker
@@ -70,9 +71,13 @@ Front = tuple[MempoolSpaceDecoder, Tracker]
 
 
 def informed_front(book: LabelBook) -> Front:
-    """Return a decoder and a core that know a block and the market, so that they say all they can."""
+    """Return a decoder and a core that know a block and the market, so that they say all they can.
+
+    The table of forecasts is computed before, as a running service does it beside the loop.
+    """
     decoder = MempoolSpaceDecoder(source="bench", threshold_sat=THRESHOLD_SAT, quarantine=Quarantine())  # type: ignore[arg-type]
-    tracker = Tracker(network=Network.MAINNET, book=book)
+    forecaster = Forecaster(run=lambda work: at_once(lambda: work().filled()))
+    tracker = Tracker(network=Network.MAINNET, book=book, forecaster=forecaster)
     block = {"id": "b" * 64, "height": 900_000, "previousblockhash": "a" * 64, "timestamp": 1_790_000_000}
     block |= {"weight": 3_990_000, "extras": {"feeRange": [1, 2, 3, 4, 6, 9, 99]}}
     projected = {"blockVSize": 990_000.5, "feeRange": [1, 2, 3, 4, 6, 9, 99]}

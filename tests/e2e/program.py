@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,10 +128,19 @@ class Program:
 
 
 @asynccontextmanager
-async def started(*arguments: str, cwd: Path, **variables: str) -> AsyncIterator[Program]:
-    """Run `hydrophone ARGUMENTS` within the context; what still runs then is killed."""
+async def started(
+    *arguments: str, cwd: Path, by: Sequence[str] = ("-m", "hydrophone"), **variables: str
+) -> AsyncIterator[Program]:
+    """Run `hydrophone ARGUMENTS` within the context; what still runs then is killed.
+
+    Args:
+        arguments: of the program.
+        cwd: where it runs.
+        by: what Python is told to run.
+        variables: of its environment.
+    """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "hydrophone", *arguments),
+        *(sys.executable, *by, *arguments),
         cwd=cwd,
         env=clean_environment(HYDROPHONE_LOG__FORMAT="json", **variables),
         stdout=asyncio.subprocess.DEVNULL,

@@ -29,7 +29,7 @@ class RecentChain:
         return self._told.get(height)
 
     def expect(self, height: Height, block_hash: str) -> None:
-        """Note which block is said to be at a height where none is known yet: another one contradicts that."""
+        """Note which block is said to be at a height where none is known: another one contradicts that."""
         self._hashes.setdefault(height, block_hash)
 
     def connect(self, height: Height, block_hash: str, previous_hash: str) -> range | None:

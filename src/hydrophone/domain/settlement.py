@@ -294,7 +294,7 @@ class ChainReader:
         return self._chain.hash_at(place.height) not in (None, place.block_hash)
 
     def expect(self, place: BlockPlace) -> None:
-        """Note a block that was mentioned and not told yet: should another come, what it confirmed is undone."""
+        """Note a block that was mentioned and not told: should another come, what it confirmed is undone."""
         self._chain.expect(place.height, place.block_hash)
 
     def connect(self, event: BlockConnected) -> tuple[range | None, list[Effect]]:
