@@ -43,13 +43,18 @@ check: $(READY)  ## all that CI runs: format, lint, types, architecture, docs, t
 bench: $(READY)  ## ratios against named baselines, measured in one run
 	$(BIN)/python -m evaluation.benchmarks
 
-evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, simulator, flow; needs ../shared for some
+evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, chaos, simulator, flow; needs ../shared for some
 	$(BIN)/python -m evaluation.recordings
 	$(BIN)/python -m evaluation.quickstart
 	$(BIN)/python -m evaluation.kills
 	$(BIN)/python -m evaluation.rest_contract
+	$(BIN)/python -m evaluation.rest_cost
 	$(BIN)/python -m evaluation.rest_load
 	$(BIN)/python -m evaluation.resume --seeds 1 2 3
+	$(BIN)/python -m evaluation.recorded_outcomes
+	$(BIN)/python -m evaluation.chaos
+	$(BIN)/python -m evaluation.outcome_kills
+	$(BIN)/python -m evaluation.recovery
 	$(BIN)/python -m evaluation.fidelity
 	$(BIN)/python -m evaluation.realism
 	$(BIN)/python -m evaluation.simulator_speed

@@ -98,6 +98,8 @@ class Chaos:
         ):
             if every_s < NEVER_S:
                 self._plan_strikes(every_s, strike)
+        if weather.other_share:
+            self._link.poll_other()
         agenda.plan(self._calm_at, self._calm_down)
         self._play(self._calm_at + self._calm_s)
         while self._tip < self._calm_tip + CALM_BLOCKS and self._weather.scenario.block_interval_s < 1_000:
@@ -131,10 +133,7 @@ class Chaos:
             elif self._wake_at() <= at:
                 self._pass_time()
             else:
-                session = self._link.session
-                updates = backend.poll(at)
-                if session is not None:
-                    self._link.tell([text for u in updates if (text := session.frame(u)) is not None])
+                self._link.tell(backend.poll(at))
                 poll_at = at + backend.poll_interval_s
         if self._service is not None:
             self._service.save_and_say()
@@ -160,10 +159,8 @@ class Chaos:
     def _step(self) -> None:
         happening = self._simulation.step()
         if not happening.is_listening:
-            self._link.lose("no close frame received or sent")
-        session = self._link.session
-        if session is not None:
-            self._link.tell([text for u in happening.updates if (text := session.frame(u)) is not None])
+            self._link.vanish()
+        self._link.tell(happening.updates)
 
     def _plan_strikes(self, every_s: float, strike: Callable[[], object]) -> None:
         def act() -> None:
@@ -219,8 +216,8 @@ class Chaos:
 
     def _note_forgotten(self) -> None:
         """Of what was just called dropped, note what the backend itself cannot tell the successor of."""
-        known = self._simulation.backend.replacements
-        self._forgotten.update(txid for txid in self.diary.dropped if known.tree_of(txid) is None)
+        known = self._link.knows_successor
+        self._forgotten.update(txid for txid in self.diary.dropped if not known(txid))
         self.diary.dropped.clear()
 
     def _kill(self) -> None:

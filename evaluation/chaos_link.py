@@ -1,7 +1,7 @@
 """Between a simulated backend and the service: a websocket that breaks, and REST that fails."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from http import HTTPStatus
 from random import Random
@@ -12,8 +12,10 @@ from evaluation.chaos_weather import Weather
 from hydrophone.domain.questions import AboutProjected, AboutTransaction, Question
 from hydrophone.runtime.frame import Frame, FrameKind
 from hydrophone.simulator.agenda import Agenda
+from hydrophone.simulator.backend.backend import Backend
 from hydrophone.simulator.backend.rest import answer
 from hydrophone.simulator.backend.session import Session
+from hydrophone.simulator.backend.updates import Update
 from hydrophone.simulator.simulation import Simulation
 from hydrophone.wire.mempool_space import SUBSCRIPTIONS
 from hydrophone.wire.mempool_space_rest import is_route_missing, paths_of
@@ -23,6 +25,7 @@ SILENCE_S: Final = 20.0
 """A peer that answers no ping is given up. Sources: sources/mempool_space.py, twice ten seconds."""
 LONGEST_PAUSE_S: Final = 4.0
 """Between attempts to connect. Sources: requirement F9."""
+_OTHER_POLL_S: Final = 7.0
 _SPELL_S: Final = 60.0
 _LAG_S: Final = 3.0
 _NONSENSE: Final = (
@@ -68,6 +71,14 @@ class VirtualLink:
         self._rng = rng
         self._agenda = agenda
         self._deliver = deliver
+        settings = simulation.settings
+        self._other = Backend(
+            simulation.world.node,
+            style=settings.style,
+            network=settings.network,
+            started_at=settings.started_at,
+        )
+        self._backend = simulation.backend
         self._session: Session | None = None
         self._is_hung = False
         self._is_cut = False
@@ -96,13 +107,15 @@ class VirtualLink:
         self._is_trying = False
         if self._session is not None or not self.is_wanted:
             return
-        if self._is_cut or not self._simulation.is_listening:
+        is_other = self._rng.random() < self._weather.other_share
+        self._backend = self._other if is_other else self._simulation.backend
+        if self._is_cut or not self._is_there:
             self._attempts += 1
             self._try_later(min(LONGEST_PAUSE_S, 0.25 * 2**self._attempts) * self._rng.uniform(0.5, 1))
             return
         self._attempts = 0
         self._connection += 1
-        session = self._session = Session(self._simulation.backend)
+        session = self._session = Session(self._backend)
         self._put(FrameKind.OPENED, URL)
         for subscription in SUBSCRIPTIONS:
             if self._session is not session:
@@ -110,14 +123,30 @@ class VirtualLink:
             self._put(FrameKind.SENT, subscription)
             self._receive(session.receive(subscription, self.now).texts)
 
-    def tell(self, texts: tuple[str, ...] | list[str]) -> None:
-        """Let the backend say something on the connection."""
-        self._receive(texts)
-
     @property
-    def session(self) -> Session | None:
-        """What the backend knows of us."""
-        return self._session
+    def _is_there(self) -> bool:
+        return self._backend is self._other or self._simulation.is_listening
+
+    def tell(self, updates: Iterable[Update]) -> None:
+        """Let the usual backend say something, if it is the one that is connected."""
+        if self._session is not None and self._backend is not self._other:
+            self._receive([text for u in updates if (text := self._session.frame(u)) is not None])
+
+    def vanish(self) -> None:
+        """The usual backend's process has ended."""
+        if self._backend is not self._other:
+            self.lose("no close frame received or sent")
+
+    def poll_other(self) -> None:
+        """Let the other backend ask the node, and say what is new; again and again."""
+        updates = self._other.poll(self.now)
+        if self._session is not None and self._backend is self._other:
+            self._receive([text for u in updates if (text := self._session.frame(u)) is not None])
+        self._agenda.plan(self.now + _OTHER_POLL_S, self.poll_other)
+
+    def knows_successor(self, txid: str) -> bool:
+        """Whether the backend that is asked now can tell what a transaction was replaced by."""
+        return self._backend.replacements.tree_of(txid) is not None
 
     def lose(self, reason: str) -> None:
         """End the connection."""
@@ -257,9 +286,9 @@ class VirtualLink:
 
     def _answer(self, question: Question, back_s: float) -> None:
         """Look the answer up now; it arrives later, when it may be out of date."""
-        backend = self._simulation.backend
+        backend = self._backend
         path, status, body = "", 0, b"connection refused"
-        if self._simulation.is_listening and not (backend.node.is_up is False and self._rng.random() < 0.5):
+        if self._is_there and not (backend.node.is_up is False and self._rng.random() < 0.5):
             for path in paths_of(question):
                 found = answer(backend, path)
                 status, body = int(found.status), found.body

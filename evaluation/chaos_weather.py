@@ -40,6 +40,8 @@ class Weather:
         broken_share: of frames with something malformed in them.
         dropped_share: of frames that never come.
         doubled_share: of frames that come twice.
+        other_share: of connections to another backend of the same node, which polls it seldom and never
+            restarts.
         clock_share: of restarts after which the clock of the machine is an hour off, either way.
     """
 
@@ -60,6 +62,7 @@ class Weather:
     broken_share: float = 0.0
     dropped_share: float = 0.0
     doubled_share: float = 0.0
+    other_share: float = 0.0
     clock_share: float = 0.0
 
 
@@ -102,6 +105,7 @@ def draw_weather(name: str, seed: int, *, kills: bool = True) -> Weather:
         dropped_share=rng.choice((0.0, 0.01)),
         doubled_share=rng.choice((0.0, 0.01)),
         clock_share=rng.choice((0.0, 0.2)),
+        other_share=rng.choice((0.0, 0.0, 0.5)),
     )
     return weather if kills else replace(weather, kill_every_s=NEVER_S)
 

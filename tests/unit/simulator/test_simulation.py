@@ -167,3 +167,15 @@ def test_labels_are_of_the_simulated_exchanges() -> None:
     assert text.startswith("address,entity,kind,role,confidence,as_of,sources\n")
     assert ",Alder,exchange,hot," in text
     assert START > 0
+
+
+def test_a_simulation_that_is_spared_has_no_more_incidents_and_ends_those_that_began() -> None:
+    listener = Listener(Simulation(settings_of("restart")))
+    simulation = listener.simulation
+    while simulation.is_listening:
+        simulation.step()
+    simulation.spare()
+    listener.listen(10)
+    assert simulation.is_listening, "what had begun is over"
+    was_listening = [simulation.step().is_listening for _ in range(1_000)]
+    assert all(was_listening)
