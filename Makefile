@@ -48,6 +48,7 @@ evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, chaos,
 	$(BIN)/python -m evaluation.quickstart
 	$(BIN)/python -m evaluation.kills
 	$(BIN)/python -m evaluation.rest_contract
+	$(BIN)/python -m evaluation.rest_cost
 	$(BIN)/python -m evaluation.rest_load
 	$(BIN)/python -m evaluation.resume --seeds 1 2 3
 	$(BIN)/python -m evaluation.recorded_outcomes

@@ -6,6 +6,7 @@ what else the machine does meets both. Alerts are timed by the service: from rec
 
 import argparse
 import asyncio
+import contextlib
 import http.client
 import multiprocessing
 import statistics
@@ -87,8 +88,10 @@ def wait_until_counted(port: int) -> None:
     for path in ("/api/v1/netflow", "/api/v1/accuracy"):
         while True:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-            connection.request("GET", path)
-            status = connection.getresponse().status
+            status = 0
+            with contextlib.suppress(ConnectionRefusedError):  # the alert port is up before this one
+                connection.request("GET", path)
+                status = connection.getresponse().status
             connection.close()
             if status == http.client.OK:
                 break

@@ -71,7 +71,8 @@ async def test_a_drop_at_a_time_is_no_request_either() -> None:
                 await asyncio.sleep(0.02)
 
         dripping = asyncio.create_task(drip())
-        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+        with contextlib.suppress(ConnectionResetError):  # a drop came after it had hung up
+            assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
         dripping.cancel()
         await asyncio.gather(dripping, return_exceptions=True)
         writer.close()

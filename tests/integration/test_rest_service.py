@@ -8,13 +8,15 @@ from urllib.request import Request
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
-from hydrophone.bootstrap.access import check_access, is_open, token_file
+from hydrophone.bootstrap.access import check_access, is_open, make_access, token_file
 from hydrophone.cli.asking import open_direct
 from hydrophone.config import Settings, load_settings
 from hydrophone.domain.access import Scope
 from hydrophone.domain.units import UnixMicros
 from hydrophone.errors import ConfigError
+from hydrophone.web.access import AccessDenied
 from hydrophone.wire.rest_paths import OPERATIONS
 from tests.integration.test_degradation import Client, is_alert, make_source, service, serving, url_of
 
@@ -99,3 +101,19 @@ def test_a_file_of_tokens_that_is_none_is_found_before_anything_starts(tmp_path:
     (tmp_path / "tokens.json").write_text("nonsense")
     with pytest.raises(ConfigError, match="expected a file of tokens"):
         check_access(settings_with(tmp_path))
+
+
+def test_while_the_file_cannot_be_read_nobody_has_a_token_and_the_log_says_so_once(tmp_path: Path) -> None:
+    settings = settings_with(tmp_path, access__require_tokens="true")
+    _, text = token_file(settings).create("", Scope.READ, now=NOW)
+    access = make_access(settings, lambda: NOW)
+    assert access.admit(f"Bearer {text}", "127.0.0.1").scope is Scope.READ
+    (tmp_path / "tokens.json").write_text("nonsense")
+    with capture_logs() as logs:
+        for _ in range(3):
+            with pytest.raises(AccessDenied):
+                access.admit(f"Bearer {text}", "127.0.0.1")
+    assert [entry["event"] for entry in logs] == ["tokens_unread"]
+    (tmp_path / "tokens.json").unlink()
+    _, text = token_file(settings).create("", Scope.READ, now=NOW)
+    assert access.admit(f"Bearer {text}", "127.0.0.1").scope is Scope.READ

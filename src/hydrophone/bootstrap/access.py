@@ -1,14 +1,19 @@
 """Settings become who may ask."""
 
 import time
+from collections.abc import Callable, Sequence
 
 from hydrophone.bootstrap.parts import steady_clock
 from hydrophone.config import Settings, is_loopback
+from hydrophone.domain.access import Token
 from hydrophone.errors import ConfigError
 from hydrophone.pipeline.ports import Clock
+from hydrophone.runtime.telemetry import get_logger
 from hydrophone.store.token_file import TokenFile
 from hydrophone.web.access import Access
 from hydrophone.web.gate import Doors
+
+log = get_logger(__name__)
 
 
 def is_open(settings: Settings) -> bool:
@@ -35,12 +40,31 @@ def make_access(settings: Settings, clock: Clock) -> Access:
         clock: now.
     """
     return Access(
-        token_file(settings).load,
+        _tokens_or_nobody(token_file(settings)),
         is_open=is_open(settings),
         clock=clock,
         now=time.monotonic,
         per_minute=settings.access.requests_per_minute,
     )
+
+
+def _tokens_or_nobody(file: TokenFile) -> Callable[[], Sequence[Token]]:
+    """Return what reads the tokens. While that fails nobody has one, and the log says why, once."""
+    said = ""
+
+    def load() -> Sequence[Token]:
+        nonlocal said
+        try:
+            tokens = file.load()
+        except ConfigError as error:
+            if str(error) != said:
+                said = str(error)
+                log.error("tokens_unread", reason=said)  # noqa: TRY400 -- the reason is all there is to say
+            return ()
+        said = ""
+        return tokens
+
+    return load
 
 
 def make_doors(settings: Settings) -> Doors:

@@ -11,7 +11,7 @@ from hydrophone.domain.events import AmendSignal, NoteSuccessor, RaiseSignal, Re
 from hydrophone.domain.flow import FlowType
 from hydrophone.domain.outcome import Status
 from hydrophone.domain.signal import Signal
-from hydrophone.domain.units import Txid, UnixMicros, datetime_from_micros
+from hydrophone.domain.units import Txid, UnixMicros, datetime_from_micros, format_instant
 from hydrophone.errors import UnknownTransaction
 from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.stored_predictions import read_prediction, read_predictions
@@ -143,6 +143,7 @@ async def test_amounts_are_there_exactly_and_in_btc(store: DuckDbStore) -> None:
     assert prediction.flow_probabilities["inflow"] == 0.8
     assert [entity.name for entity in prediction.entities] == ["Exchange é"]
     assert prediction.simulated is True
+    assert prediction.detection_timestamp == format_instant(NEWEST_FIRST[0].detected_at)
 
 
 async def test_any_version_finds_the_payment_with_all_that_belongs_to_it(store: DuckDbStore) -> None:
