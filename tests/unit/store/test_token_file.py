@@ -62,7 +62,19 @@ def test_only_a_token_there_is_can_be_revoked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"[]", b"\xff", b'{"version": 2, "tokens": []}', b'{"version":1,"tokens":[{}]}']
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b'{"version": 2, "tokens": []}',
+        b'{"version":1,"tokens":[{}]}',
+        b'{"version":1,"tokens":[{"id":"a","name":"","scope":"read","sha256":"\xc3\xa9",'
+        b'"created_at":"2026-09-21T14:13:20Z","expires_at":null}]}',
+        b'{"version":1,"tokens":[{"id":"a","name":"","scope":"read","sha256":"' + b"0" * 64 + b'",'
+        b'"created_at":"2026-09-21T14:13:20","expires_at":null}]}',
+    ],
 )
 def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tokens.json"
