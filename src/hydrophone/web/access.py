@@ -146,6 +146,23 @@ class Access:
         self._count(f"token {found.token_id}")
         return Caller(found.scope, found.token_id)
 
+    def name_token(self, text: str) -> str:
+        """Return what names a token, also one that is none of ours: then it is never among the good ones."""
+        try:
+            found = find_token(self._readable(), text)
+        except AccessDenied:
+            found = None
+        return "" if found is None else found.token_id
+
+    def good_names(self) -> frozenset[str] | None:
+        """Return what names the tokens that are good now; None: the file cannot be read."""
+        try:
+            tokens = self._readable()
+        except AccessDenied:
+            return None
+        now = self._clock()
+        return frozenset(token.token_id for token in tokens if not token.is_over(now))
+
     def _readable(self) -> Sequence[Token]:
         """Return the tokens; where the file became unreadable nobody is let in, and the rest goes on.
 

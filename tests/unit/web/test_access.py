@@ -137,5 +137,7 @@ def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in_and_ends_nothing() 
             access.admit("Bearer reader", ADDRESS)
         assert (caught.value.status, caught.value.code) == (503, "tokens_unreadable")
         assert "/secret/place" not in f"{caught.value} {caught.value.hint}"
+    assert access.good_names() is None, "who is there already may stay"
     access.tokens = lambda: TOKENS
+    assert access.good_names() == {"r1", "a1"}
     assert access.admit("Bearer reader", ADDRESS) == Caller(Scope.READ, "r1")
