@@ -83,6 +83,7 @@ class _Connection(RequestHandler):
 
     owner: ClassVar["HttpServer"]
     is_admitted = False
+    is_between = True
     has_heard = False
     address = ""
     answered_at: float | None = None
@@ -102,15 +103,25 @@ class _Connection(RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read a request, or hand the connection over: only at its first, when nothing is under way."""
-        is_first, self.has_heard = not self.has_heard, True
-        if not (is_first and self.is_admitted and self.owner.is_for_another(data)):
+        """Read a request, or hand the connection over: only where one begins, and nothing is under way.
+
+        Not at the first request alone: proxies ask for a websocket on a connection that they kept.
+        """
+        is_next = self.is_between and self.is_admitted and (not self.has_heard or self._is_idle())
+        self.has_heard = True
+        self.is_between = data.endswith(b"\r\n\r\n")  # else there may be half a head
+        if not (is_next and self.owner.is_for_another(data)):
             super().data_received(data)
             return
         transport, self.transport = self.transport, None  # so that it is not closed
         self.connection_lost(None)
         if isinstance(transport, asyncio.Transport) and not self.owner.hand_over(transport, data):
             transport.abort()
+
+    def _is_idle(self) -> bool:
+        """Return whether every request was answered and the connection stays."""
+        is_waiting = self._waiter is not None and not self._waiter.done()
+        return is_waiting and not (self._messages or self._close or self._force_close)
 
     def handle_error(
         self,
