@@ -173,7 +173,7 @@ class Access:
             tokens = self.tokens()
         except ConfigError as error:
             if str(error) != self._trouble:
-                log.error("tokens_unreadable", reason=str(error))
+                log.warning("tokens_unreadable", reason=str(error))
             self._trouble = str(error)
             raise AccessDenied(
                 HTTPStatus.SERVICE_UNAVAILABLE,

@@ -50,6 +50,7 @@ class Limits:
         drain_s: a client that has not taken its answer by then is cut off.
         close_s: so long answers under way may take when we stop.
         sweep_s: so often stalled clients are looked for.
+        unsent_bytes: while clients have yet to take so much of their answers, nothing more is answered.
     """
 
     capacity: int = 512
@@ -59,6 +60,7 @@ class Limits:
     drain_s: float = 20.0
     close_s: float = 2.0
     sweep_s: float = 1.0
+    unsent_bytes: int = 32 * 1024 * 1024
 
 
 class Neighbour(Protocol):
@@ -140,6 +142,11 @@ class _Connection(RequestHandler):
     def log_exception(self, *args: Any, **kw: Any) -> None:  # noqa: ANN401 -- as it is declared
         """Say nothing: whatever matters was counted and logged by `HttpServer.explain`."""
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Of its answer, what the client has not taken."""
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
     def cut_if_stalled(self, before: float) -> bool:
         """Hang up on a client that has not taken its answer since an instant; say whether it was one."""
         transport = self.transport
@@ -161,6 +168,7 @@ class HttpCounters:
         unreadable: requests that were no HTTP, or too large.
         failed: answers that failed by a fault of ours.
         late: answers that were not ready in time.
+        unsent: requests refused because clients had too much of their answers yet to take.
     """
 
     refused: int = 0
@@ -168,6 +176,7 @@ class HttpCounters:
     unreadable: int = 0
     failed: int = 0
     late: int = 0
+    unsent: int = 0
 
 
 class HttpServer:
@@ -337,6 +346,7 @@ class HttpServer:
     async def _answer_in_time(self, request: BaseRequest) -> Response:
         try:
             _check_body(request)
+            self._check_unsent()
             async with asyncio.timeout(self._limits.answer_s):
                 return await self._handle(request)
         except Refused as error:
@@ -352,6 +362,23 @@ class HttpServer:
                     retry_after_s=5,
                 )
             )
+
+    def _check_unsent(self) -> None:
+        """Refuse a request while slow clients make us hold too much.
+
+        Raises:
+            Refused: they do.
+        """
+        if sum(connection.unsent_bytes for connection in self._connections) <= self._limits.unsent_bytes:
+            return
+        self.counters.unsent += 1
+        raise Refused(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "busy",
+            "clients have not taken their answers yet, and no more are kept for them",
+            "take answers as they come, or ask for less (limit)",
+            retry_after_s=5,
+        )
 
     def _cut_stalled(self) -> None:
         before = self._now() - self._limits.drain_s
