@@ -139,5 +139,5 @@ def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in_and_ends_nothing() 
         assert "/secret/place" not in f"{caught.value} {caught.value.hint}"
     assert access.good_names() is None, "who is there already may stay"
     access.tokens = lambda: TOKENS
-    assert access.good_names() == {"r1", "a1"}
+    assert access.good_names() == frozenset({"r1", "a1"})
     assert access.admit("Bearer reader", ADDRESS) == Caller(Scope.READ, "r1")

@@ -210,10 +210,11 @@ async def test_tokens_are_those_of_rest() -> None:
 
 
 @pytest.mark.parametrize("by_header", [True, False])
-async def test_who_came_by_a_token_that_is_over_hears_nothing_more(by_header: bool) -> None:  # noqa: FBT001
+async def test_who_came_by_a_token_that_is_over_hears_nothing_more(by_header: bool) -> None:
     kept = [TOKEN, replace(TOKEN, token_id="other", digest=digest_of_token("hydrophone_other"))]
     access = make_access(kept, is_open=False)
     async with both(access) as (server, rest):
+        clients = []
         for token in ("hydrophone_other", GOOD):
             headers = {"Authorization": f"Bearer {token}"} if by_header else {}
             client = await connect(f"ws://127.0.0.1:{rest.port}/ws", additional_headers=headers)
@@ -221,10 +222,11 @@ async def test_who_came_by_a_token_that_is_over_hears_nothing_more(by_header: bo
                 await client.send(json.dumps({"type": "authenticate", "token": token}))
                 await client.recv()
             assert json.loads(await client.recv())["type"] == "connection"
+            clients.append(client)
         assert server.client_count == 2
         kept[0] = replace(TOKEN, expires_at=NOW)
         with pytest.raises(ConnectionClosed):
-            await client.recv()
+            await clients[1].recv()
         assert server.client_count == 1, "the other one stays"
         kept.clear()
         await until(lambda: server.client_count == 0)
