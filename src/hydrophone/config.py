@@ -287,7 +287,7 @@ class AccessSettings:
     behind_proxy: bool = _setting(
         False,  # noqa: FBT003 -- the default of a setting
         _switch,
-        "A reverse proxy on this machine says in X-Forwarded-For who asks.",
+        "A reverse proxy on this machine says in X-Forwarded-For who asks; nobody is let in without a token.",
     )
     allowed_hosts: tuple[str, ...] = _setting(
         (), _many(_host_name), "Names in the Host header that are ours, besides those of this machine."

@@ -77,7 +77,13 @@ def settings_with(tmp_path: Path, **flags: object) -> Settings:
 
 
 @pytest.mark.parametrize(
-    "flags", [{"api__host": "0.0.0.0"}, {"alerts__host": "::"}, {"access__require_tokens": "true"}]
+    "flags",
+    [
+        {"api__host": "0.0.0.0"},
+        {"alerts__host": "::"},
+        {"access__require_tokens": "true"},
+        {"access__behind_proxy": "true"},
+    ],
 )
 def test_others_are_let_in_only_with_a_token(tmp_path: Path, flags: dict[str, object]) -> None:
     settings = settings_with(tmp_path, **flags)

@@ -23,6 +23,8 @@ def is_open(settings: Settings) -> bool:
 
 def _exposed(settings: Settings) -> str | None:
     """Return the setting by which others than this machine can ask; None: they cannot."""
+    if settings.access.behind_proxy:
+        return "access.behind_proxy is set"
     hosts = {"api.host": settings.api.host, "alerts.host": settings.alerts.host}
     return next((f"{key} is {host}" for key, host in hosts.items() if not is_loopback(host)), None)
 
@@ -87,7 +89,7 @@ def check_access(settings: Settings) -> None:
     if is_open(settings) or any(not token.is_over(now) for token in tokens):
         return
     exposed = _exposed(settings)
-    why = "access.require_tokens is set" if exposed is None else f"{exposed}, which others reach too"
+    why = "access.require_tokens is set" if exposed is None else f"{exposed}, so others can ask too"
     raise ConfigError(
         f"{why}, and there is no token in {settings.access.tokens}: make one with "
         "`hydrophone token create --scope read`, or bind localhost"

@@ -60,6 +60,7 @@ def figures_of(report: Mapping[str, Any], rest: RestServer) -> list[Metric]:
         counter("http_unreadable_total", "Requests that were no HTTP, or too large.", http.unreadable),
         counter("http_failed_total", "Answers that failed by a fault of ours.", http.failed),
         counter("http_late_total", "Answers that were not ready in time.", http.late),
+        counter("http_unsent_total", "Requests refused: clients had yet to take too much.", http.unsent),
     ]
 
 

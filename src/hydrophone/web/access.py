@@ -8,7 +8,11 @@ from ipaddress import ip_address
 from typing import Final
 
 from hydrophone.domain.access import RateLimiter, Scope, Token, find_token
+from hydrophone.errors import ConfigError
 from hydrophone.pipeline.ports import Clock
+from hydrophone.runtime.telemetry import get_logger
+
+log = get_logger(__name__)
 
 _BEARER: Final = "bearer "
 _BURST_S: Final = 10
@@ -18,6 +22,8 @@ _WRONG_TOKENS_AT_ONCE: Final = 10
 """# chosen: somebody who mistypes is told so; who guesses is slowed down, and tells nobody anything."""
 _LONGEST_TOKEN: Final = 512
 """# chosen: ours have 54 characters."""
+_UNREADABLE_RETRY_S: Final = 30
+"""# chosen: somebody has to mend the file first."""
 
 
 class AccessDenied(Exception):
@@ -76,6 +82,7 @@ class Access:
     ) -> None:
         self.is_open = is_open
         self.tokens = tokens
+        self._trouble: str | None = None
         self._clock = clock
         self._now = now
         self._asked = RateLimiter(per_minute, max(1, per_minute * _BURST_S // 60))
@@ -122,7 +129,7 @@ class Access:
             if not is_loopback_address(address):
                 self._count(f"address {address}")
             return Caller(Scope.ADMIN)
-        found = find_token(self.tokens(), text) if len(text) <= _LONGEST_TOKEN else None
+        found = find_token(self._readable(), text) if len(text) <= _LONGEST_TOKEN else None
         if found is None:
             raise self._refused_token(address, "unknown_token", "expected a token of ours, found another one")
         if found.is_over(self._clock()):
@@ -138,6 +145,45 @@ class Access:
             )
         self._count(f"token {found.token_id}")
         return Caller(found.scope, found.token_id)
+
+    def name_token(self, text: str) -> str:
+        """Return what names a token, also one that is none of ours: then it is never among the good ones."""
+        try:
+            found = find_token(self._readable(), text)
+        except AccessDenied:
+            found = None
+        return "" if found is None else found.token_id
+
+    def good_names(self) -> frozenset[str] | None:
+        """Return what names the tokens that are good now; None: the file cannot be read."""
+        try:
+            tokens = self._readable()
+        except AccessDenied:
+            return None
+        now = self._clock()
+        return frozenset(token.token_id for token in tokens if not token.is_over(now))
+
+    def _readable(self) -> Sequence[Token]:
+        """Return the tokens; where the file became unreadable nobody is let in, and the rest goes on.
+
+        Raises:
+            AccessDenied: they cannot be read. Why is logged once and not told: it names a path.
+        """
+        try:
+            tokens = self.tokens()
+        except ConfigError as error:
+            if str(error) != self._trouble:
+                log.warning("tokens_unreadable", reason=str(error))
+            self._trouble = str(error)
+            raise AccessDenied(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "tokens_unreadable",
+                "the file of tokens cannot be read now",
+                "whoever runs the service finds why in its log",
+                _UNREADABLE_RETRY_S,
+            ) from error
+        self._trouble = None
+        return tokens
 
     def _refused_token(self, address: str, code: str, message: str) -> AccessDenied:
         """Return why a token is refused; after many nothing more is told about them."""

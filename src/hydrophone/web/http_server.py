@@ -50,6 +50,7 @@ class Limits:
         drain_s: a client that has not taken its answer by then is cut off.
         close_s: so long answers under way may take when we stop.
         sweep_s: so often stalled clients are looked for.
+        unsent_bytes: while clients have yet to take so much of their answers, nothing more is answered.
     """
 
     capacity: int = 512
@@ -59,6 +60,7 @@ class Limits:
     drain_s: float = 20.0
     close_s: float = 2.0
     sweep_s: float = 1.0
+    unsent_bytes: int = 32 * 1024 * 1024
 
 
 class Neighbour(Protocol):
@@ -83,7 +85,8 @@ class _Connection(RequestHandler):
 
     owner: ClassVar["HttpServer"]
     is_admitted = False
-    is_idle = True
+    is_between = True
+    has_heard = False
     address = ""
     answered_at: float | None = None
 
@@ -102,18 +105,25 @@ class _Connection(RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read a request, or hand the connection over: where one begins, and nothing else is under way.
+        """Read a request, or hand the connection over: only where one begins, and nothing is under way.
 
-        Proxies ask for a websocket on a connection by which they have asked for other things before.
+        Not at the first request alone: proxies ask for a websocket on a connection that they kept.
         """
-        is_beginning, self.is_idle = self.is_idle, False
-        if not (is_beginning and self.is_admitted and self.owner.is_for_another(data)):
+        is_next = self.is_between and self.is_admitted and (not self.has_heard or self._is_idle())
+        self.has_heard = True
+        self.is_between = data.endswith(b"\r\n\r\n")  # else there may be half a head
+        if not (is_next and self.owner.is_for_another(data)):
             super().data_received(data)
             return
         transport, self.transport = self.transport, None  # so that it is not closed
         self.connection_lost(None)
         if isinstance(transport, asyncio.Transport) and not self.owner.hand_over(transport, data):
             transport.abort()
+
+    def _is_idle(self) -> bool:
+        """Return whether every request was answered and the connection stays."""
+        is_waiting = self._waiter is not None and not self._waiter.done()
+        return is_waiting and not (self._messages or self._close or self._force_close)
 
     def handle_error(
         self,
@@ -131,6 +141,11 @@ class _Connection(RequestHandler):
 
     def log_exception(self, *args: Any, **kw: Any) -> None:  # noqa: ANN401 -- as it is declared
         """Say nothing: whatever matters was counted and logged by `HttpServer.explain`."""
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Of its answer, what the client has not taken."""
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
     def cut_if_stalled(self, before: float) -> bool:
         """Hang up on a client that has not taken its answer since an instant; say whether it was one."""
@@ -153,6 +168,7 @@ class HttpCounters:
         unreadable: requests that were no HTTP, or too large.
         failed: answers that failed by a fault of ours.
         late: answers that were not ready in time.
+        unsent: requests refused because clients had too much of their answers yet to take.
     """
 
     refused: int = 0
@@ -160,6 +176,7 @@ class HttpCounters:
     unreadable: int = 0
     failed: int = 0
     late: int = 0
+    unsent: int = 0
 
 
 class HttpServer:
@@ -323,14 +340,13 @@ class HttpServer:
         self._dress(request, answer)
         if request.can_read_body:
             answer.force_close()  # what is left of a body is nobody's next request
-        else:
-            connection.is_idle = request.keep_alive
         connection.answered_at = self._now()
         return answer
 
     async def _answer_in_time(self, request: BaseRequest) -> Response:
         try:
             _check_body(request)
+            self._check_unsent()
             async with asyncio.timeout(self._limits.answer_s):
                 return await self._handle(request)
         except Refused as error:
@@ -346,6 +362,23 @@ class HttpServer:
                     retry_after_s=5,
                 )
             )
+
+    def _check_unsent(self) -> None:
+        """Refuse a request while slow clients make us hold too much.
+
+        Raises:
+            Refused: they do.
+        """
+        if sum(connection.unsent_bytes for connection in self._connections) <= self._limits.unsent_bytes:
+            return
+        self.counters.unsent += 1
+        raise Refused(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "busy",
+            "clients have not taken their answers yet, and no more are kept for them",
+            "take answers as they come, or ask for less (limit)",
+            retry_after_s=5,
+        )
 
     def _cut_stalled(self) -> None:
         before = self._now() - self._limits.drain_s

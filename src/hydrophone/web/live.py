@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -94,6 +94,14 @@ class Admission(Protocol):
         """
         ...
 
+    def name_token(self, token: str | None) -> str | None:
+        """Return what names the token somebody was let in by; None: they needed none."""
+        ...
+
+    def good_names(self) -> Collection[str] | None:
+        """Return the names of the tokens that are good now; None: it cannot be told now."""
+        ...
+
 
 class OpenToThisMachine:
     """Lets in whoever reaches a port on loopback, but no page of elsewhere."""
@@ -106,6 +114,14 @@ class OpenToThisMachine:
     def refuse_token(self, _token: str | None, _headers: Headers, _peer: str) -> str | None:
         """Refuse nobody."""
         return None
+
+    def name_token(self, _token: str | None) -> str | None:
+        """Return that nobody needs one."""
+        return None
+
+    def good_names(self) -> Collection[str]:
+        """Return that there are none."""
+        return ()
 
 
 class AlertServer:
@@ -212,6 +228,7 @@ class AlertServer:
                 while True:
                     await self._endpoint.wait(self._sweep_interval_s)
                     self._kick_stalled()
+                    self._kick_strangers()
             finally:
                 for client in tuple(self._room.paused):
                     client.transport.abort()  # no goodbye would reach it
@@ -283,6 +300,14 @@ class AlertServer:
                 self._room.paused.discard(client)
                 self.counters.kicked += 1
 
+    def _kick_strangers(self) -> None:
+        """Hang up on who was let in by a token that was revoked or has expired since."""
+        named = [client for client in self._room.clients if client.token_name is not None]
+        good = self._admission.good_names() if named else None
+        for client in named:
+            if good is not None and client.token_name not in good:
+                client.transport.abort()
+
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         assert isinstance(connection, Client)
         problem = self._admission.refuse_place(request.headers, _address_of(connection))
@@ -310,6 +335,7 @@ class AlertServer:
             problem = self._admission.refuse_token(token.strip(), headers, _address_of(client))
         client.is_known = problem is None
         if problem is None:
+            client.token_name = self._admission.name_token(token.strip())
             return None
         response = client.respond(HTTPStatus.UNAUTHORIZED, f"{problem}\n")
         response.headers["WWW-Authenticate"] = "Bearer"
@@ -348,6 +374,7 @@ class AlertServer:
                 assert client.request is not None
                 headers = client.request.headers
                 problem = self._admission.refuse_token(said.token, headers, _address_of(client))
+                client.token_name = None if problem else self._admission.name_token(said.token)
         if problem is None:
             await client.send(encode_authenticated(self._clock()), text=True)
             return True

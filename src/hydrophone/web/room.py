@@ -96,6 +96,7 @@ class Client(Connection):
         session: its conversation, once it is served.
         audience: in which group it is.
         is_known: whether its token was judged good.
+        token_name: of the token it was let in by; None: it needed none.
     """
 
     room: ClassVar[Room]
@@ -106,6 +107,7 @@ class Client(Connection):
         super().connection_made(transport)
         self.audience: FiltersV1 | None = None
         self.is_known = False
+        self.token_name: str | None = None
         self.backlog: deque[bytes] = deque()
         self.lost = 0
         self.paused_at = 0.0

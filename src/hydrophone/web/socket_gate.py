@@ -1,5 +1,6 @@
 """The gate of REST, held before the alert websocket too: the same hosts, origins and tokens."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from websockets.datastructures import Headers
@@ -59,3 +60,11 @@ class SocketGate:
         except AccessDenied as error:
             return f"{error}; {error.hint}"
         return None
+
+    def name_token(self, token: str | None) -> str | None:
+        """Return what names the token somebody was let in by; None: they needed none."""
+        return None if token is None else self._access.name_token(token)
+
+    def good_names(self) -> Collection[str] | None:
+        """Return the names of the tokens that are good now; None: it cannot be told now."""
+        return self._access.good_names()

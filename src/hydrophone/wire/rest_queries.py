@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -16,6 +16,9 @@ Q = TypeVar("Q")
 MAX_LIMIT: Final = 1_000
 _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ].*")
 _SEEN_AT_MOST: Final = 60
+_FIRST: Final = datetime(1, 1, 2, tzinfo=UTC)
+_LAST: Final = datetime(9999, 12, 30, tzinfo=UTC)
+"""Within a day of the ends of the calendar a time has no name in UTC in some zones."""
 
 _From = Annotated[datetime, Meta(tz=True, description="Detected at or after it (RFC 3339).")]
 _To = Annotated[datetime, Meta(tz=True, description="Detected before it (RFC 3339).")]
@@ -124,9 +127,13 @@ def parse_query(form: type[Q], pairs: Iterable[tuple[str, str]]) -> Q:
                 f"expected {name} as a time such as 2026-11-26T00:00:00Z, found {_shown(values[name])}"
             )
     try:
-        return msgspec.convert(values, form, strict=False)
+        asked = msgspec.convert(values, form, strict=False)
     except msgspec.ValidationError as error:
         raise MalformedMessage(str(error)[:300]) from error
+    for name, moment in (("from", getattr(asked, "from_", UNSET)), ("to", getattr(asked, "to", UNSET))):
+        if isinstance(moment, datetime) and not _FIRST <= moment <= _LAST:
+            raise MalformedMessage(f"expected {name} in the years 1 to 9999, found {_shown(values[name])}")
+    return asked
 
 
 def known_parameters(form: type[Any]) -> Mapping[str, msgspec.structs.FieldInfo]:

@@ -2,24 +2,26 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from hydrophone.domain.access import Scope, Token
 from hydrophone.domain.units import UnixMicros, format_instant, micros_from_datetime
 from hydrophone.errors import MalformedMessage
 
 _VERSION: Final = 1
+_Instant = Annotated[datetime, Meta(tz=True)]
 
 
 class _KeptToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     name: str
     scope: Scope
-    sha256: str
-    created_at: datetime
-    expires_at: datetime | None
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    created_at: _Instant
+    expires_at: _Instant | None
 
 
 class _TokenFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

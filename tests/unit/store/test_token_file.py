@@ -9,6 +9,7 @@ from hydrophone.errors import ConfigError
 from hydrophone.store.token_file import TokenFile
 
 NOW = UnixMicros(1_790_000_000_000_000)
+KEPT = b'{"id":"a","name":"","scope":"read","sha256":"%s","created_at":"%s","expires_at":null}'
 
 
 def test_a_token_is_kept_as_a_digest_for_its_owner_only(tmp_path: Path) -> None:
@@ -62,7 +63,17 @@ def test_only_a_token_there_is_can_be_revoked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"[]", b"\xff", b'{"version": 2, "tokens": []}', b'{"version":1,"tokens":[{}]}']
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b'{"version": 2, "tokens": []}',
+        b'{"version":1,"tokens":[{}]}',
+        b'{"version":1,"tokens":[' + KEPT % ("é".encode(), b"2026-09-21T14:13:20Z") + b"]}",
+        b'{"version":1,"tokens":[' + KEPT % (b"0" * 64, b"2026-09-21T14:13:20") + b"]}",
+    ],
 )
 def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tokens.json"

@@ -5,6 +5,7 @@ import pytest
 
 from hydrophone.domain.access import Scope, Token, digest_of_token
 from hydrophone.domain.units import UnixMicros
+from hydrophone.errors import ConfigError
 from hydrophone.web.access import AccessDenied, Caller, is_loopback_address
 from tests.unit.web.asking import NOW, Clock, make_access
 
@@ -123,3 +124,20 @@ def test_without_a_token_an_address_has_a_rate_and_this_machine_has_none() -> No
 )
 def test_loopback_addresses(address: str, is_loopback: bool) -> None:
     assert is_loopback_address(address) is is_loopback
+
+
+def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in_and_ends_nothing() -> None:
+    def unreadable() -> tuple[Token, ...]:
+        raise ConfigError("cannot read the tokens in /secret/place: Permission denied")
+
+    access = make_access(is_open=False)
+    access.tokens = unreadable
+    for _ in range(3):
+        with pytest.raises(AccessDenied) as caught:
+            access.admit("Bearer reader", ADDRESS)
+        assert (caught.value.status, caught.value.code) == (503, "tokens_unreadable")
+        assert "/secret/place" not in f"{caught.value} {caught.value.hint}"
+    assert access.good_names() is None, "who is there already may stay"
+    access.tokens = lambda: TOKENS
+    assert access.good_names() == frozenset({"r1", "a1"})
+    assert access.admit("Bearer reader", ADDRESS) == Caller(Scope.READ, "r1")

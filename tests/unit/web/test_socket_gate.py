@@ -1,10 +1,10 @@
 """The alert websocket at `/ws` of the REST port: the same alerts, behind the same gate."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
 from websockets.asyncio.client import connect
@@ -52,6 +52,7 @@ async def both(access: Access) -> AsyncIterator[tuple[AlertServer, RestServer]]:
         admission=SocketGate(Gate(access, DOORS), access),
         record=MemoryRecord(alerts(1, 9)),
         last_seq=5,
+        sweep_interval_s=0.05,
     )
     rest = make_server([Route(paths.HEALTH, answer)], access=access, doors=DOORS, alerts=server)
     ready = asyncio.Event()
@@ -101,16 +102,16 @@ UPGRADE = (
 )
 
 
-async def test_a_proxy_may_ask_on_a_connection_by_which_it_asked_for_other_things() -> None:
+async def test_a_proxy_may_ask_for_a_websocket_on_a_connection_that_it_kept() -> None:
     async with both(make_access()) as (server, rest):
         reader, writer = await asyncio.open_connection("127.0.0.1", rest.port)
         for _ in range(2):
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await reader.readuntil(b'"ok"}')
         writer.write(UPGRADE)
-        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
-        await until(lambda: server.client_count == 1)
-        assert rest.server.connection_count == 0
+        assert b"101" in await reader.readuntil(b"\r\n\r\n")
+        assert b'"connection"' in await reader.readuntil(b"}")
+        assert (server.client_count, rest.server.connection_count) == (1, 0)
         writer.close()
         await writer.wait_closed()
 
@@ -118,29 +119,34 @@ async def test_a_proxy_may_ask_on_a_connection_by_which_it_asked_for_other_thing
 @pytest.mark.parametrize(
     "before",
     [
-        b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(UPGRADE),
-        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(UPGRADE),
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /he",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ",
+        b"nonsense\r\n\r\n",
     ],
-    ids=["body of a POST", "body of a GET", "after the last", "within a head"],
 )
-async def test_what_belongs_to_another_request_is_no_request_for_a_websocket(before: bytes) -> None:
+async def test_what_only_looks_like_a_request_opens_no_websocket(before: bytes) -> None:
     async with both(make_access()) as (server, rest):
         reader, writer = await asyncio.open_connection("127.0.0.1", rest.port)
         writer.write(before)
-        await until(lambda: rest.server.connection_count == 1)
-        if before.endswith(b"\r\n\r\n"):
-            await reader.readuntil(b"\r\n\r\n")
-        else:
-            [ours] = rest.server._connections
-            await until(lambda: not ours.is_idle)
-        writer.write(UPGRADE)
-        with contextlib.suppress(OSError):
-            await writer.drain()
-            assert b" 101 " not in await reader.read(65_536)
+        await reader.readuntil(b"}")
+        with suppress(OSError):
+            writer.write(UPGRADE)
+            assert b"HTTP/1.1 101" not in await reader.read()
         assert server.client_count == 0
+        writer.transport.abort()
+
+
+async def test_a_websocket_that_is_asked_for_before_an_answer_came_is_told_to_take_its_own() -> None:
+    async with both(make_access()) as (_, rest):
+        reader, writer = await asyncio.open_connection("127.0.0.1", rest.port)
+        first = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        writer.write(first + b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        await reader.readuntil(b'"ok"}')
+        assert b"426" in await reader.readuntil(b"\r\n\r\n")
+        assert b"a connection of its own" in await reader.read()
         writer.close()
+        await writer.wait_closed()
 
 
 async def test_the_schema_is_served() -> None:
@@ -201,6 +207,29 @@ async def test_tokens_are_those_of_rest() -> None:
             async with connect(url) as client:
                 await client.send(json.dumps({"type": "authenticate", "token": GOOD}))
                 assert json.loads(await client.recv())["type"] == "authenticated"
+
+
+@pytest.mark.parametrize("by_header", [True, False])
+async def test_who_came_by_a_token_that_is_over_hears_nothing_more(by_header: bool) -> None:
+    kept = [TOKEN, replace(TOKEN, token_id="other", digest=digest_of_token("hydrophone_other"))]
+    access = make_access(kept, is_open=False)
+    async with both(access) as (server, rest):
+        clients = []
+        for token in ("hydrophone_other", GOOD):
+            headers = {"Authorization": f"Bearer {token}"} if by_header else {}
+            client = await connect(f"ws://127.0.0.1:{rest.port}/ws", additional_headers=headers)
+            if not by_header:
+                await client.send(json.dumps({"type": "authenticate", "token": token}))
+                await client.recv()
+            assert json.loads(await client.recv())["type"] == "connection"
+            clients.append(client)
+        assert server.client_count == 2
+        kept[0] = replace(TOKEN, expires_at=NOW)
+        with pytest.raises(ConnectionClosed):
+            await clients[1].recv()
+        assert server.client_count == 1, "the other one stays"
+        kept.clear()
+        await until(lambda: server.client_count == 0)
 
 
 async def test_alerts_that_have_stopped_are_not_served_and_nothing_hangs() -> None:
