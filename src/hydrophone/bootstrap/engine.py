@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -51,6 +52,9 @@ from hydrophone.wire.stream_signs import parse_loaded_share, tells_blocks, tells
 
 log = get_logger(__name__)
 
+_SWITCH_S: Final = 0.001
+"""After so long a thread that spells answers gives way to the event loop, and so to alerts. # chosen: the
+interpreter's 5 ms are half of what an alert may take; one costs nothing that can be measured."""
 _HOURS_EVERY_S: Final = 60.0
 """# chosen: a busy minute's whales fall into a few hours, which are counted in some milliseconds."""
 
@@ -368,9 +372,12 @@ async def _serve(
             on_ready(addresses)
             engine.note_up()
 
+        switch_s = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_S)
         try:
             await supervisor.run(engine.services(), announce)
         finally:
+            sys.setswitchinterval(switch_s)
             gc.unfreeze()  # else the interpreter ends with what DuckDB counts as leaks
     log.info("stopped")
 

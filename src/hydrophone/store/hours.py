@@ -64,11 +64,21 @@ _COUNT_EXCHANGES: Final = f"""
 
 
 class _Due(NamedTuple):
-    """What is to be counted."""
+    """What is to be counted.
+
+    Attributes:
+        seq: the entry of the record up to which `hours` are what changed.
+        newest: entry there is.
+        hours: that changed; the first time, the days there are.
+        is_first: nothing was ever counted.
+        is_new: there are entries that were not counted.
+    """
 
     seq: int
+    newest: int
     hours: list[datetime]
     is_first: bool
+    is_new: bool
 
 
 class StoredHours:
@@ -113,18 +123,23 @@ class StoredHours:
         """
         if not self._is_counted:
             raise QueryTooSlow("the history is being counted by the hour: ask again in a moment")
+        if self._turn.locked() or self._now() < self._fresh_until_s:
+            return  # somebody is at it: what is there is a moment old
         async with self._turn:
-            while self._now() >= self._fresh_until_s:
+            newest = None
+            while True:
                 due = await self._store.query(_due_of)
                 if due.is_first:  # somebody emptied the table
                     raise QueryTooSlow("the history is being counted by the hour: ask again in a moment")
+                newest = due.newest if newest is None else newest  # what comes meanwhile is for the next time
                 for first in range(0, len(due.hours), _HOURS_AT_ONCE):
                     hours = due.hours[first : first + _HOURS_AT_ONCE]
                     await self._store.write(lambda c, hours=hours: _count_each(c, hours))  # type: ignore[misc]
-                if due.seq <= await self._store.query(_counted_seq):
-                    self._fresh_until_s = self._now() + self._max_age_s
-                    return
-                await self._store.write(lambda c, seq=due.seq: note_counted(c, seq))  # type: ignore[misc]
+                if due.is_new:
+                    await self._store.write(lambda c, seq=due.seq: note_counted(c, seq))  # type: ignore[misc]
+                if due.seq >= newest:
+                    break
+            self._fresh_until_s = self._now() + self._max_age_s
 
 
 def _counted_seq(connection: duckdb.DuckDBPyConnection) -> int:
@@ -140,12 +155,12 @@ def _due_of(connection: duckdb.DuckDBPyConnection) -> _Due:
             "SELECT DISTINCT date_trunc('day', detection_timestamp)::TIMESTAMP FROM mempool_predictions "
             "ORDER BY 1"
         ).fetchall()
-        return _Due(newest, [day for (day,) in days], is_first=True)
+        return _Due(newest, newest, [day for (day,) in days], is_first=True, is_new=True)
     if newest <= counted:
-        return _Due(counted, [], is_first=False)
+        return _Due(counted, counted, [], is_first=False, is_new=False)
     upto = min(newest, counted + _ENTRIES_AT_ONCE)
     hours = connection.execute(_CHANGED, [counted, upto]).fetchall()
-    return _Due(upto, [hour for (hour,) in hours], is_first=False)
+    return _Due(upto, newest, [hour for (hour,) in hours], is_first=False, is_new=True)
 
 
 def _count_each(connection: duckdb.DuckDBPyConnection, hours: Sequence[datetime]) -> None:
