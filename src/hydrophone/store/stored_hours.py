@@ -91,10 +91,14 @@ def read_statistics(connection: duckdb.DuckDBPyConnection, query: StatisticsQuer
             "period": _PERIODS[query.period],
             "begin": naive(query.from_),
             "end": naive(query.to),
-            "most": query.limit,
+            "most": query.limit + 1,
         },
     ).fetchall()
-    return StatisticsV1(period=query.period, data=[_period(*row) for row in rows])
+    page, left_off = rows[: query.limit], len(rows) > query.limit
+    if left_off:  # half of a period would look like a whole one
+        cut = rows[query.limit][0]
+        page = [row for row in page if row[0] != cut] or page
+    return StatisticsV1(period=query.period, data=[_period(*row) for row in page], left_off=left_off)
 
 
 def _netflow(start: datetime, exchange: str, simulated: bool, net: int, *counts: int) -> NetflowV1:  # noqa: FBT001 -- a row
