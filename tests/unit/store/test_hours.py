@@ -76,6 +76,8 @@ async def test_every_prediction_is_counted_once(store: DuckDbStore) -> None:
     days = (await netflow(store)).data
     assert sum(flow.net_sat for flow in days) == HOURS * EACH_NET
     assert len(days) < len(flows)
+    assert (await netflow(store, exchange="exchange É")).data == days, "spellings of one name are one"
+    assert (await netflow(store, exchange="exchange")).data == []
 
 
 async def test_a_period_is_left_off_whole_and_that_is_said(store: DuckDbStore) -> None:
