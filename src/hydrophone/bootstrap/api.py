@@ -48,7 +48,7 @@ from hydrophone.wire.rest_v1 import (
 )
 
 _ACCURACY_AGE_S: Final = 300.0
-"""# chosen: half a second of work in five minutes at most, however often somebody asks."""
+"""# chosen: half a second of work in five minutes for a number of days, however often somebody asks."""
 _STATUS_AGE_S: Final = 1.0
 """# chosen: counting 200,000 predictions takes some milliseconds, and a page asks every other second."""
 COVERAGE_DAYS: Final = 30

@@ -13,6 +13,9 @@ log = get_logger(__name__)
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+_REST: Final = 3
+"""Rested after each, by the time it took. # chosen: whoever asks for ever other periods waits, and has us
+compute a quarter of the time at most."""
 _MOST_KEPT: Final = 8
 """# chosen: nobody asks for more periods than that at a time."""
 
@@ -24,14 +27,22 @@ class KeptAnswers(Generic[K, V]):
         compute: answers a question anew.
         max_age_s: an answer that is older is made anew behind the one who gets it.
         now: seconds of a clock that never jumps.
+        sleep: waits so many seconds.
     """
 
     def __init__(
-        self, compute: Callable[[K], Awaitable[V]], *, max_age_s: float, now: Callable[[], float]
+        self,
+        compute: Callable[[K], Awaitable[V]],
+        *,
+        max_age_s: float,
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._compute = compute
         self._max_age_s = max_age_s
         self._now = now
+        self._sleep = sleep
+        self._rested_at = now()
         self._kept: OrderedDict[K, tuple[V, float]] = OrderedDict()
         self._turn = asyncio.Lock()
         self._renewing: dict[K, asyncio.Task[None]] = {}
@@ -67,7 +78,13 @@ class KeptAnswers(Generic[K, V]):
             del self._renewing[question]
 
     async def _renew(self, question: K) -> tuple[V, float]:
-        kept = (await self._compute(question), self._now())
+        if (pause_s := self._rested_at - self._now()) > 0:
+            await self._sleep(pause_s)
+        began = self._now()
+        try:
+            kept = (await self._compute(question), self._now())
+        finally:  # also where nobody waits any more: what was begun in a thread goes on
+            self._rested_at = self._now() + _REST * (self._now() - began)
         self._kept[question] = kept
         self._kept.move_to_end(question)
         if len(self._kept) > _MOST_KEPT:

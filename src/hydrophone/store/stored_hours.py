@@ -12,7 +12,7 @@ from hydrophone.domain.units import (
     format_instant,
     micros_from_datetime,
 )
-from hydrophone.store.stored_predictions import naive
+from hydrophone.store.stored_predictions import naive, spellings_of
 from hydrophone.wire.rest_queries import NetflowQuery, StatisticsQuery
 from hydrophone.wire.rest_v1 import NetflowPageV1, NetflowV1, PeriodV1, StatisticsV1, SurenessV1
 
@@ -24,7 +24,7 @@ _NETFLOW: Final = """
             sum(received_unknown_sat) AS ru, sum(sent_n) AS sn, sum(sent_certain_sat) AS sc,
             sum(sent_likely_sat) AS sl, sum(sent_unknown_sat) AS su
         FROM exchange_hours
-        WHERE ($exchange IS NULL OR exchange = $exchange)
+        WHERE ($exchanges IS NULL OR list_contains($exchanges::TEXT[], exchange))
             AND ($begin IS NULL OR hour >= date_trunc('hour', $begin::TIMESTAMP))
             AND ($end IS NULL OR hour < $end::TIMESTAMP)
         GROUP BY ALL
@@ -61,7 +61,7 @@ def read_netflow(connection: duckdb.DuckDBPyConnection, query: NetflowQuery) -> 
         _NETFLOW,
         {
             "interval": query.interval,
-            "exchange": query.exchange if isinstance(query.exchange, str) else None,
+            "exchanges": spellings_of(connection, query.exchange),
             "begin": naive(query.from_),
             "end": naive(query.to),
             "start": start,
@@ -91,10 +91,14 @@ def read_statistics(connection: duckdb.DuckDBPyConnection, query: StatisticsQuer
             "period": _PERIODS[query.period],
             "begin": naive(query.from_),
             "end": naive(query.to),
-            "most": query.limit,
+            "most": query.limit + 1,
         },
     ).fetchall()
-    return StatisticsV1(period=query.period, data=[_period(*row) for row in rows])
+    page, left_off = rows[: query.limit], len(rows) > query.limit
+    if left_off:  # half of a period would look like a whole one
+        cut = rows[query.limit][0]
+        page = [row for row in page if row[0] != cut] or page
+    return StatisticsV1(period=query.period, data=[_period(*row) for row in page], left_off=left_off)
 
 
 def _netflow(start: datetime, exchange: str, simulated: bool, net: int, *counts: int) -> NetflowV1:  # noqa: FBT001 -- a row

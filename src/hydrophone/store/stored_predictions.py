@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import duckdb
 
+from hydrophone.domain.entity_names import entity_key
 from hydrophone.domain.units import (
     SATS_PER_BTC,
     Txid,
@@ -64,6 +65,20 @@ Key = tuple[datetime, str]
 def naive(moment: object) -> datetime | None:
     """Return a moment as the store keeps it; None for one that was not told."""
     return moment.astimezone(UTC).replace(tzinfo=None) if isinstance(moment, datetime) else None
+
+
+def spellings_of(connection: duckdb.DuckDBPyConnection, exchange: object) -> list[str] | None:
+    """Return the names under which an exchange is stored, as filters of the websocket understand it.
+
+    Args:
+        connection: to read by.
+        exchange: as it was asked for; None where it was not.
+    """
+    if not isinstance(exchange, str):
+        return None
+    known = connection.execute("SELECT DISTINCT exchange FROM exchange_hours").fetchall()
+    key = entity_key(exchange)
+    return sorted({exchange, *(name for (name,) in known if key and entity_key(name) == key)})
 
 
 def read_predictions(connection: duckdb.DuckDBPyConnection, query: PredictionsQuery) -> PredictionsPageV1:
@@ -159,7 +174,7 @@ def read_prediction(connection: duckdb.DuckDBPyConnection, txid: Txid) -> Predic
 
 def _find_keys(connection: duckdb.DuckDBPyConnection, query: PredictionsQuery) -> list[Key]:
     """Return the keys of a page and of one more, looking in the newest days first."""
-    conditions, values = _conditions(query)
+    conditions, values = _conditions(query, spellings_of(connection, query.exchange))
     begin = naive(query.from_) or _EARLIEST
     [(newest,)] = connection.execute("SELECT max(detection_timestamp) FROM mempool_predictions").fetchall()
     if newest is None:
@@ -202,7 +217,7 @@ def _look(connection: duckdb.DuckDBPyConnection, where: str, bound: list[Any], m
     return found
 
 
-def _conditions(query: PredictionsQuery) -> tuple[list[str], list[Any]]:
+def _conditions(query: PredictionsQuery, exchanges: list[str] | None) -> tuple[list[str], list[Any]]:
     conditions, values = [], []
     plain: dict[str, object] = {
         "coalesce(status, 'pending') = ?": query.status,
@@ -216,9 +231,9 @@ def _conditions(query: PredictionsQuery) -> tuple[list[str], list[Any]]:
             is_moved = condition.startswith("moved_sat") and not isinstance(value, str)
             conditions.append(condition)
             values.append(round(value * SATS_PER_BTC) if is_moved and not isinstance(value, str) else value)
-    if isinstance(query.exchange, str):
-        conditions.append("contains(entities::TEXT, ?)")
-        values.append(f'"name":{json.dumps(query.exchange, ensure_ascii=False)}')
+    if exchanges is not None:
+        conditions.append(f"({' OR '.join(['contains(entities::TEXT, ?)'] * len(exchanges))})")
+        values += [f'"name":{json.dumps(name, ensure_ascii=False)}' for name in exchanges]
     return conditions, values
 
 

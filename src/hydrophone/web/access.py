@@ -213,8 +213,9 @@ class Access:
 
 
 def is_loopback_address(address: str) -> bool:
-    """Return whether an address is of this machine alone."""
+    """Return whether an address is of this machine alone, also as a socket bound to `::` spells it."""
     try:
-        return ip_address(address).is_loopback
+        found = ip_address(address)
     except ValueError:
         return False
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback

@@ -10,6 +10,7 @@ import logging
 import re
 import resource
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import ClassVar, Final, cast
@@ -20,6 +21,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from hydrophone.errors import ConfigError
+from hydrophone.web.access import is_loopback_address
 
 _Address = tuple[socket.AddressFamily, tuple[str | int, ...]]
 """A family, and a socket address whose port is still to be filled in."""
@@ -44,6 +46,8 @@ _OPEN_TIMEOUT_S: Final = 5.0
 """# chosen: a request arrives within a round trip; who is slower only holds a file descriptor."""
 _HANDSHAKES: Final = 256
 """# chosen: connections above the capacity that may wait to be told so."""
+_PER_ADDRESS: Final = 64
+"""Of those, from one address that is not this machine, with a token or not. # chosen: as REST."""
 _QUEUE: Final = 2
 """# chosen: messages a client may be ahead of us; the kernel holds the rest."""
 _OTHER_FILES: Final = 768
@@ -190,13 +194,14 @@ class Connection(ServerConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register, or hang up when even refusing politely is too much."""
         super().connection_made(transport)
-        self.endpoint.connections.add(self)
-        if len(self.endpoint.connections) > self.endpoint.capacity + _HANDSHAKES:
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
+        if not self.endpoint.enter(self, self.address):
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self.endpoint.connections.discard(self)
+        self.endpoint.leave(self, self.address)
         super().connection_lost(exc)
 
 
@@ -220,6 +225,7 @@ class Endpoint:
         self.port = port
         self.capacity = capacity
         self.connections: set[ServerConnection] = set()
+        self._by_address: Counter[str] = Counter()
         self._host = host
         self._section = section
         self._close_timeout_s = close_timeout_s
@@ -325,6 +331,21 @@ class Endpoint:
         connection.connection_made(transport)
         connection.data_received(received)
         return True
+
+    def enter(self, connection: ServerConnection, address: str) -> bool:
+        """Register a connection; False: there are too many, of all or of its address."""
+        self.connections.add(connection)
+        self._by_address[address] += 1
+        is_crowd = not is_loopback_address(address) and self._by_address[address] > _PER_ADDRESS
+        return not is_crowd and len(self.connections) <= self.capacity + _HANDSHAKES
+
+    def leave(self, connection: ServerConnection, address: str) -> None:
+        """Forget a connection."""
+        if connection in self.connections:
+            self.connections.discard(connection)
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
 
     async def wait(self, timeout_s: float | None = None) -> None:
         """Return after so long (None: never).

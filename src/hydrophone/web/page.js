@@ -156,7 +156,14 @@ function hear({ type, data }) {
 async function connect(retryMs) {
   let wait = retryMs;
   try {
-    const status = await (await fetch("/api/v1/status")).json();
+    const answer = await fetch("/api/v1/status");
+    if (answer.status === 401) {
+      showConnection("disconnected", "a token is needed");
+      showSight("disconnected", "This page hears nothing", "A token is needed here, and this page shows none.");
+      setTimeout(connect, MAX_RETRY_MS, MAX_RETRY_MS);
+      return;
+    }
+    const status = await answer.json();
     if (status.simulated) document.getElementById("simulated").hidden = false;
     const host = location.hostname.startsWith("[") ? "localhost" : location.hostname;
     const socket = new WebSocket(`ws://${host}:${status.alerts_port}/`);

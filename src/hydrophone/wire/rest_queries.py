@@ -24,7 +24,7 @@ _From = Annotated[datetime, Meta(tz=True, description="Detected at or after it (
 _To = Annotated[datetime, Meta(tz=True, description="Detected before it (RFC 3339).")]
 _Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="At most so many.")]
 _Exchange = Annotated[
-    str, Meta(min_length=1, max_length=100, description="Name of an exchange as labels spell it.")
+    str, Meta(min_length=1, max_length=100, description="An exchange; spellings of one name are one.")
 ]
 _Amount = Annotated[float, Meta(ge=0, le=21_000_000)]
 _Days = Annotated[float, Meta(gt=0, le=3650, description="So many days, back from the newest.")]

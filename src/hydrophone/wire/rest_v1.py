@@ -220,10 +220,15 @@ class PeriodV1(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatisticsV1(msgspec.Struct, frozen=True, kw_only=True):
-    """Statistics by period, the newest first; periods begin at midnight UTC."""
+    """Statistics by period, the newest first; periods begin at midnight UTC.
+
+    `left_off`: older periods did not fit into `limit`. They are left off whole, unless the newest alone has
+    more rows.
+    """
 
     period: Literal["daily", "weekly", "monthly", "quarterly"]
     data: list[PeriodV1]
+    left_off: bool
 
 
 class FeeMarketV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -37,6 +37,26 @@ async def test_a_fresh_answer_is_given_again() -> None:
     assert oracle.asked == [1]
 
 
+async def test_who_asks_for_ever_other_things_waits_while_we_rest() -> None:
+    oracle = Oracle()
+    pauses: list[float] = []
+
+    async def compute(question: int) -> str:
+        oracle.now_s += 0.5
+        return str(question)
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        oracle.now_s += seconds
+
+    kept = KeptAnswers(compute, max_age_s=60, now=lambda: oracle.now_s, sleep=sleep)
+    assert [await kept.answer(n) for n in range(3)] == ["0", "1", "2"]
+    assert pauses == [1.5, 1.5]
+    oracle.now_s += 2
+    assert [await kept.answer(3), await kept.answer(3)] == ["3", "3"]
+    assert len(pauses) == 2, "after a while nobody waits"
+
+
 async def test_an_old_one_is_given_at_once_and_renewed_behind() -> None:
     oracle = Oracle()
     kept = oracle.kept()

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,28 @@ async def test_every_prediction_is_counted_once(store: DuckDbStore) -> None:
     days = (await netflow(store)).data
     assert sum(flow.net_sat for flow in days) == HOURS * EACH_NET
     assert len(days) < len(flows)
+    assert (await netflow(store, exchange="exchange É")).data == days, "spellings of one name are one"
+    assert (await netflow(store, exchange="exchange")).data == []
+
+
+async def test_a_period_is_left_off_whole_and_that_is_said(store: DuckDbStore) -> None:
+    at = datetime(2026, 1, 1)  # noqa: DTZ001 -- the store keeps naive times
+    insert = "INSERT INTO prediction_hours VALUES (?, FALSE, ?, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)"
+    for back in range(3):
+        for flow in ("inflow", "outflow"):
+            row = [at - timedelta(days=back), flow]
+            await store.write(lambda c, row=row: c.execute(insert, row))  # type: ignore[misc]
+
+    async def found(limit: int) -> tuple[list[str], bool]:
+        answer = await statistics(store, to="2026-02-01T00:00:00Z", limit=limit)
+        return [row.start for row in answer.data], answer.left_off
+
+    first, second, third = "2026-01-01", "2025-12-31", "2025-12-30"
+    assert await found(6) == ([first] * 2 + [second] * 2 + [third] * 2, False)
+    assert await found(5) == ([first] * 2 + [second] * 2, True)
+    assert await found(4) == ([first] * 2 + [second] * 2, True)
+    assert await found(3) == ([first] * 2, True)
+    assert await found(1) == ([first], True)
 
 
 async def test_what_changes_is_counted_anew_and_the_same_as_from_the_beginning(

@@ -14,7 +14,8 @@ from hydrophone.domain.signal import Signal
 from hydrophone.domain.units import Txid, UnixMicros, datetime_from_micros, format_instant
 from hydrophone.errors import UnknownTransaction
 from hydrophone.store.duckdb_store import DuckDbStore
-from hydrophone.store.stored_predictions import read_prediction, read_predictions
+from hydrophone.store.hours import StoredHours
+from hydrophone.store.stored_predictions import read_prediction, read_predictions, spellings_of
 from hydrophone.wire.openapi import encode_answer
 from hydrophone.wire.rest_queries import PredictionsQuery, parse_query
 from hydrophone.wire.rest_v1 import PredictionDetailV1, PredictionsPageV1
@@ -66,6 +67,21 @@ async def ask_all(store: DuckDbStore, limit: int, **asked: object) -> list[str]:
 NEWEST_FIRST = sorted(
     (signal(n) for n in range(COUNT)), key=lambda s: (s.detected_at, s.prediction_id), reverse=True
 )
+
+
+async def test_spellings_of_an_exchange_are_one(store: DuckDbStore) -> None:
+    for name in ("Huobi", "HTX", "Binance"):
+        await store.write(
+            lambda c, name=name: c.execute(  # type: ignore[misc]
+                "INSERT INTO exchange_hours VALUES ('2026-01-01', ?, FALSE, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+                [name],
+            )
+        )
+    for asked, found in (("htx.com", ["HTX", "Huobi", "htx.com"]), ("binance", ["Binance", "binance"])):
+        assert await store.query(lambda c, asked=asked: spellings_of(c, asked)) == found  # type: ignore[misc]
+    assert await store.query(lambda c: spellings_of(c, "!")) == ["!"]
+    await StoredHours(store, max_age_s=0).count_all()
+    assert len(await ask_all(store, 100, exchange="EXCHANGE é")) == COUNT
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, COUNT, 1000])

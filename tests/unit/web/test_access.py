@@ -117,6 +117,8 @@ def test_without_a_token_an_address_has_a_rate_and_this_machine_has_none() -> No
         ("127.0.0.1", True),
         ("127.9.9.9", True),
         ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("::ffff:192.0.2.1", False),
         ("192.0.2.1", False),
         ("", False),
         ("x", False),

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -16,6 +17,7 @@ from hydrophone.domain.access import Scope, Token, digest_of_token
 from hydrophone.web.access import Access
 from hydrophone.web.gate import Doors, Gate
 from hydrophone.web.live import AlertServer
+from hydrophone.web.loopback import Endpoint
 from hydrophone.web.rest import RestServer, Route
 from hydrophone.web.socket_gate import SocketGate
 from hydrophone.wire import rest_paths as paths
@@ -262,3 +264,18 @@ async def test_a_foreign_page_is_told_which_pages_may() -> None:
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"ws://127.0.0.1:{server.port}", origin=Origin("http://evil.example"))
     assert b"access.allowed_origins" in (refused.value.response.body or b"")
+
+
+def test_one_address_takes_only_its_share_of_the_websockets() -> None:
+    """Before it showed a token too: else whoever has none keeps everybody out."""
+    endpoint = Endpoint("localhost", 0, section="alerts", capacity=1_000)
+    peer_of: Callable[[], Any] = object
+    peers = [peer_of() for _ in range(66)]
+    assert [endpoint.enter(peer, "192.0.2.1") for peer in peers] == [True] * 64 + [False] * 2
+    assert endpoint.enter(peer_of(), "192.0.2.2")
+    for _ in range(100):
+        assert endpoint.enter(peer_of(), "127.0.0.1")
+    for peer in [*peers[:3], *peers[:3]]:
+        endpoint.leave(peer, "192.0.2.1")
+    assert endpoint.enter(peer_of(), "192.0.2.1")
+    assert not endpoint.enter(peer_of(), "192.0.2.1")
