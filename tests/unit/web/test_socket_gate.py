@@ -146,7 +146,7 @@ async def test_a_websocket_that_is_asked_for_before_an_answer_came_is_told_to_ta
         writer.write(first + b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         await reader.readuntil(b'"ok"}')
         assert b"426" in await reader.readuntil(b"\r\n\r\n")
-        assert b"a connection of its own" in await reader.read()
+        assert b"not_a_websocket" in await reader.read()
         writer.close()
         await writer.wait_closed()
 
