@@ -350,6 +350,9 @@ class Tracker:
 
     def _replaced(self, event: Replaced, sighting: Sighting = Sighting.ANNOUNCED) -> list[Effect]:
         effects = self._stop_waiting(event.txid, event.at, "it was replaced before they came")
+        dropped = self._predictions.get_dropped(event.txid)
+        if dropped is not None and event.by != event.txid:  # its answers were ahead of what it announces
+            effects += self._predictions.back(dropped, event.at)
         prediction = self._predictions.get_open(event.txid)
         if prediction is None or event.by == event.txid or self._is_succeeded(event.txid):
             return effects  # it was no whale, is in a block, or an old pair repeats
@@ -447,6 +450,7 @@ class Tracker:
             self._predictions.drop(prediction, at)
             for prediction in self.tracked
             if prediction.status is Status.IN_DOUBT
+            and not self._is_succeeded(prediction.txid)
             and at - prediction.seen_at > EXPIRY_MICROS
             and self._settlement.is_hopeless(prediction.txid, at)
         ]
@@ -460,6 +464,9 @@ class Tracker:
         self._chain.begin_reading(contents, event.whales)
         effects: list[Effect] = []
         for txid in event.txids:
+            prediction = self._predictions.get(txid)
+            if prediction is not None and (prediction.confirmation_height or 0) > height:
+                continue  # a newer block has it: this one is of a branch that lost, as will be told
             if txid in self._waiting or self._predictions.is_of_interest(txid):
                 effects += self._mined(txid, height, event.at)
         for txid in unseen:
@@ -581,7 +588,7 @@ class Tracker:
     def _replacement_told(self, event: ReplacementTold) -> list[Effect]:
         self._questions.drop(AboutReplacement(event.txid))
         prediction = self._predictions.get(event.txid)
-        if prediction is None or prediction.status is not Status.IN_DOUBT:
+        if prediction is None or prediction.status is not Status.IN_DOUBT or self._is_succeeded(event.txid):
             return []
         if event.by is not None and event.by != event.txid:
             self._settlement.seek_heir(event.by, event.txid, event.at)

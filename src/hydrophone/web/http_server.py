@@ -83,7 +83,7 @@ class _Connection(RequestHandler):
 
     owner: ClassVar["HttpServer"]
     is_admitted = False
-    has_heard = False
+    is_idle = True
     address = ""
     answered_at: float | None = None
 
@@ -102,9 +102,12 @@ class _Connection(RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read a request, or hand the connection over: only at its first, when nothing is under way."""
-        is_first, self.has_heard = not self.has_heard, True
-        if not (is_first and self.is_admitted and self.owner.is_for_another(data)):
+        """Read a request, or hand the connection over: where one begins, and nothing else is under way.
+
+        Proxies ask for a websocket on a connection by which they have asked for other things before.
+        """
+        is_beginning, self.is_idle = self.is_idle, False
+        if not (is_beginning and self.is_admitted and self.owner.is_for_another(data)):
             super().data_received(data)
             return
         transport, self.transport = self.transport, None  # so that it is not closed
@@ -320,6 +323,8 @@ class HttpServer:
         self._dress(request, answer)
         if request.can_read_body:
             answer.force_close()  # what is left of a body is nobody's next request
+        else:
+            connection.is_idle = request.keep_alive
         connection.answered_at = self._now()
         return answer
 

@@ -221,7 +221,7 @@ class RestServer:
             raise Refused(
                 HTTPStatus.UPGRADE_REQUIRED,
                 "not_a_websocket",
-                "expected a websocket, on a connection of its own",
+                "expected a websocket, asked for when nothing else is under way on the connection",
                 "connect with a websocket client; what is said there is at /schemas/websocket.json",
                 headers={"Upgrade": "websocket"},
             )

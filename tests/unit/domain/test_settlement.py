@@ -656,7 +656,41 @@ def test_what_is_pending_for_long_is_asked_about_with_a_block() -> None:
     assert rest == [AboutTransaction(txid(name)) for name in names[10:]]
 
 
-# --- answers that are ahead of the blocks
+# --- answers that are ahead of the blocks, or behind them
+
+
+def test_what_was_called_dropped_and_is_then_told_to_be_replaced_was_replaced() -> None:
+    core = doubted("a")
+    play(core, unknown("a", PATIENT), nobody("a", PATIENT))
+    assert core.tracked == ()
+    effects = play(core, replaced("a", "b", None, at=PATIENT + 1))
+    assert [type(effect) for effect in effects] == [ReopenPrediction, RecordOutcome]
+    assert (outcome_of(effects).status, outcome_of(effects).replaced_by) == (Status.REPLACED, txid("b"))
+
+
+def test_what_is_succeeded_meanwhile_is_not_dropped_by_an_answer_from_before() -> None:
+    core = doubted("a")
+    play(
+        core,
+        unknown("a", PATIENT),
+        replaced("a", "b", whale("b", payee="a", has_prevouts=False), at=PATIENT + 1),
+    )
+    assert only(play(core, nobody("a", PATIENT + 2)), RecordOutcome) == []
+    prevout = whale("b").inputs[0].prevout
+    assert prevout is not None
+    answer = told("b", prevout, at=PATIENT + 3, payee="a")
+    (raised,) = only(play(core, answer), RaiseSignal)
+    assert [version.txid for version in raised.signal.history] == [txid("a")]
+
+
+def test_what_a_newer_block_has_is_not_confirmed_by_an_older_one_that_is_read_late() -> None:
+    core = informed()
+    play(core, seen(whale("a"), 5_500_000), block(101, "a", at=6_000_000), block(102, at=7_000_000))
+    reorg = BlockConnected(later(8_000_000), Height(103), "other103", "other102", (txid("a"),))
+    play(core, reorg)
+    assert only(play(core, contents(101, 9_000_000, "a")), RecordOutcome) == []
+    (confirmed,) = core.tracked
+    assert confirmed.confirmation_height == 103
 
 
 def test_what_an_answer_says_is_in_a_block_stays_confirmed_when_that_block_comes_with_a_reorg() -> None:

@@ -1,6 +1,7 @@
 """The alert websocket at `/ws` of the REST port: the same alerts, behind the same gate."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -94,16 +95,52 @@ async def test_other_paths_are_answered_as_before_and_open_no_websocket() -> Non
         assert (await ask(rest, "/ws")).status == 426
 
 
-async def test_a_websocket_on_a_connection_that_was_used_is_told_to_take_its_own() -> None:
-    async with both(make_access()) as (_, rest):
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+async def test_a_proxy_may_ask_on_a_connection_by_which_it_asked_for_other_things() -> None:
+    async with both(make_access()) as (server, rest):
         reader, writer = await asyncio.open_connection("127.0.0.1", rest.port)
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        await reader.readuntil(b'"ok"}')
-        writer.write(b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert b"426" in await reader.readuntil(b"\r\n\r\n")
-        assert b"a connection of its own" in await reader.read()
+        for _ in range(2):
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b'"ok"}')
+        writer.write(UPGRADE)
+        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+        await until(lambda: server.client_count == 1)
+        assert rest.server.connection_count == 0
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(UPGRADE),
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(UPGRADE),
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ",
+    ],
+    ids=["body of a POST", "body of a GET", "after the last", "within a head"],
+)
+async def test_what_belongs_to_another_request_is_no_request_for_a_websocket(before: bytes) -> None:
+    async with both(make_access()) as (server, rest):
+        reader, writer = await asyncio.open_connection("127.0.0.1", rest.port)
+        writer.write(before)
+        await until(lambda: rest.server.connection_count == 1)
+        if before.endswith(b"\r\n\r\n"):
+            await reader.readuntil(b"\r\n\r\n")
+        else:
+            [ours] = rest.server._connections
+            await until(lambda: not ours.is_idle)
+        writer.write(UPGRADE)
+        with contextlib.suppress(OSError):
+            await writer.drain()
+            assert b" 101 " not in await reader.read(65_536)
+        assert server.client_count == 0
+        writer.close()
 
 
 async def test_the_schema_is_served() -> None:
