@@ -146,7 +146,8 @@ class VirtualLink:
 
     def knows_successor(self, txid: str) -> bool:
         """Whether the backend that is asked now can tell what a transaction was replaced by."""
-        return self._backend.replacements.tree_of(txid) is not None
+        tree = self._backend.replacements.tree_of(txid)
+        return tree is not None and tree["tx"]["txid"] != txid
 
     def lose(self, reason: str) -> None:
         """End the connection."""

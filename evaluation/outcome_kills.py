@@ -23,7 +23,16 @@ import duckdb
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from evaluation.outcome_truth import Claim, Evidence, Truth, describe, judge_claims, read_claims, read_truth
+from evaluation.outcome_truth import (
+    Claim,
+    Evidence,
+    Truth,
+    describe,
+    judge_claims,
+    read_claims,
+    read_truth,
+    successors,
+)
 from evaluation.service_process import ServiceProcess
 from evaluation.simulator_process import SimulatorProcess
 from hydrophone.store.duckdb_store import check_database
@@ -212,13 +221,21 @@ def compare(
                 blind += 1
             else:
                 unsaid.append(f"{claim.txid} {describe(claim)}: heard at {at} and in no gap")
-        elif _end(other) != _end(claim):
+        elif not _agree(claim, other, truth):
             different.append(f"{claim.txid}: {describe(claim)}, with kills {describe(other)}")
     return different, blind, unsaid
 
 
-def _end(claim: Claim) -> tuple[object, ...]:
-    return ("open",) if claim.is_open else (claim.txid, claim.status, claim.height, claim.replaced_by)
+def _agree(one: Claim, other: Claim, truth: Truth) -> bool:
+    """Whether two say the same; after a gap the newest version is named as successor, else the next."""
+    if one.is_open or other.is_open:
+        return one.is_open and other.is_open
+    if (one.txid, one.status, one.height) != (other.txid, other.status, other.height):
+        return False
+    by, other_by = one.replaced_by, other.replaced_by
+    if by is None or other_by is None or by == other_by:
+        return by == other_by
+    return by in successors(truth, other_by) or other_by in successors(truth, by)
 
 
 async def main() -> int:
