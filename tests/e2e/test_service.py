@@ -61,6 +61,8 @@ FREE_PORTS = ("--alerts-port", "0", "--api-port", "0")
 STORE = Path("data/mempool_predictions.db")
 STOP_S = 8.0
 """An orderly stop ends well before this, even on a busy machine."""
+pytestmark = pytest.mark.timeout(60)
+"""The story starts a dozen programs, which on a busy machine takes as long as a test may otherwise."""
 
 
 class Pace:
