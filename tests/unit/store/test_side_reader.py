@@ -59,6 +59,19 @@ async def test_what_waits_too_long_is_not_begun(store: DuckDbStore) -> None:
     assert await store.query(count) == 0
 
 
+async def test_an_interrupt_between_two_statements_is_repeated(store: DuckDbStore) -> None:
+    """The first comes while nothing runs that it could break off."""
+    never = threading.Event()
+
+    def dawdle(cursor: Cursor) -> object:
+        never.wait(0.3)  # longer than a question may take here
+        return run_for_ever(cursor)
+
+    with pytest.raises(QueryTooSlow):
+        await asyncio.wait_for(store.query(dawdle), 10)
+    assert await store.query(count) == 0
+
+
 async def test_too_many_questions_are_refused_at_once(store: DuckDbStore) -> None:
     go_on = threading.Event()
     asked = [asyncio.create_task(store.query(lambda _: go_on.wait(10))) for _ in range(64)]
