@@ -196,7 +196,7 @@ class DuckDbStore:
             UnknownTransaction: it is not there, or was kept without its inputs and outputs.
             StoreError: the database cannot be read.
         """
-        return await self.read(lambda cursor: find_transaction(cursor, txid))
+        return await self.query(lambda cursor: find_transaction(cursor, txid))
 
     async def record_labels(self, book: LabelBook, at: UnixMicros) -> None:
         """Record the label set that is used, as far as it differs from the one before.
@@ -233,7 +233,7 @@ class DuckDbStore:
 
     async def query_days(self, days: float) -> tuple[AccuracyDay, ...]:
         """Return how predictions turned out on the last days, read beside the writer."""
-        return await self.read(lambda cursor: days_of(cursor, days))
+        return await self.query(lambda cursor: days_of(cursor, days))
 
     async def query_window(self, since: UnixMicros, is_simulated: bool) -> WindowCounts:  # noqa: FBT001 -- a port
         """Return how confirmations since an instant kept to P90, read beside the writer."""
@@ -241,7 +241,7 @@ class DuckDbStore:
 
     async def query_record(self, since: int, limit: int) -> RecordPage:
         """Return entries of the record after an index, at most so many, read beside the writer."""
-        return await self.read(lambda cursor: read_page(cursor, since, limit))
+        return await self.query(lambda cursor: read_page(cursor, since, limit))
 
     async def read(self, query: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Return what a query finds in one state of the database, read beside the writer.
@@ -273,7 +273,7 @@ class DuckDbStore:
 
     async def query_gaps(self, period: GapPeriod) -> StoredGaps:
         """Return when sources were blind and what was mined meanwhile, read beside the writer."""
-        return await self._run(self._reader, lambda: self._database.read(lambda c: gaps_of(c, period)))
+        return await self.query(lambda cursor: gaps_of(cursor, period))
 
     async def _run(self, thread: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
         if thread is None:

@@ -25,6 +25,9 @@ _MOST_WAITING: Final = 64
 TIMEOUT_S: Final = 5.0
 """# chosen: the slowest honest question takes a tenth of a second."""
 
+_AGAIN_S: Final = 0.02
+"""An interrupt that comes between two statements, or just before the first, is lost: so it is repeated."""
+
 
 class _Seat:
     """The connection of one thread, and what it is doing."""
@@ -42,20 +45,24 @@ class _Job:
         self._cursor: duckdb.DuckDBPyConnection | None = None
         self.is_over = False
 
-    def begin(self, cursor: duckdb.DuckDBPyConnection) -> None:
+    def begin(self, cursor: duckdb.DuckDBPyConnection) -> bool:
+        """Note by what it works; False: it is not to begin any more."""
         with self._guard:
-            self._cursor = cursor
+            self._cursor = None if self.is_over else cursor
+            return not self.is_over
 
     def end(self) -> None:
         """From here on the connection works for somebody else."""
         with self._guard:
             self._cursor = None
 
-    def break_off(self) -> None:
+    def break_off(self) -> bool:
+        """Interrupt it, and return whether it may still be working."""
         with self._guard:
             self.is_over = True
             if self._cursor is not None:
                 self._cursor.interrupt()
+            return self._cursor is not None
 
 
 class SideReader:
@@ -84,14 +91,17 @@ class SideReader:
         """Close the connections; what is under way is broken off."""
         for seat in self._seats:
             cursor = seat.cursor
-            if cursor is not None:
-                with suppress(duckdb.Error):
-                    cursor.interrupt()
-            with seat.in_use:
+            while not seat.in_use.acquire(timeout=_AGAIN_S):
+                if cursor is not None:
+                    with suppress(duckdb.Error):
+                        cursor.interrupt()
+            try:
                 if seat.cursor is not None:
                     with suppress(duckdb.Error):
                         seat.cursor.close()
                 seat.cursor = None
+            finally:
+                seat.in_use.release()
 
     def start(self) -> None:
         """Begin to answer."""
@@ -119,12 +129,17 @@ class SideReader:
             raise QueryTooSlow(f"{_MOST_WAITING} questions wait already: ask again in a moment")
         loop = asyncio.get_running_loop()
         job = _Job()
-        timer = loop.call_later(self._timeout_s, job.break_off)
+
+        def break_off() -> None:
+            if job.break_off():
+                loop.call_later(_AGAIN_S, break_off)
+
+        timer = loop.call_later(self._timeout_s, break_off)
         self._waiting += 1
         try:
             return await loop.run_in_executor(self._threads, self._work, job, ask)
         except asyncio.CancelledError:
-            job.break_off()
+            break_off()
             raise
         finally:
             timer.cancel()
@@ -134,8 +149,6 @@ class SideReader:
         seat = self._free.pop()  # there are as many as threads
         try:
             with seat.in_use, translated_errors(self._path):
-                if job.is_over:
-                    raise self._too_slow()
                 if seat.cursor is None:
                     raise StoreClosed(
                         f"{self._path} was closed after an error; the next write opens it again"
@@ -147,7 +160,8 @@ class SideReader:
     def _read(
         self, cursor: duckdb.DuckDBPyConnection, job: _Job, ask: Callable[[duckdb.DuckDBPyConnection], T]
     ) -> T:
-        job.begin(cursor)
+        if not job.begin(cursor):
+            raise self._too_slow()
         try:
             cursor.begin()  # so that all statements of a question see one state
             try:

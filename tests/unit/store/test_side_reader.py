@@ -6,7 +6,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from hydrophone.domain.units import Txid, UnixMicros
 from hydrophone.errors import QueryTooSlow, StoreClosed, StoreMismatch
+from hydrophone.pipeline.ports import GapPeriod
 from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.side_reader import Cursor
 
@@ -57,6 +59,45 @@ async def test_what_waits_too_long_is_not_begun(store: DuckDbStore) -> None:
         await late
     await asyncio.gather(*holding)
     assert await store.query(count) == 0
+
+
+async def test_an_interrupt_between_two_statements_is_repeated(store: DuckDbStore) -> None:
+    """The first comes while nothing runs that it could break off."""
+    never = threading.Event()
+
+    def dawdle(cursor: Cursor) -> object:
+        never.wait(0.3)  # longer than a question may take here
+        return run_for_ever(cursor)
+
+    with pytest.raises(QueryTooSlow):
+        await asyncio.wait_for(store.query(dawdle), 10)
+    assert await store.query(count) == 0
+
+
+async def test_every_question_of_strangers_is_asked_beside_ours(store: DuckDbStore) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def hold(_: Cursor) -> None:
+        begun.release()
+        go_on.wait(10)
+
+    holding = [asyncio.create_task(store.query(hold)) for _ in range(2)]
+    await asyncio.to_thread(lambda: [begun.acquire(timeout=10) for _ in range(2)])
+    period = GapPeriod(UnixMicros(0), UnixMicros(1), None)
+    questions = [
+        asyncio.create_task(question)
+        for question in (
+            store.query_record(0, 1),
+            store.query_days(1.0),
+            store.query_gaps(period),
+            store.find_transaction(Txid("ab" * 32)),
+        )
+    ]
+    assert await store.read(count) == 0, "ours waits for none of them"
+    await asyncio.sleep(0)
+    assert not any(question.done() for question in questions)
+    go_on.set()
+    await asyncio.gather(*holding, *questions, return_exceptions=True)
 
 
 async def test_too_many_questions_are_refused_at_once(store: DuckDbStore) -> None:
