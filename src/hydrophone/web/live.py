@@ -59,7 +59,7 @@ _INTRODUCTION_S: Final = 10.0
 
 _NOT_A_WEBSOCKET: Final = """\
 Here alerts are said by websocket: each whale as it is heard. Connect with a websocket client to
-ws://localhost:{port}{path} - the page for people is on the status port.
+ws://localhost:{port}{path} - the page for people is on the REST port.
 """
 _FOREIGN_ORIGIN: Final = """\
 Pages of this origin may not listen: expected one served from this machine (http://localhost, any port).

@@ -51,7 +51,7 @@ _PER_ADDRESS: Final = 64
 _QUEUE: Final = 2
 """# chosen: messages a client may be ahead of us; the kernel holds the rest."""
 _OTHER_FILES: Final = 768
-"""# chosen: descriptors left for the status port at its busiest, the store, the sources and the log."""
+"""# chosen: descriptors left for the REST port at its busiest, the store, the sources and the log."""
 
 
 def is_allowed_origin(origin: str, allowed: Collection[str] = ()) -> bool:
