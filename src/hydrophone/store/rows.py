@@ -52,8 +52,6 @@ Key = tuple[str, UnixMicros]
 AddressOf = Callable[[bytes], str | None]
 """Spells a script as an address; None when it has none."""
 
-IDENTITY_COLUMNS: Final = ("prediction_id", "detection_timestamp", "first_txid")
-"""What stays the same in every version of a prediction."""
 CLAIM_COLUMNS: Final = (
     "transaction_id",
     "flow_type",
