@@ -303,6 +303,24 @@ class AccessSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MemorySettings:
+    """How much memory the process may take."""
+
+    shed_mb: int = _setting(
+        400,
+        _whole(0, 1_000_000),
+        "From so much resident memory on, in MB, caches and slow clients are let go, and then look-ups for "
+        "low-fee whales wait; predictions never are. 0: never.",
+    )
+    recover_percent: int = _setting(
+        85, _whole(10, 99), "Below so much of shed_mb all is as before, in percent."
+    )
+    limit_mb: int = _setting(
+        500, _whole(1, 1_000_000), "More than so much resident memory, in MB, is said as an error."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SimulatorSettings:
     """The backend of `hydrophone demo` and `hydrophone simulate`."""
 
@@ -354,6 +372,7 @@ class Settings:
     alerts: AlertSettings = field(default_factory=AlertSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
+    memory: MemorySettings = field(default_factory=MemorySettings)
     simulator: SimulatorSettings = field(default_factory=SimulatorSettings)
     explorer: ExplorerSettings = field(default_factory=ExplorerSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -23,6 +23,7 @@ from hydrophone.bootstrap.parts import (
     steady_clock,
     today,
 )
+from hydrophone.bootstrap.vitals import Vitals
 from hydrophone.config import Settings, host_in_url
 from hydrophone.domain.events import GapFound, GapReason, RecordGap
 from hydrophone.domain.labels import LabelBook
@@ -181,10 +182,21 @@ class Engine:
             is_open=self._access.is_open,
             alerts=self._alerts,
         )
+        self._vitals = Vitals(
+            settings,
+            ears=ears,
+            store=store,
+            alerts=self._alerts,
+            api=self._api,
+            http=self._rest.server,
+            monitor=self._monitor,
+            clock=self._clock,
+        )
 
     def services(self) -> tuple[Service, ...]:
         """Return everything, back to front."""
         return (
+            *self._vitals.services(),
             Service("alerts", self._alerts.run),
             Service("rest", self._serve_rest),
             Service("recorder", self._recorder.run, self._recorder.drain),
@@ -265,6 +277,8 @@ class Engine:
             "version": __version__,
             "uptime_s": (self._clock() - self._started_at) // MICROS_PER_S,
             "memory_mb": round(rss_bytes() / 2**20, 1),
+            "memory": self._vitals.memory(),
+            "process": self._vitals.process(),
             "network": self._settings.network,
             "simulated": monitor.is_simulated,
             "alerts_port": alerts.port,
@@ -281,7 +295,9 @@ class Engine:
                 "frames": monitor.frame_count,
                 "transactions": ears.decoder.transaction_count,
                 "questions_open": ears.tracker.question_count,
+                "lookups": ears.asked_count,
                 "lookups_refused": ears.refused_count,
+                "lookups_held": ears.asker.held_count,
                 "malformed": ears.quarantine.count,
                 "malformed_newest": [specimen.reason for specimen in ears.quarantine.specimens][-3:],
             },
@@ -302,15 +318,9 @@ class Engine:
                 "messages": alerts.counters.messages,
                 "dropped": alerts.counters.dropped,
                 "kicked": alerts.counters.kicked,
+                "shed": alerts.counters.shed,
             },
-            "queues": {
-                channel.name: {
-                    "waiting": len(channel),
-                    "high_water": channel.high_water,
-                    "capacity": channel.capacity,
-                }
-                for channel in (ears.frames, ears.effects)
-            },
+            "queues": self._vitals.queues(),
             "labels": {
                 "set": self._book.version,
                 "claims": len(self._book),
@@ -318,6 +328,7 @@ class Engine:
                 "learned": ears.tracker.labels.learned_count,
             },
             "store": str(self._settings.store.path),
+            "storage": self._vitals.storage(),
         }
 
 

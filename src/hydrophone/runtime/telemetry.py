@@ -1,8 +1,9 @@
 """Logs with stable event names: for people on a terminal, as JSON for machines. Always on stderr."""
 
 import logging
+import resource
 import sys
-from typing import Any, Final, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 import structlog
 
@@ -60,8 +61,33 @@ def get_logger(name: str) -> Any:  # noqa: ANN401 -- structlog's loggers are bui
     return structlog.stdlib.get_logger(name)
 
 
+class ProcessFigures(NamedTuple):
+    """What the process holds of the system's.
+
+    Attributes:
+        open_files: file descriptors in use.
+        file_limit: file descriptors it may use; None: any number.
+        threads: of the process, those of libraries too.
+    """
+
+    open_files: int
+    file_limit: int | None
+    threads: int
+
+
+def process_figures() -> ProcessFigures:
+    """Return what this process holds of the system's."""
+    import psutil  # noqa: PLC0415 -- as below
+
+    process = psutil.Process()
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return ProcessFigures(
+        process.num_fds(), None if limit == resource.RLIM_INFINITY else limit, process.num_threads()
+    )
+
+
 def rss_bytes() -> int:
     """Return the resident memory of this process."""
-    import psutil  # noqa: PLC0415 -- 5 MB that only a status report needs
+    import psutil  # noqa: PLC0415 -- 5 MB that only a service and a status report need
 
     return int(psutil.Process().memory_info().rss)

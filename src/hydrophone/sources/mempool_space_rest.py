@@ -70,7 +70,7 @@ class RestAsker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
         self._bug: asyncio.Future[None] | None = None
-        self.refused_count = 0
+        self.refused_count = self.asked_count = 0
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Keep a session open until cancelled, or until a look-up fails by a bug: that is raised."""
@@ -87,6 +87,11 @@ class RestAsker:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @property
+    def under_way_count(self) -> int:
+        """Questions that were asked and not answered yet."""
+        return len(self._tasks)
+
     def ask(self, question: Question) -> None:
         """Ask in the background.
 
@@ -95,6 +100,7 @@ class RestAsker:
         if self._session is None or len(self._tasks) >= REST_BACKLOG:
             self.refused_count += 1
             return
+        self.asked_count += 1
         task = asyncio.create_task(self._ask(question), name=type(question).__name__)
         self._tasks.add(task)
         task.add_done_callback(self._forget)

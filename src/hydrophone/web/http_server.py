@@ -34,6 +34,8 @@ _BACKLOG: Final = 512
 """Connections that wait for accept. # chosen: a burst of browsers after a restart."""
 MAX_BODY_BYTES: Final = 65_536
 """# chosen: nothing we serve needs a body at all."""
+_SHORT_DRAIN_S: Final = 1.0
+"""A client may take for its answer while memory is short. # chosen: a page is 1 MB at most."""
 _LINGER_S: Final = 1.0
 """So long the rest of a refused body is read and dropped, so that the refusal arrives."""
 
@@ -210,6 +212,7 @@ class HttpServer:
         self._dress = dress
         self._neighbour = neighbour
         self._limits = limits
+        self._drain_s = limits.drain_s
         self._now = now
         self._connections: set[_Connection] = set()
         self._by_address: Counter[str] = Counter()
@@ -219,6 +222,11 @@ class HttpServer:
     def connection_count(self) -> int:
         """Connections there are now."""
         return len(self._connections)
+
+    @property
+    def capacity(self) -> int:
+        """Connections there may be, as far as open files allow."""
+        return self._capacity
 
     def enter(self, connection: _Connection) -> bool:
         """Take a connection in, or say that there are too many."""
@@ -381,9 +389,20 @@ class HttpServer:
         )
 
     def _cut_stalled(self) -> None:
-        before = self._now() - self._limits.drain_s
+        before = self._now() - self._drain_s
         for connection in tuple(self._connections):
             self.counters.stalled += connection.cut_if_stalled(before)
+
+    def shed_slow(self) -> int:
+        """Cut clients that have not taken their answer, from now on after a second; return how many now."""
+        self._drain_s = min(self._limits.drain_s, _SHORT_DRAIN_S)
+        before = self.counters.stalled
+        self._cut_stalled()
+        return self.counters.stalled - before
+
+    def spare_slow(self) -> None:
+        """Be as patient with clients as usual."""
+        self._drain_s = self._limits.drain_s
 
 
 def _check_body(request: BaseRequest) -> None:

@@ -429,6 +429,8 @@ class StatusV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     version: str
     uptime_s: int
     memory_mb: float
+    memory: Annotated[dict[str, Any], Meta(description="How short of memory it is, and what was let go.")]
+    process: Annotated[dict[str, Any], Meta(description="Open files and threads.")]
     network: str
     simulated: bool
     alerts_port: int
@@ -443,3 +445,4 @@ class StatusV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     queues: dict[str, dict[str, Any]]
     labels: dict[str, Any]
     store: str
+    storage: Annotated[dict[str, Any], Meta(description="The database's file, and room beside it.")]
