@@ -22,8 +22,8 @@ T = TypeVar("T")
 DEFAULT_FILE: Final = Path("hydrophone.toml")
 ENVIRONMENT_PREFIX: Final = "HYDROPHONE_"
 RECORDING_SCHEME: Final = "recording:"
-_LOG_LEVEL_ALIAS: Final = "LOG_LEVEL"
-"""The quickstart's variable; HYDROPHONE_LOG__LEVEL beats it."""
+_ALIASES: Final = {"LOG_LEVEL": "log.level", "LOG_FORMAT": "log.format"}
+"""The quickstart's variable, and its sister; HYDROPHONE_LOG__LEVEL and HYDROPHONE_LOG__FORMAT beat them."""
 _MAX_PORT: Final = 65_535
 _HOST: Final = re.compile(r"[0-9A-Za-z._-]+|[0-9a-fA-F:.]+(%[0-9A-Za-z._-]+)?")
 _RETENTION_LEAST_DAYS: Final = 21
@@ -345,7 +345,9 @@ class LogSettings:
     """Logs, on stderr."""
 
     level: str = _setting("INFO", _level, "DEBUG, INFO, WARNING or ERROR. LOG_LEVEL works too.")
-    format: str = _setting("auto", _choice("auto", "human", "json"), "human or json; auto is human.")
+    format: str = _setting(
+        "auto", _choice("auto", "human", "json"), "human or json; auto is human. LOG_FORMAT works too."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,8 +503,9 @@ def _from_file(file: Path | None) -> Iterator[tuple[str, object, str]]:
 
 
 def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
-    if environment.get(_LOG_LEVEL_ALIAS):
-        yield "log.level", environment[_LOG_LEVEL_ALIAS], _LOG_LEVEL_ALIAS
+    for variable, key in _ALIASES.items():
+        if environment.get(variable):
+            yield key, environment[variable], variable
     for variable, value in environment.items():
         if variable.startswith(ENVIRONMENT_PREFIX):
             key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")

@@ -246,8 +246,9 @@ async def test_who_guesses_tokens_is_told_to_wait() -> None:
 
 async def test_while_memory_is_short_who_takes_no_answer_is_cut_off_sooner() -> None:
     times = [0.0]
-    async with serving(Limits(drain_s=20.0, sweep_s=3600.0), now=lambda: times[0]) as server:
+    async with serving(Limits(drain_s=20.0, sweep_s=3600.0)) as server:
         http = server.server
+        http._now = lambda: times[0]
         _, writer = await connect(server)
         writer.write(b"GET /api/v1/record HTTP/1.1\r\nHost: localhost\r\n\r\n")
         async with asyncio.timeout(PATIENCE_S):

@@ -26,6 +26,7 @@ from hydrophone.pipeline.ports import Clock
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.frame import Frame
 from hydrophone.runtime.supervisor import Service
+from hydrophone.runtime.telemetry import redacted
 from hydrophone.sources.mempool_space import MempoolSpaceLink
 from hydrophone.sources.mempool_space_rest import RestAsker
 from hydrophone.wire.quarantine import Quarantine
@@ -160,8 +161,9 @@ class Ears:
 
     @property
     def connected_url(self) -> str | None:
-        """What is being listened to."""
-        return self._listening.source.connected_url
+        """What is being listened to, for people: without a password."""
+        url = self._listening.source.connected_url
+        return None if url is None else redacted(url)
 
     def services(self, on_frame: Callable[[Frame], Awaitable[None]]) -> tuple[Service, ...]:
         """Return what is to be started after whoever takes the effects."""

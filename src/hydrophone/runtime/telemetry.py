@@ -1,6 +1,7 @@
 """Logs with stable event names: for people on a terminal, as JSON for machines. Always on stderr."""
 
 import logging
+import re
 import resource
 import sys
 from typing import Any, Final, NamedTuple, TextIO
@@ -9,6 +10,8 @@ import structlog
 
 _LIBRARY_LEVEL: Final = logging.WARNING
 """# chosen: libraries log each connection at INFO; we say ourselves what matters of that."""
+_CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#\s@]*@")
+"""Sources: RFC 3986, section 3.2.1: what stands before the @ of an authority."""
 
 
 def configure_logging(level: str, log_format: str, stream: TextIO | None = None) -> None:
@@ -22,6 +25,7 @@ def configure_logging(level: str, log_format: str, stream: TextIO | None = None)
     out = stream or sys.stderr
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _without_secrets,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -29,6 +33,7 @@ def configure_logging(level: str, log_format: str, stream: TextIO | None = None)
     renderer: structlog.typing.Processor
     if log_format == "json":
         shared.append(structlog.processors.format_exc_info)
+        shared.append(_without_secrets)  # an exception may name a URL too
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=0)
@@ -54,6 +59,20 @@ def configure_logging(level: str, log_format: str, stream: TextIO | None = None)
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def redacted(text: str) -> str:
+    """Return a text without the names and passwords that stand in URLs."""
+    return _CREDENTIALS.sub("***@", text) if "://" in text else text
+
+
+def _without_secrets(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = redacted(value)
+    return event
 
 
 def get_logger(name: str) -> Any:  # noqa: ANN401 -- structlog's loggers are built at run time

@@ -11,6 +11,7 @@ from hydrophone.domain.questions import AboutProjected, Question
 from hydrophone.domain.units import UnixMicros
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.frame import Frame, FrameKind
+from hydrophone.runtime.telemetry import redacted
 from hydrophone.sources.mempool_space import MempoolSpaceLink, describe
 from hydrophone.wire.mempool_space import subscription_of
 from hydrophone.wire.mempool_space_rest import is_route_missing, paths_of
@@ -156,9 +157,9 @@ class RestAsker:
                     return _HTTP_TOO_LARGE, f"more than {_MAX_ANSWER_BYTES} bytes".encode()
                 return response.status, body
         except TimeoutError:
-            return 0, f"no answer from {base_url} within {REST_TIMEOUT_S:g} s".encode()
+            return 0, f"no answer from {redacted(base_url)} within {REST_TIMEOUT_S:g} s".encode()
         except (aiohttp.ClientError, OSError) as error:
-            return 0, f"no answer from {base_url}: {describe(error)}".encode()
+            return 0, redacted(f"no answer from {base_url}: {describe(error)}").encode()
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:
