@@ -38,6 +38,7 @@ check: $(READY)  ## all that CI runs: format, lint, types, architecture, docs, t
 	$(BIN)/lint-imports
 	$(BIN)/python -m hydrophone.cli.documentation --check docs/config.md
 	$(BIN)/python -m evaluation.rest_contract --examples 5 --least 300 --predictions 2000
+	.ci/promtool
 	$(MAKE) test
 
 bench: $(READY)  ## ratios against named baselines, measured in one run

@@ -167,7 +167,7 @@ class Engine:
                 record=RecordDesk(store.query_record).answer,
                 explain=LiveExplainer(settings, book, ears.tracker.labels, store).explain,
                 why_not_ready=lambda: None if self._monitor.is_heard else self._monitor.text,
-                metrics=lambda report: figures_of(report, self._rest),
+                metrics=lambda report: figures_of(report, self._rest, self._recorder.timings),
                 book=book,
                 learned_count=lambda: ears.tracker.labels.learned_count,
             ),
@@ -268,6 +268,14 @@ class Engine:
             "simulated": self._monitor.is_simulated,
         }
 
+    def _retention_report(self) -> dict[str, object]:
+        done_at = self._retention.done_at
+        return {
+            "keep_days": self._settings.store.retention_days,
+            "removed_since_start": self._retention.removed_count,
+            "done_at": None if done_at is None else format_instant(done_at),
+        }
+
     async def report(self) -> dict[str, object]:
         """Return its state for people and programs."""
         counts = await self._store.query_status()
@@ -309,6 +317,7 @@ class Engine:
                 "signalled_since_start": self._recorder.signal_count,
             },
             "accuracy": self._watch.report(),
+            "retention": self._retention_report(),
             "gaps": counts.gap_count,
             "blindness": await self._gaps.summary(),
             "record_seq": counts.last_seq,

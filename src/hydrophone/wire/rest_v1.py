@@ -437,6 +437,7 @@ class StatusV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     source: dict[str, Any]
     predictions: dict[str, Any]
     accuracy: dict[str, Any]
+    retention: Annotated[dict[str, Any], Meta(description="What was removed because of its age.")]
     gaps: int
     blindness: dict[str, Any]
     record_seq: int
