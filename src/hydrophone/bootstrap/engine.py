@@ -37,6 +37,7 @@ from hydrophone.pipeline.gaps import GapDesk
 from hydrophone.pipeline.ports import SavedState
 from hydrophone.pipeline.record import RecordDesk
 from hydrophone.pipeline.retention import Retention
+from hydrophone.runtime.loop_errors import LoopErrors
 from hydrophone.runtime.supervisor import Service, Supervisor
 from hydrophone.runtime.telemetry import get_logger, rss_bytes
 from hydrophone.store.duckdb_store import DuckDbStore
@@ -328,6 +329,7 @@ class Engine:
                 "dropped": alerts.counters.dropped,
                 "kicked": alerts.counters.kicked,
                 "shed": alerts.counters.shed,
+                "refused": alerts.refused_count,
             },
             "queues": self._vitals.queues(),
             "labels": {
@@ -392,6 +394,7 @@ async def _serve(
             on_ready(addresses)
             engine.note_up()
 
+        asyncio.get_running_loop().set_exception_handler(LoopErrors())
         switch_s = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_S)
         try:

@@ -127,6 +127,7 @@ def _alerts(alerts: Report) -> Iterator[Metric]:
     yield counter("alert_messages_total", "Messages published.", alerts["messages"])
     yield counter("alert_dropped_total", "Messages not delivered to slow clients.", alerts["dropped"])
     yield counter("alert_kicked_total", "Clients disconnected: they took nothing.", alerts["kicked"])
+    yield counter("alert_refused_total", "Connections closed unheard: too many.", alerts["refused"])
     yield counter("alert_shed_total", "Clients disconnected: memory was short.", alerts["shed"])
 
 
@@ -153,7 +154,9 @@ def _memory(report: Report) -> Iterator[Metric]:
     yield by_label("memory_shed_total", "counter", "Things let go.", "what", memory["shed"])
     for name, count in memory["kept"].items():
         yield gauge(name, "Kept in memory for clients that resume.", count)
-    yield gauge("open_files", "File descriptors in use.", process["open_files"])
+    yield gauge(
+        "open_files", "File descriptors in use; no value: none is left to count them.", process["open_files"]
+    )
     yield gauge("open_files_limit", "File descriptors there may be.", process["file_limit"])
     yield gauge("threads", "Of the process.", process["threads"])
 

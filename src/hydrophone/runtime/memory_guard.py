@@ -130,7 +130,10 @@ class MemoryGuard:
 
     async def look(self) -> None:
         """Look once, and do what is due."""
-        rss = self.rss_bytes = self._read_rss()
+        try:
+            rss = self.rss_bytes = self._read_rss()
+        except OSError:
+            return  # no file is left by which the system tells; the next look may have one
         self.peak_bytes = max(self.peak_bytes, rss)
         self._note_limit(rss)
         if self.level is Level.NORMAL:
@@ -161,7 +164,6 @@ class MemoryGuard:
         log.warning(
             "memory_shed",
             rss_mb=_mb(rss),
-            now_mb=_mb(self._read_rss()),
             shed_mb=_mb(self._limits.shed_bytes),
             shed=shed,
             hint="caches and slow clients were let go; predictions never are",

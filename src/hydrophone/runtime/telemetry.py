@@ -84,25 +84,27 @@ class ProcessFigures(NamedTuple):
     """What the process holds of the system's.
 
     Attributes:
-        open_files: file descriptors in use.
+        open_files: file descriptors in use; None: none is left by which they could be counted.
         file_limit: file descriptors it may use; None: any number.
-        threads: of the process, those of libraries too.
+        threads: of the process, those of libraries too; None: as above.
     """
 
-    open_files: int
+    open_files: int | None
     file_limit: int | None
-    threads: int
+    threads: int | None
 
 
 def process_figures() -> ProcessFigures:
     """Return what this process holds of the system's."""
     import psutil  # noqa: PLC0415 -- as below
 
-    process = psutil.Process()
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return ProcessFigures(
-        process.num_fds(), None if limit == resource.RLIM_INFINITY else limit, process.num_threads()
-    )
+    file_limit = None if limit == resource.RLIM_INFINITY else limit
+    try:
+        process = psutil.Process()
+        return ProcessFigures(process.num_fds(), file_limit, process.num_threads())
+    except OSError:
+        return ProcessFigures(None, file_limit, None)
 
 
 def rss_bytes() -> int:

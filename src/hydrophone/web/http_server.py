@@ -21,7 +21,7 @@ from aiohttp.web_response import StreamResponse
 
 from hydrophone.runtime.telemetry import get_logger
 from hydrophone.web.access import is_loopback_address
-from hydrophone.web.loopback import make_room, open_listeners
+from hydrophone.web.loopback import is_spare, make_room, open_listeners
 from hydrophone.web.replies import Refused, refusal
 
 log = get_logger(__name__)
@@ -95,7 +95,7 @@ class _Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
-        self.is_admitted = self.owner.enter(self)
+        self.is_admitted = self.owner.enter(self, is_spare=is_spare(transport))
         super().connection_made(transport)
         if not self.is_admitted and self.transport is not None:
             self.transport.abort()
@@ -228,11 +228,11 @@ class HttpServer:
         """Connections there may be, as far as open files allow."""
         return self._capacity
 
-    def enter(self, connection: _Connection) -> bool:
-        """Take a connection in, or say that there are too many."""
+    def enter(self, connection: _Connection, *, is_spare: bool = False) -> bool:
+        """Take a connection in, or say that there are too many, or too many open files."""
         address = connection.address
         is_crowd = not is_loopback_address(address) and self._by_address[address] >= self._limits.per_address
-        if is_crowd or len(self._connections) >= self._capacity:
+        if is_crowd or is_spare or len(self._connections) >= self._capacity:
             self.counters.refused += 1
             return False
         self._connections.add(connection)

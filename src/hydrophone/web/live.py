@@ -196,6 +196,11 @@ class AlertServer:
         return len(self._room.clients)
 
     @property
+    def refused_count(self) -> int:
+        """Connections closed unheard: too many of all, of one address, or of open files."""
+        return self._endpoint.refused_count
+
+    @property
     def counters(self) -> AlertCounters:
         """What happened since the start."""
         return self._room.counters

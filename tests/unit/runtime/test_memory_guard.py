@@ -220,3 +220,19 @@ async def test_another_c_library_is_no_trouble(monkeypatch: pytest.MonkeyPatch) 
         await release_memory()
     finally:
         memory_guard._malloc_trim.cache_clear()
+
+
+async def test_when_the_system_does_not_tell_the_next_look_asks_again() -> None:
+    scene = Scene()
+    await scene.look(410)
+
+    def refuse() -> int:
+        raise OSError("Too many open files")
+
+    told = scene.guard._read_rss
+    scene.guard._read_rss = refuse
+    assert await scene.look(410) == []
+    assert scene.levels == [Level.SHEDDING]
+    scene.guard._read_rss = told
+    await scene.look(100)
+    assert scene.levels == [Level.SHEDDING, Level.NORMAL]

@@ -173,7 +173,19 @@ def test_no_line_of_the_log_holds_a_password(out: io.StringIO) -> None:
 
 def test_what_the_process_holds_is_counted() -> None:
     before = process_figures()
+    assert before.open_files is not None
+    assert before.threads is not None
     with Path(os.devnull).open("rb"):
         assert process_figures().open_files == before.open_files + 1
     assert before.threads >= 1
     assert before.file_limit is None or before.file_limit > before.open_files
+
+
+def test_what_cannot_be_counted_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise OSError("Too many open files")
+
+    monkeypatch.setattr("psutil.Process", refuse)
+    figures = process_figures()
+    assert (figures.open_files, figures.threads) == (None, None)
+    assert figures.file_limit == process_figures().file_limit
