@@ -47,6 +47,7 @@ from hydrophone.web.live import AlertServer
 from hydrophone.web.loopback import check_port_free
 from hydrophone.web.rest import RestServer
 from hydrophone.web.socket_gate import SocketGate
+from hydrophone.web.static_files import load_pages
 from hydrophone.wire.public_v1 import encode_connection
 from hydrophone.wire.stream_signs import parse_loaded_share, tells_blocks, tells_mempool
 
@@ -179,6 +180,7 @@ class Engine:
             gate=gate,
             version=__version__,
             is_open=self._access.is_open,
+            pages=load_pages(),
             alerts=self._alerts,
         )
 
