@@ -72,6 +72,7 @@ class Sources:
         metrics: figures for Prometheus, given the report.
         book: published labels.
         learned_count: of scripts.
+        explorer_url: where a txid is appended; None: no links.
     """
 
     report: Callable[[], Awaitable[Mapping[str, object]]]
@@ -83,6 +84,7 @@ class Sources:
     metrics: Callable[[Mapping[str, Any]], list[Metric]]
     book: LabelBook
     learned_count: Callable[[], int]
+    explorer_url: str | None
 
 
 class Api:
@@ -136,7 +138,7 @@ class Api:
 
     async def _predictions(self, question: Question) -> Encoded:
         def ask(cursor: Cursor) -> Encoded:
-            page = read_predictions(cursor, question.query)
+            page = read_predictions(cursor, question.query, explorer_url=self._sources.explorer_url)
             body = encode_csv(PredictionV1, page.data) if question.wants_csv else encode_answer(page)
             return Encoded(body, CSV if question.wants_csv else JSON, page.next_cursor)
 
@@ -144,7 +146,13 @@ class Api:
 
     async def _prediction(self, question: Question) -> Encoded:
         txid = Txid(question.place.lower())
-        return Encoded(await self._store.query(lambda cursor: encode_answer(read_prediction(cursor, txid))))
+
+        def ask(cursor: Cursor) -> Encoded:
+            return Encoded(
+                encode_answer(read_prediction(cursor, txid, explorer_url=self._sources.explorer_url))
+            )
+
+        return await self._store.query(ask)
 
     async def _explain(self, question: Question) -> Encoded:
         return Encoded(await self._sources.explain(Txid(question.place.lower())))

@@ -170,6 +170,7 @@ class Engine:
                 metrics=lambda report: figures_of(report, self._rest),
                 book=book,
                 learned_count=lambda: ears.tracker.labels.learned_count,
+                explorer_url=settings.explorer.url,
             ),
             clock=self._clock,
         )

@@ -359,7 +359,7 @@ class PublicEncoder:
             source=signal.source,
             simulated=signal.is_simulated,
             label_set=signal.label_set,
-            explorer_url=None if self._explorer_url is None else self._explorer_url + signal.txid,
+            explorer_url=link_to(self._explorer_url, signal.txid),
             text=describe_in_words(flow),
             sighting=signal.sighting,
         )
@@ -380,6 +380,16 @@ def describe_in_words(flow: FlowAssessment) -> str:
     sender = flow.sender or " or ".join(flow.conflict) or "unknown wallet"
     receiver = flow.receiver or "unknown wallet"
     return f"{format_btc(flow.moved_sat, decimals=2)} BTC from {sender} to {receiver}"
+
+
+def link_to(explorer_url: str | None, txid: str) -> str | None:
+    """Return where an explorer shows a transaction.
+
+    Args:
+        explorer_url: where a txid is appended; None: there is no explorer.
+        txid: of it.
+    """
+    return None if explorer_url is None else explorer_url + txid
 
 
 def _market(forecast: Forecast) -> MarketV1 | None:

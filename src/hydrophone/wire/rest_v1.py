@@ -43,6 +43,30 @@ class PlainStatusV1(msgspec.Struct, frozen=True):
     status: str
 
 
+class OutcomeV1(msgspec.Struct, frozen=True, kw_only=True):
+    """How a prediction ended."""
+
+    actual_outcome: str
+    ended_at: Instant | None
+    confirmation_time: Instant | None
+    confirmation_block: int | None
+    accuracy_score: (
+        Annotated[
+            float, Meta(description="1 - Brier score at the predicted block; null: none was predicted.")
+        ]
+        | None
+    )
+    time_to_confirmation_s: Annotated[int, Meta(description="Seconds from detection.")] | None
+    lead_time_s: (
+        Annotated[float, Meta(description="Seconds it had been public when its block was heard.")] | None
+    )
+    within_p50: bool | None
+    within_p90: bool | None
+    final_fee_rate: Rate | None
+    change: str | None
+    reason: str | None
+
+
 class PredictionV1(msgspec.Struct, frozen=True, kw_only=True):
     """A prediction, by the current version of its payment."""
 
@@ -96,6 +120,10 @@ class PredictionV1(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None
     simulated: bool | None
     label_set: str | None
+    history: Annotated[list[VersionV1], Meta(description="Earlier versions of the payment, oldest first.")]
+    outcome: Annotated[OutcomeV1, Meta(description="null: it has not ended.")] | None
+    text: Annotated[str, Meta(description="A sentence ready to post, as in the alert.")] | None
+    explorer_url: Annotated[str, Meta(description="Where your explorer shows it.")] | None
 
 
 class PredictionsPageV1(msgspec.Struct, frozen=True):
@@ -103,30 +131,6 @@ class PredictionsPageV1(msgspec.Struct, frozen=True):
 
     data: list[PredictionV1]
     next_cursor: Annotated[str, Meta(description="Ask with it as `cursor` for what is older.")] | None
-
-
-class OutcomeV1(msgspec.Struct, frozen=True, kw_only=True):
-    """How a prediction ended."""
-
-    actual_outcome: str
-    ended_at: Instant | None
-    confirmation_time: Instant | None
-    confirmation_block: int | None
-    accuracy_score: (
-        Annotated[
-            float, Meta(description="1 - Brier score at the predicted block; null: none was predicted.")
-        ]
-        | None
-    )
-    time_to_confirmation_s: Annotated[int, Meta(description="Seconds from detection.")] | None
-    lead_time_s: (
-        Annotated[float, Meta(description="Seconds it had been public when its block was heard.")] | None
-    )
-    within_p50: bool | None
-    within_p90: bool | None
-    final_fee_rate: Rate | None
-    change: str | None
-    reason: str | None
 
 
 class CorrectionV1(msgspec.Struct, frozen=True):
@@ -153,10 +157,8 @@ class EvidenceV1(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PredictionDetailV1(PredictionV1, frozen=True, kw_only=True):
-    """A prediction with all its versions, its end, and what it was said upon."""
+    """A prediction with what was corrected, and what it was said upon."""
 
-    history: list[VersionV1]
-    outcome: OutcomeV1 | None
     amendments: list[CorrectionV1]
     evidence: EvidenceV1
 
