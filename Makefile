@@ -4,14 +4,18 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 READY := .venv/.ready
+NPM := $(BIN)/python dashboard/npm.py
+NODE_MODULES := dashboard/node_modules/.ready
+PAGE := src/hydrophone/web/static/index.html
+PAGE_SOURCES := $(shell find dashboard -type f -not -path '*/node_modules/*' -not -name '*.gen.ts' -not -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check bench evaluate fmt docs lock audit clean
+.PHONY: help setup dashboard demo run test check bench evaluate fmt docs lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: $(READY)  ## install everything into .venv (once; again when the lock changes)
+setup: $(READY) $(PAGE)  ## install everything into .venv (once; again when the lock changes)
 
 $(READY): requirements-dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || \
@@ -22,21 +26,33 @@ $(READY): requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY)  ## hear whales now: the whole service on a simulated mempool
+$(NODE_MODULES): $(READY) dashboard/package-lock.json
+	$(NPM) ci --silent
+	@touch $@
+
+$(PAGE): $(NODE_MODULES) $(PAGE_SOURCES)
+	$(NPM) run --silent types
+	$(NPM) run --silent build
+	@touch $@
+
+dashboard: $(PAGE)  ## build the dashboard into the package (whenever its sources changed)
+
+demo: $(READY) $(PAGE)  ## hear whales now: the whole service on a simulated mempool
 	$(BIN)/hydrophone demo
 
-run: $(READY)  ## the service, on the mempool.space backend at localhost:8999
+run: $(READY) $(PAGE)  ## the service, on the mempool.space backend at localhost:8999
 	$(BIN)/hydrophone run
 
 test: $(READY)  ## the test suite (under five minutes, no root)
 	$(BIN)/python -m pytest
 
-check: $(READY)  ## all that CI runs: format, lint, types, architecture, docs, tests
+check: $(READY) $(PAGE)  ## all that CI runs: format, lint, types, architecture, docs, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m hydrophone.cli.documentation --check docs/config.md
+	$(BIN)/python -m hydrophone.cli.documentation --check
+	$(NPM) run --silent check
 	$(BIN)/python -m evaluation.rest_contract --examples 5 --least 300 --predictions 2000
 	$(MAKE) test
 
@@ -76,8 +92,8 @@ fmt: $(READY)  ## format and mend what a tool can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(READY)  ## write what is made from code: docs/config.md
-	$(BIN)/python -m hydrophone.cli.documentation docs/config.md
+docs: $(READY)  ## write what is made from code: docs/config.md, dashboard/openapi.json
+	$(BIN)/python -m hydrophone.cli.documentation
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements*.txt (with hashes, without hosts)
 	$(BIN)/uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-emit-find-links \
@@ -89,4 +105,4 @@ audit: $(READY)  ## ask for known holes in what is installed (needs the network)
 	$(BIN)/uv tool run pip-audit --require-hashes -r requirements.txt
 
 clean:  ## remove what was made, but not data/
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist dashboard/node_modules src/hydrophone/web/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,12 @@
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/shell.css";
+import "./styles/live.css";
+import { render } from "preact";
+import { App } from "./app";
+import { start } from "./state/session";
+
+const root = document.getElementById("app");
+if (root === null) throw new Error("the page has no element #app");
+render(<App />, root);
+start();

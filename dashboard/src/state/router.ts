@@ -1,0 +1,32 @@
+// The page's address: the path names a view, the query its filters.
+import { computed, signal } from "@preact/signals";
+
+const here = signal(new URL(location.href));
+window.addEventListener("popstate", () => {
+  here.value = new URL(location.href);
+});
+
+export type View =
+  | { name: "live" | "flows" | "fees" | "record" | "system" | "nowhere" }
+  | { name: "whale"; txid: string };
+
+const NAMES = { "/": "live", "/flows": "flows", "/fees": "fees", "/record": "record", "/system": "system" } as const;
+
+export const view = computed<View>(() => {
+  const path = here.value.pathname;
+  const name = NAMES[path as keyof typeof NAMES];
+  if (name !== undefined) return { name };
+  const [, txid] = /^\/whales\/([0-9a-f]{64})$/i.exec(path) ?? [];
+  return txid === undefined ? { name: "nowhere" } : { name: "whale", txid: txid.toLowerCase() };
+});
+
+export const query = computed(() => here.value.searchParams);
+
+/** Goes to another address of the page. `replace`: the way back leads past this one. */
+export function go(address: string, { replace = false } = {}): void {
+  const next = new URL(address, location.href);
+  const isOtherView = next.pathname !== here.value.pathname;
+  history[replace ? "replaceState" : "pushState"](null, "", next);
+  here.value = next;
+  if (isOtherView) window.scrollTo(0, 0);
+}

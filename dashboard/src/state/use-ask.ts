@@ -1,0 +1,56 @@
+// What a view reads from REST: once, then again and again while it is looked at.
+import { useEffect, useReducer, useRef } from "preact/hooks";
+import { ask } from "../api/rest";
+import type { paths } from "../api/schema.gen";
+import { token } from "../api/token";
+
+type Options<P extends keyof paths> = NonNullable<Parameters<typeof ask<P>>[1]>;
+type Answer<P extends keyof paths> = Awaited<ReturnType<typeof ask<P>>>;
+
+export interface Asked<T> {
+  /** The newest answer; it stays while a newer one is awaited, or could not be had. */
+  readonly data: T | null;
+  /** Why the last attempt failed. */
+  readonly error: string | null;
+  readonly again: () => void;
+}
+
+/** Asks a path when the view appears, when the question changes, and every so many milliseconds. */
+export function useAsk<P extends keyof paths>(path: P, options: Options<P>, everyMs: number): Asked<Answer<P>> {
+  const question = JSON.stringify([path, options]);
+  const kept = useRef<{ question: string; data: Answer<P> | null; error: string | null }>({
+    question,
+    data: null,
+    error: null,
+  });
+  const [round, again] = useReducer((count: number) => count + 1, 0);
+  const [, redraw] = useReducer((count: number) => count + 1, 0);
+  if (kept.current.question !== question) kept.current = { question, data: null, error: null };
+  const shown = token.value;
+
+  useEffect(() => {
+    const stop = new AbortController();
+    let timer = 0;
+    const read = async () => {
+      try {
+        if (document.hidden && kept.current.data !== null) return;
+        const data = await ask(path, { ...options, signal: stop.signal });
+        if (!stop.signal.aborted) kept.current = { question, data, error: null };
+      } catch (error) {
+        if (!stop.signal.aborted) kept.current = { ...kept.current, error: (error as Error).message };
+      } finally {
+        if (!stop.signal.aborted) {
+          redraw(undefined);
+          timer = window.setTimeout(() => void read(), everyMs);
+        }
+      }
+    };
+    void read();
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+    };
+  }, [question, everyMs, round, shown]);
+
+  return { data: kept.current.data, error: kept.current.error, again: () => again(undefined) };
+}

@@ -1,0 +1,5 @@
+import { Loading } from "../../components/states";
+
+export function FeesView() {
+  return <Loading what="fees" />;
+}

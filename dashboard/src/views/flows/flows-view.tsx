@@ -1,0 +1,5 @@
+import { Loading } from "../../components/states";
+
+export function FlowsView() {
+  return <Loading what="flows" />;
+}

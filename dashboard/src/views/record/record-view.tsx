@@ -1,0 +1,5 @@
+import { Loading } from "../../components/states";
+
+export function RecordView() {
+  return <Loading what="record" />;
+}
