@@ -1,10 +1,17 @@
-import type { AnchorHTMLAttributes, ComponentChildren } from "preact";
+import type { ComponentChildren } from "preact";
 import { go } from "../state/router";
 
-type Anchor = AnchorHTMLAttributes<HTMLAnchorElement>;
+interface LinkProps {
+  to: string;
+  children: ComponentChildren;
+  class?: string;
+  title?: string;
+  "aria-label"?: string;
+  "aria-current"?: "page" | undefined;
+}
 
 /** A link to another address of the page: it does not load it anew. */
-export function Link({ to, children, ...rest }: { to: string; children: ComponentChildren } & Anchor) {
+export function Link({ to, children, ...rest }: LinkProps) {
   return (
     <a
       {...rest}

@@ -18,6 +18,8 @@ export class Book {
   private whales = new Map<string, Whale>();
   /** Whales that ended while the page looked on, by when that was. */
   private fading = new Map<string, number>();
+  /** Whales whose end was told by the stream: they are shown however old they are. */
+  private told = new Set<string>();
   private endedCount = 0;
   /** Ended whales heard at or after it are known, as far as the present filter wants them. */
   private frontierMs = Number.POSITIVE_INFINITY;
@@ -38,6 +40,7 @@ export class Book {
   clear(): void {
     this.whales.clear();
     this.fading.clear();
+    this.told.clear();
     this.endedCount = 0;
     this.frontierMs = Number.POSITIVE_INFINITY;
   }
@@ -47,10 +50,12 @@ export class Book {
     this.frontierMs = Number.POSITIVE_INFINITY;
   }
 
-  /** Takes a page of REST in. A whale that the stream spoke of since knows better. */
+  /** Takes a page of REST in. `isKnown`: the stream spoke of it since the page was asked for. */
   addPage(page: readonly Prediction[], isKnown: (id: string) => boolean = () => false): void {
     for (const said of page) {
-      if (!isKnown(said.prediction_id)) this.put(this.enrich(fromPrediction(said)));
+      if (isKnown(said.prediction_id)) continue;
+      const amended = this.whales.get(said.prediction_id)?.amended ?? false;
+      this.put({ ...fromPrediction(said), amended });
     }
   }
 
@@ -75,6 +80,7 @@ export class Book {
     if (after === before) return null;
     this.put(after);
     if (after.status === before.status) return null;
+    if (!isOpen(after)) this.told.add(after.id);
     if (after.status === "replaced" || after.status === "dropped") this.fading.set(after.id, nowMs);
     else this.fading.delete(after.id);
     return { id: after.id, to: after.status };
@@ -100,7 +106,7 @@ export class Book {
     const found: Whale[] = [];
     for (const whale of this.whales.values()) {
       if (isOpen(whale) || (filters.ended !== "all" && whale.status !== filters.ended)) continue;
-      const isReached = whale.seenMs >= this.frontierMs || whale.endedMs !== null;
+      const isReached = whale.seenMs >= this.frontierMs || this.told.has(whale.id);
       if (isReached && passes(filters, whale)) found.push(whale);
     }
     return found.sort(filters.ended === "confirmed" ? byBlock : byTime);
@@ -118,25 +124,12 @@ export class Book {
     if (this.endedCount > MOST_ENDED * 1.1) this.evict();
   }
 
-  /** What the stream said of an end is more than REST's list says. */
-  private enrich(whale: Whale): Whale {
-    const before = this.whales.get(whale.id);
-    if (before === undefined || before.status !== whale.status) return whale;
-    const { endedMs, reason, change, amended } = before;
-    return {
-      ...whale,
-      endedMs: whale.endedMs ?? endedMs,
-      reason: whale.reason ?? reason,
-      change: whale.change ?? change,
-      amended: whale.amended || amended,
-    };
-  }
-
   private evict(): void {
     const ended = [...this.whales.values()].filter((whale) => !isOpen(whale));
     ended.sort(byTime);
     for (const whale of ended.slice(MOST_ENDED)) {
       this.whales.delete(whale.id);
+      this.told.delete(whale.id);
       this.frontierMs = Math.max(this.frontierMs, whale.seenMs + 1);
     }
     this.endedCount = Math.min(ended.length, MOST_ENDED);

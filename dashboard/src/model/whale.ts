@@ -70,7 +70,7 @@ function claimsOf(said: Alert | Prediction) {
     flow: flowOf(said.flow_type),
     subtype: said.flow_subtype,
     flowReason: said.flow_reason,
-    text: said.text,
+    text: said.text ?? "",
     entities: said.entities,
     movedSat: said.moved_sat ?? 0,
     feeRate: said.effective_fee_rate ?? said.fee_rate,
@@ -131,9 +131,16 @@ export function fromPrediction(said: Prediction): Whale {
     p50S: said.eta_p50_s,
     p90S: said.eta_p90_s,
     height: said.confirmation_height,
+    endedMs: timeOf(said.outcome?.ended_at ?? null),
     replacedBy: said.replaced_by,
+    change: said.outcome?.change ?? null,
+    reason: said.outcome?.reason ?? null,
     amended: false,
   };
+}
+
+function timeOf(instant: string | null): number | null {
+  return instant === null ? null : Date.parse(instant);
 }
 
 /** What became of a whale. Returns the same object where nothing did. */
