@@ -1,11 +1,10 @@
 // What a view reads from REST: once, then again and again while it is looked at.
 import { useEffect, useReducer, useRef } from "preact/hooks";
-import { ask } from "../api/rest";
+import { ask, type JsonOf } from "../api/rest";
 import type { paths } from "../api/schema.gen";
 import { token } from "../api/token";
 
 type Options<P extends keyof paths> = NonNullable<Parameters<typeof ask<P>>[1]>;
-type Answer<P extends keyof paths> = Awaited<ReturnType<typeof ask<P>>>;
 
 export interface Asked<T> {
   /** The newest answer; it stays while a newer one is awaited, or could not be had. */
@@ -20,9 +19,9 @@ export function useAsk<P extends keyof paths>(
   path: P,
   options: Options<P>,
   everyMs: number,
-): Asked<Answer<P>> {
+): Asked<JsonOf<P>> {
   const question = JSON.stringify([path, options]);
-  const kept = useRef<{ question: string; data: Answer<P> | null; error: string | null }>({
+  const kept = useRef<{ question: string; data: JsonOf<P> | null; error: string | null }>({
     question,
     data: null,
     error: null,
