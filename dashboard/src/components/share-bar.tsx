@@ -2,7 +2,7 @@
 export function ShareBar({ share, mark, tone = "accent" }: { share: number; mark?: number; tone?: string }) {
   return (
     <span class={`share share-${tone}`} aria-hidden="true">
-      <i style={{ width: `${percent(share)}%` }} />
+      {share > 0 && <i style={{ width: `${percent(share)}%` }} />}
       {mark !== undefined && <b style={{ left: `${percent(mark)}%` }} />}
     </span>
   );

@@ -132,25 +132,36 @@ function looksOf({ shape, looks }: Explanation): string[] {
 
 export interface Claimed {
   readonly label: Claim;
-  /** Where its script is: `input 0`. */
-  readonly places: readonly string[];
+  /** The scripts it is claimed of, and where each is: `input 0`. */
+  readonly scripts: readonly { readonly address: string; readonly places: readonly string[] }[];
 }
 
-/** Claims by what is claimed: one script may be there many times. */
+/** Claims by what is claimed and who says so: a sweep has forty scripts of one. */
 export function claimsOf({ labels }: Explanation): Claimed[] {
-  const found = new Map<string, { label: Claim; places: string[] }>();
+  const found = new Map<string, { label: Claim; scripts: { address: string; places: string[] }[] }>();
   for (const label of labels) {
+    const { entity, kind, role, confidence, source, source_url: url, citation, as_of: asOf } = label;
+    const { disputed, why_not: whyNot, learned } = label;
     const key = JSON.stringify([
-      label.script,
-      label.entity,
-      label.role,
-      label.source,
-      label.as_of,
-      label.citation,
+      entity,
+      kind,
+      role,
+      confidence,
+      source,
+      url,
+      citation,
+      asOf,
+      disputed,
+      whyNot,
+      learned,
     ]);
-    const claim = found.get(key) ?? { label, places: [] };
-    claim.places.push(`${label.side} ${label.index}`);
+    const claim = found.get(key) ?? { label, scripts: [] };
     found.set(key, claim);
+    const address = label.address ?? label.script;
+    const place = `${label.side} ${label.index}`;
+    const script = claim.scripts.find((known) => known.address === address);
+    if (script === undefined) claim.scripts.push({ address, places: [place] });
+    else script.places.push(place);
   }
   return [...found.values()];
 }

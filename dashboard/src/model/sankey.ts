@@ -8,8 +8,8 @@ export const MOST_BANDS = 8; // chosen: what one sees at a glance; the table has
 const CHANGE_FROM = 0.5;
 
 const FLOW_PX = 240;
-/** A label of two lines needs so much, however thin its band is. */
-const SLOT_PX = 44;
+/** A label of three lines needs so much, however thin its band is. */
+const SLOT_PX = 48;
 const LEAST_PX = 1.5;
 
 export type BandKind = "known" | "nobody" | "change" | "fee";

@@ -15,6 +15,7 @@ import {
 } from "../../model/sankey";
 
 const WIDTH = 200;
+const SMALL_SAT = 1_000_000;
 const MIDDLE = [97, 103] as const;
 
 /** Inputs, the transaction, its outputs, and the fee: as wide as they are worth. */
@@ -111,13 +112,23 @@ function BandLabel({ band, side }: { band: Placed; side: "input" | "output" }) {
         {nameOf(band, side)}
       </span>
       <span class="band-amount">
-        {band.sat === null ? "not told" : <Amount sat={band.sat} />}
+        <BandAmount sat={band.sat} />
         {band.kind === "change" && (
-          <em> {band.change === null ? "change" : `change ${formatShare(band.change)}`}</em>
+          <em> {band.change === null ? "change" : `change ${formatChange(band.change)}`}</em>
         )}
       </span>
     </li>
   );
+}
+
+/** What would be rounded to nothing is told in satoshis. */
+function BandAmount({ sat }: { sat: number | null }) {
+  if (sat === null) return <>not told</>;
+  return sat < SMALL_SAT ? <>{formatCount(sat)} sat</> : <Amount sat={sat} />;
+}
+
+function formatChange(probability: number): string {
+  return formatShare(probability, probability > 0.99 && probability < 1 ? 1 : 0);
 }
 
 function nameOf(band: Band, side: string): string {
@@ -181,9 +192,7 @@ function CoinsTable({ explanation }: { explanation: Explanation }) {
               <td class="mono address">{address ?? script}</td>
               <td class="number">{formatExactBtc(sat)}</td>
               <td>{labelOf(labels, "output", index)}</td>
-              <td class="number">
-                {change === null ? "not known" : formatShare(change, change > 0.99 ? 1 : 0)}
-              </td>
+              <td class="number">{change === null ? "not known" : formatChange(change)}</td>
             </tr>
           ))}
           <tr>

@@ -129,8 +129,18 @@ function Outcome({ said }: { said: PredictionDetail }) {
           )}
         </dd>
       </div>
-      <Met name="Within P50" limitS={said.eta_p50_s} met={outcome.within_p50} />
-      <Met name="Within P90" limitS={said.eta_p90_s} met={outcome.within_p90} />
+      <Met
+        name="Within P50"
+        limitS={said.eta_p50_s}
+        met={outcome.within_p50}
+        versions={said.history.length}
+      />
+      <Met
+        name="Within P90"
+        limitS={said.eta_p90_s}
+        met={outcome.within_p90}
+        versions={said.history.length}
+      />
       {outcome.lead_time_s !== null && (
         <div>
           <dt>Lead time</dt>
@@ -153,14 +163,21 @@ function Outcome({ said }: { said: PredictionDetail }) {
   );
 }
 
-function Met({ name, limitS, met }: { name: string; limitS: number | null; met: boolean | null }) {
+/** Where it was replaced by fee, the time counts from its last version. */
+function Met(props: { name: string; limitS: number | null; met: boolean | null; versions: number }) {
+  const { name, limitS, met, versions } = props;
   if (met === null) return null;
   return (
     <div>
       <dt>{name}</dt>
       <dd>
         {met ? "yes" : "no"}
-        {limitS !== null && <small>{formatDuration(limitS)}</small>}
+        {limitS !== null && (
+          <small>
+            {formatDuration(limitS)}
+            {versions > 0 && " from its last version"}
+          </small>
+        )}
       </dd>
     </div>
   );

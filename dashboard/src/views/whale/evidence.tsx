@@ -110,9 +110,7 @@ function Entries({ record }: { record: PredictionDetail["evidence"]["record"] })
       <table class="compact">
         <thead>
           <tr>
-            <th scope="col" class="number">
-              Entry
-            </th>
+            <th scope="col">Entry</th>
             <th scope="col">What</th>
             <th scope="col">Received</th>
             <th scope="col">Hash</th>
@@ -123,7 +121,7 @@ function Entries({ record }: { record: PredictionDetail["evidence"]["record"] })
             const hash = String(entry["hash"]);
             return (
               <tr key={hash}>
-                <td class="number">
+                <td>
                   <Link to="/record">{formatCount(Number(entry["seq"]))}</Link>
                 </td>
                 <td>{String(entry["kind"])}</td>

@@ -65,11 +65,11 @@ function Directions({ explanation }: { explanation: Explanation }) {
             {directionsOf(explanation).map(({ flow, share, probability, basis }) => (
               <tr key={flow} class={flow === explanation.flow_type ? "is-chosen" : ""}>
                 <th scope="row">{flow}</th>
-                <td class="bars-bar">
+                <td class="bars-bar" data-name="labels say">
                   {share !== null && <ShareBar share={share} tone={flow} mark={bars.share} />}
                 </td>
                 <td class="number">{share === null ? "\u2013" : formatShare(share)}</td>
-                <td class="bars-bar">
+                <td class="bars-bar" data-name="then right">
                   <ShareBar share={probability} tone={flow} mark={bars.probability} />
                 </td>
                 <td class="number">{formatShare(probability)}</td>
