@@ -41,6 +41,7 @@ from hydrophone.wire.rest_v1 import (
     PeriodV1,
     PlainStatusV1,
     PredictionV1,
+    PricesV1,
     RecordPageV1,
     SignalledShareV1,
     StatusV1,
@@ -72,6 +73,7 @@ class Sources:
         metrics: figures for Prometheus, given the report.
         book: published labels.
         learned_count: of scripts.
+        prices: what a bitcoin is worth.
         explorer_url: where a txid is appended; None: no links.
     """
 
@@ -84,6 +86,7 @@ class Sources:
     metrics: Callable[[Mapping[str, Any]], list[Metric]]
     book: LabelBook
     learned_count: Callable[[], int]
+    prices: Callable[[], Mapping[str, object]]
     explorer_url: str | None
 
 
@@ -121,6 +124,7 @@ class Api:
             Route(paths.STATISTICS, self._statistics),
             Route(paths.ACCURACY, self._answer_accuracy),
             Route(paths.FEE_MARKET, self._fee_market),
+            Route(paths.PRICES, self._prices),
             Route(paths.GAPS, self._gaps),
             Route(paths.RECORD, self._record),
             Route(paths.COVERAGE, self._coverage),
@@ -193,6 +197,9 @@ class Api:
 
     async def _fee_market(self, _: Question) -> object:
         return shaped(FeeMarketV1, await self._sources.fee_market())
+
+    async def _prices(self, _: Question) -> object:
+        return shaped(PricesV1, self._sources.prices())
 
     async def _gaps(self, question: Question) -> object:
         return shaped(GapsV1, await self._sources.gaps({"days": repr(question.query.days)}))

@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from hydrophone import __version__
@@ -27,15 +28,18 @@ from hydrophone.config import Settings, host_in_url
 from hydrophone.domain.events import GapFound, GapReason, RecordGap
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.script import Network
-from hydrophone.domain.units import MICROS_PER_S, UnixMicros, format_instant
+from hydrophone.domain.units import MICROS_PER_S, UnixMicros, datetime_from_micros, format_instant
 from hydrophone.pipeline.accuracy_watch import AccuracyWatch
 from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.connection import ConnectionMonitor, Signs
 from hydrophone.pipeline.degradation import Degradation, Patience
 from hydrophone.pipeline.gaps import GapDesk
+from hydrophone.pipeline.latency import LatencyGauge
 from hydrophone.pipeline.ports import SavedState
+from hydrophone.pipeline.prices import PriceBoard
 from hydrophone.pipeline.record import RecordDesk
 from hydrophone.pipeline.retention import Retention
+from hydrophone.runtime.frame import Frame
 from hydrophone.runtime.supervisor import Service, Supervisor
 from hydrophone.runtime.telemetry import get_logger, rss_bytes
 from hydrophone.store.duckdb_store import DuckDbStore
@@ -48,6 +52,7 @@ from hydrophone.web.loopback import check_port_free
 from hydrophone.web.rest import RestServer
 from hydrophone.web.socket_gate import SocketGate
 from hydrophone.web.static_files import load_pages
+from hydrophone.wire.prices import PRICES_PATH, parse_prices_answer, parse_prices_frame
 from hydrophone.wire.public_v1 import encode_connection
 from hydrophone.wire.stream_signs import parse_loaded_share, tells_blocks, tells_mempool
 
@@ -136,12 +141,21 @@ class Engine:
             patience=patience,
         )
         self._gaps = GapDesk(store.query_gaps, monitor=self._monitor, source=SOURCE_NAME, clock=self._clock)
+        self._latency = LatencyGauge([SOURCE_NAME])
         self._recorder = Recorder(
             effects=ears.effects,
             composer=Composer(make_encoder(settings), state.last_seq),
             store=store,
             broadcast=self._alerts,
             clock=ears.clock,
+            latency=self._latency,
+        )
+        self._prices = PriceBoard(
+            source=SOURCE_NAME,
+            parse_frame=parse_prices_frame,
+            parse_answer=parse_prices_answer,
+            fetch=partial(ears.fetch, PRICES_PATH),
+            clock=self._clock,
         )
         self._retention = Retention(
             StoredHistory(store, self._clock), keep_days=settings.store.retention_days, clock=self._clock
@@ -170,6 +184,7 @@ class Engine:
                 metrics=lambda report: figures_of(report, self._rest),
                 book=book,
                 learned_count=lambda: ears.tracker.labels.learned_count,
+                prices=self._prices.answer,
                 explorer_url=settings.explorer.url,
             ),
             clock=self._clock,
@@ -196,7 +211,8 @@ class Engine:
             Service("hours", self._count_hours),
             Service("accuracy", self._watch.run),
             Service("degradation", self._degradation.run),
-            *self._ears.services(self._monitor.note),
+            Service("prices", self._prices.run),
+            *self._ears.services(self._note_frame),
         )
 
     def note_up(self) -> None:
@@ -230,6 +246,10 @@ class Engine:
         while True:  # so that who asks after a busy day does not wait for the counting of it
             await asyncio.sleep(_HOURS_EVERY_S)
             await self._hours.refresh()
+
+    async def _note_frame(self, frame: Frame) -> None:
+        self._prices.note(frame)
+        await self._monitor.note(frame)
 
     async def _record_silence(self, begun_at: UnixMicros, ended_at: UnixMicros, reason: str) -> None:
         """Record a gap that no frame tells of: the connection stayed open."""
@@ -271,6 +291,8 @@ class Engine:
             "network": self._settings.network,
             "simulated": monitor.is_simulated,
             "alerts_port": alerts.port,
+            "whale_threshold_btc": float(self._settings.whale.threshold_btc),
+            "explorer_url": self._settings.explorer.url,
             "source": {
                 "name": SOURCE_NAME,
                 "url": ears.connected_url,
@@ -314,14 +336,26 @@ class Engine:
                 }
                 for channel in (ears.frames, ears.effects)
             },
+            "latency": {"received_to_published_ms": self._latency.report()},
             "labels": {
                 "set": self._book.version,
                 "claims": len(self._book),
                 "scripts": self._book.script_count,
                 "learned": ears.tracker.labels.learned_count,
             },
+            "label_age": _label_age(self._book, self._clock()),
             "store": str(self._settings.store.path),
         }
+
+
+def _label_age(book: LabelBook, now: UnixMicros) -> dict[str, object]:
+    """Return of when the labels are that are used."""
+    oldest, newest = book.oldest, book.newest
+    return {
+        "oldest": None if oldest is None else oldest.isoformat(),
+        "newest": None if newest is None else newest.isoformat(),
+        "newest_age_days": None if newest is None else (datetime_from_micros(now).date() - newest).days,
+    }
 
 
 async def run_service(

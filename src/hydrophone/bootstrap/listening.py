@@ -76,6 +76,10 @@ class _Nobody:
     def ask(self, question: Question) -> None:
         """Ask nobody."""
 
+    async def fetch(self, path: str) -> tuple[int, bytes]:
+        """Return that nobody was asked."""
+        return 0, path.encode()
+
 
 @dataclass(frozen=True, slots=True)
 class Listening:
@@ -133,6 +137,10 @@ class Ears:
     def asker(self) -> Asker:
         """Who asks the source."""
         return self._listening.asker
+
+    async def fetch(self, path: str) -> tuple[int, bytes]:
+        """Ask the source's REST for what is no event: status (0: no answer) and body."""
+        return await self._listening.asker.fetch(path)
 
     @property
     def clock(self) -> Clock:

@@ -19,8 +19,9 @@ from hydrophone.domain.events import (
     RecordOutcome,
     ReopenPrediction,
 )
-from hydrophone.domain.signal import Signal
+from hydrophone.domain.signal import Sighting, Signal
 from hydrophone.domain.units import btc_from_sats
+from hydrophone.pipeline.latency import LatencyGauge
 from hydrophone.pipeline.ports import Broadcast, Clock, Encoder, Entry, Handover, Notation, Publication, Store
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.telemetry import get_logger
@@ -78,6 +79,7 @@ class Recorder:
         store: where they are kept.
         broadcast: who says them.
         clock: now, for `published_at`.
+        latency: told how long signals took from their frame to the subscribers.
     """
 
     def __init__(
@@ -88,12 +90,14 @@ class Recorder:
         store: Store,
         broadcast: Broadcast,
         clock: Clock,
+        latency: LatencyGauge,
     ) -> None:
         self._effects = effects
         self._composer = composer
         self._store = store
         self._broadcast = broadcast
         self._clock = clock
+        self._latency = latency
         self._unsaved: list[Entry] = []
         self._handovers: list[Entry] = []
         self.signal_count = 0
@@ -133,9 +137,12 @@ class Recorder:
             self.signal_count += 1
             signal = effect.signal
             is_first = not signal.was_modified
+            published_at = self._clock()
             self._handovers.append(
-                Handover(signal.prediction_id, signal.detected_at, self._clock(), is_first=is_first)
+                Handover(signal.prediction_id, signal.detected_at, published_at, is_first=is_first)
             )
+            if signal.sighting is Sighting.ANNOUNCED:  # others were not heard when they were said
+                self._latency.note(signal.source, signal.seen_at, published_at)
             log_whale(signal)
         elif isinstance(effect, AmendSignal):
             flow = effect.signal.flow

@@ -252,6 +252,15 @@ class FeeMarketV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     simulated: bool
 
 
+class PricesV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a bitcoin is worth, as the source tells it; null: it tells none."""
+
+    at: Annotated[Instant, Meta(description="Of when the prices are; null: none are known.")] | None
+    source: str
+    prices: Annotated[dict[str, float], Meta(description="Of one bitcoin, by currency (ISO 4217).")] | None
+    simulated: bool
+
+
 class RecordEntryV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One thing we said, as the hash chain has it."""
 
@@ -425,6 +434,34 @@ class TokensV1(msgspec.Struct, frozen=True):
     required: Annotated[bool, Meta(description="Whether nobody is let in without one.")]
 
 
+class PercentilesV1(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """Times beside their n; `insufficient_data` in their place where n does not carry them."""
+
+    n: int
+    p50: float | None = None
+    p99: float | None = None
+    insufficient_data: bool = False
+
+
+class LatencyV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How fast we are."""
+
+    received_to_published_ms: Annotated[
+        dict[str, PercentilesV1],
+        Meta(description="By source: from the frame to the subscribers, of the newest 500 announced whales."),
+    ]
+
+
+class LabelAgeV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of when the labels are that are used; null: none says it."""
+
+    oldest: str | None
+    newest: str | None
+    newest_age_days: int | None
+
+
 class StatusV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the service does, and whether it is well."""
 
@@ -434,6 +471,8 @@ class StatusV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     network: str
     simulated: bool
     alerts_port: int
+    whale_threshold_btc: Annotated[float, Meta(description="A whale's outputs sum to more, in BTC.")]
+    explorer_url: Annotated[str, Meta(description="Where a txid is appended.")] | None
     source: dict[str, Any]
     predictions: dict[str, Any]
     accuracy: dict[str, Any]
@@ -443,5 +482,7 @@ class StatusV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     record_head: str
     alerts: dict[str, Any]
     queues: dict[str, dict[str, Any]]
+    latency: LatencyV1
     labels: dict[str, Any]
+    label_age: LabelAgeV1
     store: str
