@@ -17,7 +17,7 @@ export class ApiError extends Error {
   }
 }
 
-type JsonOf<P extends keyof paths> = paths[P] extends {
+export type JsonOf<P extends keyof paths> = paths[P] extends {
   get: { responses: { 200: { content: { "application/json": infer Body } } } };
 }
   ? Body

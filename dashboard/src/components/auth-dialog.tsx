@@ -14,7 +14,12 @@ export function AuthDialog() {
   }, [isOpen]);
 
   return (
-    <dialog ref={dialog} class="dialog" aria-labelledby="auth-title" onCancel={(event) => event.preventDefault()}>
+    <dialog
+      ref={dialog}
+      class="dialog"
+      aria-labelledby="auth-title"
+      onCancel={(event) => event.preventDefault()}
+    >
       <form
         method="dialog"
         onSubmit={(event) => {
@@ -24,9 +29,7 @@ export function AuthDialog() {
         }}
       >
         <h2 id="auth-title">A token is needed</h2>
-        <p>
-          This service is open to other machines, so it asks who you are. Make a token on its machine:
-        </p>
+        <p>This service is open to other machines, so it asks who you are. Make a token on its machine:</p>
         <pre>hydrophone token create</pre>
         {token.value !== null && (
           <p class="dialog-error" role="alert">

@@ -51,7 +51,11 @@ function sight(): Sight | null {
   const said = connection.value;
   if (said?.status === "degraded") {
     const [title = "", ...why] = said.message.split(": ");
-    return { kind: "degraded", title: `${title}${sinceOf(said.since)}`, text: `${why.join(": ")} ${blocksOf(said.blocks_followed)}` };
+    return {
+      kind: "degraded",
+      title: `${title}${sinceOf(said.since)}`,
+      text: `${why.join(": ")} ${blocksOf(said.blocks_followed)}`,
+    };
   }
   if (said?.status === "disconnected") {
     return { kind: "lost", title: `The mempool is not heard${sinceOf(said.since)}`, text: said.message };
@@ -65,7 +69,8 @@ function sinceOf(since: string | null | undefined): string {
 }
 
 function blocksOf(followed: boolean | null | undefined): string {
-  if (followed === true) return "Confirmed blocks are still followed: whales found in them appear as confirmed.";
+  if (followed === true)
+    return "Confirmed blocks are still followed: whales found in them appear as confirmed.";
   return followed === false ? "Blocks are not to be had either." : "";
 }
 
@@ -75,7 +80,8 @@ export function Banners() {
     <>
       {simulated.value && (
         <p class="ribbon" data-testid="simulated">
-          <strong>SIMULATED</strong> <span>these transactions come from a simulation, not from the network</span>
+          <strong>SIMULATED</strong>{" "}
+          <span>these transactions come from a simulation, not from the network</span>
         </p>
       )}
       <div role="status" class="sights">

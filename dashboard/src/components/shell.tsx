@@ -1,10 +1,24 @@
 import type { ComponentChildren } from "preact";
-import { Bell, BellOff, Fees, Flows, Live, Logo, Moon, Muted, Record, Screen, Sound, Sun, System } from "./icons";
 import { allowNotifications, ping } from "../state/announcer";
 import { view } from "../state/router";
 import { connection, price, prices, streamState } from "../state/session";
 import { currency, notify, sound, theme, unit } from "../state/settings";
 import { Banners } from "./banners";
+import {
+  Bell,
+  BellOff,
+  Fees,
+  Flows,
+  Live,
+  Logo,
+  Moon,
+  Muted,
+  Record,
+  Screen,
+  Sound,
+  Sun,
+  System,
+} from "./icons";
 import { Link } from "./link";
 import { Segmented } from "./segmented";
 
@@ -87,7 +101,13 @@ function Units() {
         options={[
           ["btc", "BTC"],
           ["sat", "sat"],
-          ["fiat", code, price.value === null ? "no price is known: the source tells none" : `at ${price.value.perBtc.toLocaleString("en")} ${code} now`],
+          [
+            "fiat",
+            code,
+            price.value === null
+              ? "no price is known: the source tells none"
+              : `at ${price.value.perBtc.toLocaleString("en")} ${code} now`,
+          ],
         ]}
         disabled={(value) => value === "fiat" && price.value === null}
         onChange={(value) => {

@@ -40,7 +40,11 @@ export function Failed({ error, again }: { error: string; again?: () => void }) 
 export function Insufficient({ n, least }: { n: number; least?: number }) {
   return (
     <span class="insufficient">
-      insufficient data <span class="muted">(n = {n}{least === undefined ? "" : `, from ${least} on`})</span>
+      insufficient data{" "}
+      <span class="muted">
+        (n = {n}
+        {least === undefined ? "" : `, from ${least} on`})
+      </span>
     </span>
   );
 }

@@ -24,11 +24,11 @@ export interface VirtualListProps<T> {
 }
 
 export function VirtualList<T>(props: VirtualListProps<T>) {
-  const scroller = useRef<HTMLDivElement>(null);
+  const scroller = useRef<HTMLElement>(null);
   const anchor = useRef<{ key: string; offset: number } | null>(null);
   const [, redraw] = useReducer((count: number) => count + 1, 0);
   // Positions are computed anew when the options change: only for other items, not at every scroll.
-  const options = useMemo((): VirtualizerOptions<HTMLDivElement, HTMLDivElement> => {
+  const options = useMemo((): VirtualizerOptions<HTMLElement, HTMLElement> => {
     const { items, keyOf, heightOf } = props;
     return {
       count: items.length,
@@ -61,7 +61,8 @@ export function VirtualList<T>(props: VirtualListProps<T>) {
     if (element === null || kept === null || element.scrollTop === 0) return;
     const index = props.items.findIndex((item) => props.keyOf(item) === kept.key);
     const start = index < 0 ? undefined : list.getOffsetForIndex(index, "start")?.[0];
-    if (start !== undefined && start + kept.offset !== element.scrollTop) element.scrollTop = start + kept.offset;
+    if (start !== undefined && start + kept.offset !== element.scrollTop)
+      element.scrollTop = start + kept.offset;
   }, [props.items]);
 
   const rows = list.getVirtualItems();
@@ -77,31 +78,29 @@ export function VirtualList<T>(props: VirtualListProps<T>) {
   return (
     // A region that scrolls can be reached and scrolled by keyboard.
     // biome-ignore lint/a11y/noNoninteractiveTabindex: as said
-    <div class="scroller" ref={scroller} tabIndex={0} role="region" aria-label={props.label}>
-      <div
+    <section class="scroller" ref={scroller} tabIndex={0} aria-label={props.label}>
+      <ul
         class={`rows ${(list.scrollOffset ?? 0) > 0 ? "" : "is-gliding"}`}
-        role="list"
         style={{ height: `${list.getTotalSize()}px` }}
       >
         {rows.map((row) => {
           const item = props.items[row.index];
           return (
             item !== undefined && (
-              <div
+              <li
                 key={row.key}
                 class="row-slot"
-                role="listitem"
                 aria-setsize={props.items.length}
                 aria-posinset={row.index + 1}
                 style={{ height: `${row.size}px`, transform: `translateY(${row.start}px)` }}
               >
                 {props.render(item)}
-              </div>
+              </li>
             )
           );
         })}
-      </div>
+      </ul>
       {props.end}
-    </div>
+    </section>
   );
 }

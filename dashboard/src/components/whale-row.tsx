@@ -1,15 +1,35 @@
-import type { Whale } from "../model/whale";
-import { describeEnd, describeRoute, describeWait, marksOf } from "../model/words";
 import { formatAge, formatRate, formatShare } from "../model/amounts";
+import { isOpen, type Whale } from "../model/whale";
+import { describeEnd, describeRoute, describeWait, marksOf } from "../model/words";
 import { now } from "../state/clock";
 import { Amount } from "./amount";
 import { FlowMark } from "./flow";
 import { External } from "./icons";
 import { Link } from "./link";
 
+/** So new a whale is shown coming up. */
+const FRESH_MS = 3_000;
+
+/** What the columns of a whale are. Each row says it itself to those who do not see them side by side. */
+export const WhaleHead = ({ last }: { last: string }) => (
+  <div class="whale whale-head" aria-hidden="true">
+    <span />
+    <span>Sender and receiver</span>
+    <span>Moved</span>
+    <span>Urgency</span>
+    <span>{last}</span>
+  </div>
+);
+
 /** A whale in a list: who, how much, how urgent, and when it confirms or what became of it. */
 export const WhaleRow = ({ whale }: { whale: Whale }) => (
-  <article class="whale" data-id={whale.id} data-status={whale.status} data-flow={whale.flow}>
+  <article
+    class="whale"
+    data-id={whale.id}
+    data-status={whale.status}
+    data-flow={whale.flow}
+    data-fresh={now.peek() - whale.seenMs < FRESH_MS}
+  >
     <FlowMark flow={whale.flow} />
     <div class="whale-who">
       <Link to={`/whales/${whale.txid}`} class="whale-route" title={whale.flowReason ?? whale.text}>
@@ -18,8 +38,8 @@ export const WhaleRow = ({ whale }: { whale: Whale }) => (
       <p class="whale-facts">
         <Age seenMs={whale.seenMs} />
         <span>{formatRate(whale.feeRate)}</span>
-        {whale.confidence !== null && (
-          <span title="how sure: P(direction) times P(confirmed near the predicted block)">
+        {whale.confidence !== null && whale.flow !== "unknown" && (
+          <span class="whale-sure" title="how sure: P(direction) times P(confirmed near the predicted block)">
             {formatShare(whale.confidence)} sure
           </span>
         )}
@@ -39,7 +59,7 @@ export const WhaleRow = ({ whale }: { whale: Whale }) => (
       </small>
     </div>
     <Urgency whale={whale} />
-    <div class="whale-end">{whale.status === "pending" || whale.status === "in_doubt" ? <Wait whale={whale} /> : <End whale={whale} />}</div>
+    <div class="whale-end">{isOpen(whale) ? <Wait whale={whale} /> : <End whale={whale} />}</div>
     {whale.explorerUrl !== null && (
       <a class="whale-link" href={whale.explorerUrl} rel="noopener noreferrer" target="_blank">
         <External />
@@ -55,7 +75,10 @@ function Route({ whale }: { whale: Whale }) {
   return (
     <>
       <span class={from.isNamed ? "name" : "nobody"}>{from.text}</span>
-      <span class="arrow"> &rarr;<span class="unseen"> to</span> </span>
+      <span class="arrow">
+        {" "}
+        &rarr;<span class="unseen"> to</span>{" "}
+      </span>
       <span class={to.isNamed ? "name" : "nobody"}>{to.text}</span>
     </>
   );
@@ -85,7 +108,10 @@ function Wait({ whale }: { whale: Whale }) {
   const next = whale.pConfirm?.["1"];
   return (
     <>
-      <strong>{next === undefined ? "unknown" : `${formatShare(next)}`}</strong>
+      <strong>
+        {next === undefined ? "unknown" : formatShare(next)}
+        <span class="unseen"> for the next block</span>
+      </strong>
       <small>{describeWait(whale)}</small>
     </>
   );
@@ -95,8 +121,8 @@ function End({ whale }: { whale: Whale }) {
   const { word, detail } = describeEnd(whale);
   return (
     <>
-      <strong class={`end end-${whale.status}`}>{word}</strong>
-      <small>{detail}</small>
+      <strong class={`end-${whale.status}`}>{word}</strong>
+      <small title={detail}>{detail}</small>
     </>
   );
 }

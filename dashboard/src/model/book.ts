@@ -1,7 +1,7 @@
 // All whales the page knows of, and the two lists it shows: what waits, and what ended.
 import type { Said } from "../api/stream";
 import type { Prediction } from "../api/types";
-import { type Filters, passes } from "./filters";
+import { type Filters, type Order, passes } from "./filters";
 import { fromAlert, fromPrediction, isOpen, updated, type Whale } from "./whale";
 
 /** Ended whales that are kept; older ones are asked for again when somebody scrolls there. */
@@ -91,14 +91,14 @@ export class Book {
     return [...this.whales.values()].filter(isOpen);
   }
 
-  /** Whales that wait, the newest first, and those that just ended otherwise than in a block. */
+  /** Whales that wait, in the order asked for, and those that just ended otherwise than in a block. */
   pending(filters: Filters, nowMs: number): Whale[] {
     for (const [id, since] of this.fading) if (nowMs - since >= FADING_MS) this.fading.delete(id);
     const found: Whale[] = [];
     for (const whale of this.whales.values()) {
       if ((isOpen(whale) || this.fading.has(whale.id)) && passes(filters, whale)) found.push(whale);
     }
-    return found.sort(byTime);
+    return found.sort(ORDERED[filters.order]);
   }
 
   /** Whales that ended, the newest first: confirmed ones by their block, others by when they were heard. */
@@ -143,3 +143,9 @@ function byBlock(one: Whale, other: Whale): number {
 function byTime(one: Whale, other: Whale): number {
   return other.seenMs - one.seenMs || (one.id < other.id ? -1 : 1);
 }
+
+const ORDERED: Record<Order, (one: Whale, other: Whale) => number> = {
+  newest: byTime,
+  largest: (one, other) => other.movedSat - one.movedSat || byTime(one, other),
+  urgent: (one, other) => (other.urgency ?? -1) - (one.urgency ?? -1) || byTime(one, other),
+};

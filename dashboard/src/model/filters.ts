@@ -1,6 +1,10 @@
 // Which whales are shown. Filters stand in the page's address, so that a view can be kept and sent.
 import { ENDS, type End, FLOWS, type Flow, type Whale } from "./whale";
 
+export const ORDERS = ["newest", "largest", "urgent"] as const;
+/** How those that wait are ordered. */
+export type Order = (typeof ORDERS)[number];
+
 export interface Filters {
   readonly flows: readonly Flow[];
   readonly exchange: string;
@@ -8,6 +12,7 @@ export interface Filters {
   readonly minUrgency: number;
   /** Which ends the second list shows. */
   readonly ended: End | "all";
+  readonly order: Order;
 }
 
 export const NO_FILTERS: Filters = {
@@ -16,6 +21,7 @@ export const NO_FILTERS: Filters = {
   minMovedBtc: 0,
   minUrgency: 0,
   ended: "confirmed",
+  order: "newest",
 };
 
 const MOST_BTC = 21_000_000;
@@ -23,12 +29,14 @@ const MOST_BTC = 21_000_000;
 export function parseFilters(query: URLSearchParams): Filters {
   const flows = (query.get("flow") ?? "").split(",").filter((flow): flow is Flow => isOneOf(FLOWS, flow));
   const ended = query.get("ended") ?? "";
+  const order = query.get("order") ?? "";
   return {
     flows: flows.length === 0 ? FLOWS : FLOWS.filter((flow) => flows.includes(flow)),
     exchange: (query.get("exchange") ?? "").slice(0, 100),
     minMovedBtc: between(query.get("moved"), MOST_BTC),
     minUrgency: between(query.get("urgency"), 1),
     ended: ended === "all" || isOneOf(ENDS, ended) ? ended : NO_FILTERS.ended,
+    order: isOneOf(ORDERS, order) ? order : NO_FILTERS.order,
   };
 }
 
@@ -39,12 +47,14 @@ export function formatFilters(filters: Filters): URLSearchParams {
   if (filters.minMovedBtc > 0) query.set("moved", String(filters.minMovedBtc));
   if (filters.minUrgency > 0) query.set("urgency", String(filters.minUrgency));
   if (filters.ended !== NO_FILTERS.ended) query.set("ended", filters.ended);
+  if (filters.order !== NO_FILTERS.order) query.set("order", filters.order);
   return query;
 }
 
 /** How many conditions are set, for the button that hides them on a phone. */
 export function countConditions(filters: Filters): number {
-  return [...formatFilters({ ...filters, ended: NO_FILTERS.ended }).keys()].length;
+  const { ended, order } = NO_FILTERS;
+  return [...formatFilters({ ...filters, ended, order }).keys()].length;
 }
 
 /** Whether a whale meets the conditions, its end aside. */

@@ -31,7 +31,9 @@ export function describeWait(whale: Whale): string {
   if (whale.status === "in_doubt") return "gone from the mempool: asking why";
   if (whale.pConfirm === null) return "no fee market known yet";
   if (whale.p50S === null) return "beyond 36 blocks";
-  return whale.p90S === null ? `${formatDuration(whale.p50S)} or far longer` : formatSpan(whale.p50S, whale.p90S);
+  return whale.p90S === null
+    ? `${formatDuration(whale.p50S)} or far longer`
+    : formatSpan(whale.p50S, whale.p90S);
 }
 
 const CHANGES: Record<string, string> = {
@@ -41,20 +43,33 @@ const CHANGES: Record<string, string> = {
   cancelled: "taken back by its sender",
 };
 
-/** What became of it. */
+/** What became of it: the weightiest word, and a detail. */
 export function describeEnd(whale: Whale): { word: string; detail: string } {
-  const after = whale.endedMs === null ? null : (whale.endedMs - whale.seenMs) / 1000;
-  const time = after === null || after < 0 ? "" : `after ${formatDuration(after)}`;
+  const afterS = whale.endedMs === null ? null : Math.max(0, (whale.endedMs - whale.seenMs) / 1000);
   switch (whale.status) {
     case "confirmed":
-      return { word: "confirmed", detail: time || (whale.height === null ? "" : `in ${whale.height}`) };
+      if (whale.sighting === "mined") return { word: "mined", detail: "nothing was predicted" };
+      if (afterS === null)
+        return { word: "confirmed", detail: whale.height === null ? "" : `in ${whale.height}` };
+      return { word: `after ${formatDuration(afterS)}`, detail: judge(whale, afterS) };
     case "replaced":
-      return { word: "replaced", detail: (whale.change !== null && CHANGES[whale.change]) || time };
+      return {
+        word: "replaced",
+        detail: (whale.change !== null && CHANGES[whale.change]) || "by a payment unknown to us",
+      };
     case "dropped":
-      return { word: "dropped", detail: whale.reason ?? time };
+      return { word: "dropped", detail: whale.reason ?? "the source has it no more" };
     default:
       return { word: "pending", detail: "" };
   }
+}
+
+/** Whether it came as it was said. */
+function judge({ p50S, p90S }: Whale, afterS: number): string {
+  if (p50S === null) return "no time was predicted";
+  if (afterS <= p50S) return `within P50 (${formatDuration(p50S)})`;
+  if (p90S === null) return "after P50";
+  return `${afterS <= p90S ? "within" : "later than"} P90 (${formatDuration(p90S)})`;
 }
 
 export interface Mark {
@@ -66,13 +81,16 @@ export interface Mark {
 /** Small signs of what is particular about a whale, the weightiest first. */
 export function marksOf(whale: Whale): Mark[] {
   const marks: Mark[] = [];
-  const add = (text: string, title: string, kind: Mark["kind"] = "plain") => marks.push({ text, title, kind });
-  if (whale.returned === "reorged") add("reorg", "its block is no longer in the chain: it waits again", "warn");
+  const add = (text: string, title: string, kind: Mark["kind"] = "plain") =>
+    marks.push({ text, title, kind });
+  if (whale.returned === "reorged")
+    add("reorg", "its block is no longer in the chain: it waits again", "warn");
   if (whale.returned === "returned") add("came back", "it was taken for replaced or dropped", "warn");
   if (whale.versions.length > 0) add(historyOf(whale), describeVersions(whale), "note");
   else if (whale.rbf) add("RBF", "it says that it may be replaced (BIP 125)");
   if (whale.sighting === "late") add("late", "it was announced while we were not listening", "warn");
-  if (whale.sighting === "mined") add("seen when mined", "nobody announced it to us: nothing was predicted", "warn");
+  if (whale.sighting === "mined")
+    add("seen when mined", "nobody announced it to us: nothing was predicted", "warn");
   if (whale.amended) add("corrected", whale.reason ?? "it was said otherwise at first", "note");
   if (whale.subtype !== null) add(whale.subtype.replaceAll("_", " "), "what kind of payment it looks like");
   return marks;

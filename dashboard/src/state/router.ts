@@ -10,7 +10,13 @@ export type View =
   | { name: "live" | "flows" | "fees" | "record" | "system" | "nowhere" }
   | { name: "whale"; txid: string };
 
-const NAMES = { "/": "live", "/flows": "flows", "/fees": "fees", "/record": "record", "/system": "system" } as const;
+const NAMES = {
+  "/": "live",
+  "/flows": "flows",
+  "/fees": "fees",
+  "/record": "record",
+  "/system": "system",
+} as const;
 
 export const view = computed<View>(() => {
   const path = here.value.pathname;

@@ -1,7 +1,7 @@
 // Whether the screen is a phone's; styles know it by themselves, rows of a fixed height have to be told.
 import { signal } from "@preact/signals";
 
-const narrow = matchMedia("(max-width: 640px)");
+const narrow = matchMedia("(max-width: 760px)");
 
 export const isNarrow = signal(narrow.matches);
 

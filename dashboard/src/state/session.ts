@@ -157,7 +157,9 @@ async function readOlder(): Promise<void> {
   book.addPage(page.data, (id) => heardMeanwhile.has(id) && !isLoading);
   const oldest = page.data.at(-1);
   const isLast = page.next_cursor === null;
-  book.reach(isLast || oldest === undefined ? Number.NEGATIVE_INFINITY : Date.parse(oldest.detection_timestamp));
+  book.reach(
+    isLast || oldest === undefined ? Number.NEGATIVE_INFINITY : Date.parse(oldest.detection_timestamp),
+  );
   history.value = { loading: false, complete: isLast, error: null };
 }
 

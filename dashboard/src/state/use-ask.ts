@@ -1,11 +1,10 @@
 // What a view reads from REST: once, then again and again while it is looked at.
 import { useEffect, useReducer, useRef } from "preact/hooks";
-import { ask } from "../api/rest";
+import { ask, type JsonOf } from "../api/rest";
 import type { paths } from "../api/schema.gen";
 import { token } from "../api/token";
 
 type Options<P extends keyof paths> = NonNullable<Parameters<typeof ask<P>>[1]>;
-type Answer<P extends keyof paths> = Awaited<ReturnType<typeof ask<P>>>;
 
 export interface Asked<T> {
   /** The newest answer; it stays while a newer one is awaited, or could not be had. */
@@ -16,9 +15,13 @@ export interface Asked<T> {
 }
 
 /** Asks a path when the view appears, when the question changes, and every so many milliseconds. */
-export function useAsk<P extends keyof paths>(path: P, options: Options<P>, everyMs: number): Asked<Answer<P>> {
+export function useAsk<P extends keyof paths>(
+  path: P,
+  options: Options<P>,
+  everyMs: number,
+): Asked<JsonOf<P>> {
   const question = JSON.stringify([path, options]);
-  const kept = useRef<{ question: string; data: Answer<P> | null; error: string | null }>({
+  const kept = useRef<{ question: string; data: JsonOf<P> | null; error: string | null }>({
     question,
     data: null,
     error: null,
@@ -31,21 +34,22 @@ export function useAsk<P extends keyof paths>(path: P, options: Options<P>, ever
   useEffect(() => {
     const stop = new AbortController();
     let timer = 0;
-    const read = async () => {
-      try {
-        if (document.hidden && kept.current.data !== null) return;
-        const data = await ask(path, { ...options, signal: stop.signal });
-        if (!stop.signal.aborted) kept.current = { question, data, error: null };
-      } catch (error) {
-        if (!stop.signal.aborted) kept.current = { ...kept.current, error: (error as Error).message };
-      } finally {
-        if (!stop.signal.aborted) {
-          redraw(undefined);
-          timer = window.setTimeout(() => void read(), everyMs);
-        }
+    const settle = (change: Partial<typeof kept.current>) => {
+      if (stop.signal.aborted) return;
+      kept.current = { ...kept.current, ...change };
+      redraw(undefined);
+      timer = window.setTimeout(read, everyMs);
+    };
+    const read = () => {
+      if (document.hidden && kept.current.data !== null) settle({});
+      else {
+        ask(path, { ...options, signal: stop.signal }).then(
+          (data) => settle({ data, error: null }),
+          (error: Error) => settle({ error: error.message }),
+        );
       }
     };
-    void read();
+    read();
     return () => {
       stop.abort();
       clearTimeout(timer);

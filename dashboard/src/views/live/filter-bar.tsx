@@ -1,10 +1,10 @@
 import { useState } from "preact/hooks";
+import { FlowMark } from "../../components/flow";
+import { Sliders } from "../../components/icons";
 import { countConditions, type Filters, formatFilters, NO_FILTERS } from "../../model/filters";
 import { FLOWS, type Flow } from "../../model/whale";
-import { Sliders } from "../../components/icons";
-import { FlowMark } from "../../components/flow";
 import { go } from "../../state/router";
-import { filters, waiting, ended } from "../../state/session";
+import { ended, filters, waiting } from "../../state/session";
 
 const SIZES = [0, 100, 250, 500, 1000, 5000] as const;
 const URGENCIES = [0, 0.25, 0.5, 0.75] as const;
@@ -112,6 +112,8 @@ function withValue(choices: readonly number[], value: number): number[] {
 }
 
 function knownExchanges(): string[] {
-  const names = [...waiting.value, ...ended.value.slice(0, 500)].flatMap(({ entities }) => entities.map(({ name }) => name));
+  const names = [...waiting.value, ...ended.value.slice(0, 500)].flatMap(({ entities }) =>
+    entities.map(({ name }) => name),
+  );
   return [...new Set(names)].sort();
 }

@@ -1,12 +1,12 @@
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { Amount } from "../../components/amount";
 import { Figure, Panel } from "../../components/panel";
 import { Segmented } from "../../components/segmented";
 import { Empty, Failed, Loading } from "../../components/states";
 import { VirtualList } from "../../components/virtual-list";
-import { WhaleRow } from "../../components/whale-row";
+import { WhaleHead, WhaleRow } from "../../components/whale-row";
 import { formatCount, formatRate } from "../../model/amounts";
-import { countConditions, type Filters } from "../../model/filters";
+import { countConditions, type Filters, type Order } from "../../model/filters";
 import type { Whale } from "../../model/whale";
 import { isNarrow } from "../../state/screen";
 import {
@@ -27,7 +27,7 @@ import { FilterBar, setFilters } from "./filter-bar";
 import { glide, noteStarts } from "./glide";
 
 const ROW_PX = 76;
-const NARROW_ROW_PX = 118;
+const NARROW_ROW_PX = 104;
 const BLOCK_PX = 40;
 const MARKET_MS = 15_000;
 
@@ -47,6 +47,11 @@ const ENDED: readonly (readonly [Filters["ended"], string])[] = [
   ["dropped", "Dropped"],
   ["all", "All"],
 ];
+const ORDER: readonly (readonly [Order, string])[] = [
+  ["newest", "Newest"],
+  ["largest", "Largest"],
+  ["urgent", "Most urgent"],
+];
 const TITLES = {
   confirmed: "Confirmed Flows",
   replaced: "Replaced",
@@ -60,20 +65,47 @@ export function LiveView() {
     <div class="live">
       <Summary />
       <FilterBar />
-      <div class="lists">
-        <PendingList />
-        <EndedList />
-      </div>
+      {isNarrow.value ? (
+        <OneList />
+      ) : (
+        <div class="lists">
+          <PendingList />
+          <EndedList />
+        </div>
+      )}
     </div>
+  );
+}
+
+/** A phone has room for one of the lists. */
+function OneList() {
+  const [shown, show] = useState<"pending" | "ended">("pending");
+  return (
+    <>
+      <Segmented
+        label="List"
+        value={shown}
+        options={[
+          ["pending", `Waiting (${formatCount(pending.value.length)})`],
+          ["ended", TITLES[filters.value.ended]],
+        ]}
+        onChange={show}
+      />
+      {shown === "pending" ? <PendingList /> : <EndedList />}
+    </>
   );
 }
 
 function Summary() {
   const open = waiting.value;
   const moved = open.reduce((sum, whale) => sum + whale.movedSat, 0);
-  const inflow = open.reduce((sum, { entities }) => sum + entities.reduce((net, entity) => net + entity.net_sat, 0), 0);
+  const inflow = open.reduce(
+    (sum, { entities }) => sum + entities.reduce((net, entity) => net + entity.net_sat, 0),
+    0,
+  );
   const total = Number(status.value?.predictions["total"] ?? 0);
   const market = useAsk("/api/v1/fee-market", {}, MARKET_MS).data;
+  const tip = market?.market?.["tip"] as number | undefined;
   return (
     <dl class="figures">
       <Figure name="Whales waiting" hint={`of ${formatCount(total)} predicted so far`}>
@@ -85,7 +117,10 @@ function Summary() {
       <Figure name="Net into exchanges" hint="of those waiting; positive: into">
         <Amount sat={inflow} net />
       </Figure>
-      <Figure name="Next block takes from" hint="marginal fee rate">
+      <Figure
+        name="Next block takes from"
+        hint={tip === undefined ? "marginal fee rate" : `marginal fee rate after block ${formatCount(tip)}`}
+      >
         {formatRate(market?.marginal_rate ?? null)}
       </Figure>
     </dl>
@@ -104,9 +139,19 @@ function PendingList() {
       id="pending"
       title="Mempool Predictions"
       class="panel-list"
-      aside={<span class="count">{formatCount(whales.length)}</span>}
-      hint="heard, not yet in a block. Per cent: chance for the next block; below it: half, and nine in ten, confirm within"
+      aside={
+        <>
+          <Segmented
+            label="Order"
+            options={ORDER}
+            value={filters.value.order}
+            onChange={(order) => setFilters({ order })}
+          />
+          <span class="count">{formatCount(whales.length)}</span>
+        </>
+      }
     >
+      <WhaleHead last="Next block" />
       <div data-list="pending" class="list">
         {whales.length > 0 && (
           <VirtualList
@@ -127,13 +172,21 @@ function PendingList() {
 function NothingPending() {
   if (!isReady.value) return <Loading what="what waits" />;
   if (countConditions(filters.value) > 0 && waiting.value.length > 0) {
-    return <Empty title="None of the whales that wait passes your filters">{waiting.value.length} are hidden.</Empty>;
+    return (
+      <Empty title="None of the whales that wait passes your filters">
+        {waiting.value.length} are hidden.
+      </Empty>
+    );
   }
   if (streamState.value !== "live" || connection.value?.mempool_available === false) {
     return <Empty title="No whale can be heard now" />;
   }
   const least = status.value?.whale_threshold_btc ?? 100;
-  return <Empty title="Listening">Whales of more than {formatCount(least)} BTC surface here as soon as they enter the mempool.</Empty>;
+  return (
+    <Empty title="Listening">
+      Whales of more than {formatCount(least)} BTC surface here as soon as they enter the mempool.
+    </Empty>
+  );
 }
 
 function EndedList() {
@@ -146,9 +199,16 @@ function EndedList() {
       id="ended"
       title={TITLES[kind]}
       class="panel-list"
-      aside={<Segmented label="Which end" options={ENDED} value={kind} onChange={(value) => setFilters({ ended: value })} />}
-      hint="what became of predictions, the newest first"
+      aside={
+        <Segmented
+          label="Which end"
+          options={ENDED}
+          value={kind}
+          onChange={(value) => setFilters({ ended: value })}
+        />
+      }
     >
+      <WhaleHead last="Came" />
       <div data-list="ended" class="list">
         {lines.length > 0 && (
           <VirtualList
@@ -157,7 +217,9 @@ function EndedList() {
             items={lines}
             keyOf={(line) => (line.kind === "block" ? `block ${line.height}` : line.whale.id)}
             heightOf={(line) => (line.kind === "block" ? BLOCK_PX : height)}
-            render={(line) => (line.kind === "block" ? <BlockLine {...line} /> : <WhaleRow whale={line.whale} />)}
+            render={(line) =>
+              line.kind === "block" ? <BlockLine {...line} /> : <WhaleRow whale={line.whale} />
+            }
             onNearEnd={() => void loadOlder()}
             end={<EndOfList />}
           />
