@@ -421,8 +421,8 @@ if __name__ == "__main__":
     ("flow_type", "moved_sat", "said"),
     [
         (FlowType.INTERNAL, 0, "123.45 BTC inside Kraken"),
-        (FlowType.OUTFLOW, 500_000_000, "5.00 BTC from Kraken to unknown wallet"),
-        (FlowType.INFLOW, 500_000_000, "5.00 BTC from unknown wallet to Kraken"),
+        (FlowType.OUTFLOW, 500_000_000, "5 BTC from Kraken to unknown wallet"),
+        (FlowType.INFLOW, 500_000_000, "5 BTC from unknown wallet to Kraken"),
     ],
 )
 def test_what_mostly_stays_inside_an_exchange_is_said_by_its_direction(
