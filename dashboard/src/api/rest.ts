@@ -51,19 +51,37 @@ export async function ask<P extends keyof paths>(
 async function answer(url: string, cancelled: AbortSignal | undefined): Promise<unknown> {
   for (let tries = 1; ; tries += 1) {
     const shown = token.value;
-    const timeout = AbortSignal.timeout(TIMEOUT_MS);
-    const response = await fetch(url, {
-      headers: shown === null ? {} : { Authorization: `Bearer ${shown}` },
-      signal: cancelled === undefined ? timeout : AbortSignal.any([cancelled, timeout]),
-    });
+    const response = await reach(url, shown, cancelled);
     if (response.ok) return response.json();
     const error = await explain(response);
     if (response.status === 401 && shown === token.value) refusal.value = error.message;
     const waitS = Number(response.headers.get("Retry-After") ?? "0");
     const isBusy = response.status === 429 || response.status === 503;
-    if (!isBusy || waitS === 0 || tries === MOST_TRIES) throw error;
+    if (!isBusy || !(waitS > 0) || tries === MOST_TRIES) throw error; // a date is no number
     await new Promise((resolve) => setTimeout(resolve, waitS * 1000));
     cancelled?.throwIfAborted();
+  }
+}
+
+async function reach(
+  url: string,
+  shown: string | null,
+  cancelled: AbortSignal | undefined,
+): Promise<Response> {
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  try {
+    return await fetch(url, {
+      headers: shown === null ? {} : { Authorization: `Bearer ${shown}` },
+      signal: cancelled === undefined ? timeout : AbortSignal.any([cancelled, timeout]),
+    });
+  } catch (error) {
+    if (cancelled?.aborted) throw error;
+    throw new ApiError(
+      0,
+      "unreachable",
+      "Hydrophone does not answer",
+      "is it running, and is this machine online?",
+    );
   }
 }
 

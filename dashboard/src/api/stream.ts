@@ -83,16 +83,7 @@ export class Stream {
         this.subscribe();
         break;
       case "subscribed":
-        if (message.data.id !== this.subscription) break;
-        this.isSubscribed = true;
-        this.retryMs = FIRST_RETRY_MS;
-        clearTimeout(this.pongTimer);
-        this.keepAlive();
-        if (this.since === null) {
-          this.since = message.data.seq;
-          listener.resync();
-        }
-        listener.state("live");
+        if (message.data.id === this.subscription) this.beginListening(message.data.seq);
         break;
       case "whale_alert":
       case "status_update":
@@ -104,6 +95,7 @@ export class Stream {
         listener.connection(message.data);
         break;
       case "resync_required":
+        if (message.data.id !== this.subscription) break;
         this.since = message.data.seq;
         listener.resync();
         break;
@@ -112,7 +104,8 @@ export class Stream {
         break;
       case "pong":
         clearTimeout(this.pongTimer);
-        if (message.data.seq !== null) this.since = Math.max(this.since ?? 0, message.data.seq);
+        // Before the subscription is answered it tells nothing: what was dropped comes yet.
+        if (this.isSubscribed) this.since = Math.max(this.since ?? 0, message.data.seq ?? 0);
         break;
       case "error":
         if (message.data.code === "unauthorized") this.refuse(message.data.message);
@@ -120,6 +113,20 @@ export class Stream {
       default:
         break; // types may be added
     }
+  }
+
+  /** The subscription was answered: `seq` is the newest entry at that moment. */
+  private beginListening(seq: number): void {
+    const { listener } = this.options;
+    this.isSubscribed = true;
+    this.retryMs = FIRST_RETRY_MS;
+    clearTimeout(this.pongTimer);
+    this.keepAlive();
+    if (this.since === null) {
+      this.since = seq;
+      listener.resync();
+    }
+    listener.state("live");
   }
 
   private subscribe(): void {

@@ -19,7 +19,7 @@ const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFracti
 
 /** An amount to read at a glance: `248.83 BTC`, `24,883,000,000 sat`, `US$16.2M`. */
 export function formatAmount(sat: number, unit: Unit, price: Price | null): string {
-  if (unit === "sat") return `${whole.format(sat)} sat`;
+  if (unit === "sat") return `${signOf(sat)}${whole.format(Math.abs(sat))} sat`;
   if (unit === "fiat" && price !== null) return formatFiat(sat, price);
   return `${formatBtc(sat)} BTC`;
 }
@@ -27,10 +27,14 @@ export function formatAmount(sat: number, unit: Unit, price: Price | null): stri
 /** Bitcoin without their name, fewer decimals the larger they are. */
 export function formatBtc(sat: number): string {
   const btc = Math.abs(sat) / SAT_PER_BTC;
-  const sign = sat < 0 ? "\u2212" : "";
+  const sign = signOf(sat);
   if (btc >= 10_000) return sign + whole.format(btc);
   if (btc >= 1_000) return sign + one.format(btc);
   return sign + two.format(btc);
+}
+
+function signOf(amount: number): string {
+  return amount < 0 ? "\u2212" : "";
 }
 
 export function formatExactBtc(sat: number): string {
@@ -64,10 +68,13 @@ export function formatRate(rateSatVb: number | null): string {
   return `${rateSatVb >= 100 ? whole.format(rateSatVb) : number(rateSatVb < 10 ? 2 : 1).format(rateSatVb)} sat/vB`;
 }
 
+/** Nearly none is not none, and nearly all not all: `<1 %`, `>99.9 %`. */
 export function formatShare(share: number, decimals = 0): string {
-  if (decimals === 0 && share > 0.995 && share < 1) return ">99 %";
-  if (decimals === 0 && share > 0 && share < 0.005) return "<1 %";
-  return `${number(decimals).format(share * 100)} %`;
+  const percent = share * 100;
+  const step = 10 ** -decimals;
+  if (percent > 0 && percent < step / 2) return `<${number(decimals).format(step)} %`;
+  if (percent < 100 && percent > 100 - step / 2) return `>${number(decimals).format(100 - step)} %`;
+  return `${number(decimals).format(percent)} %`;
 }
 
 const STEPS = [
@@ -79,7 +86,11 @@ const STEPS = [
 
 /** A span of time in its largest unit: `45 s`, `12 min`, `3.5 h`. */
 export function formatDuration(seconds: number): string {
-  const [size, name] = STEPS.find(([step]) => seconds >= step) ?? [1, "s"];
+  // What rounds to a whole larger unit is one: `1 h`, not `60 min`.
+  const [size, name] = STEPS.find(([step], place) => seconds >= step - (STEPS[place + 1]?.[0] ?? 0) / 2) ?? [
+    1,
+    "s",
+  ];
   const count = seconds / size;
   return `${size > 60 && count < 10 ? number(1).format(count) : whole.format(count)} ${name}`;
 }
