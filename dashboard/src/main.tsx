@@ -2,6 +2,7 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/live.css";
+import "./styles/chart.css";
 import { render } from "preact";
 import { App } from "./app";
 import { start } from "./state/session";

@@ -30,6 +30,8 @@ export const streamState = signal<StreamState>("connecting");
 export const connection = signal<Connection | null>(null);
 export const status = signal<Status | null>(null);
 export const prices = signal<Readonly<Record<string, number>> | null>(null);
+/** The predictions, and their transactions, that the stream spoke of last. */
+export const heard = signal<ReadonlySet<string>>(new Set());
 /** The first lists have come. */
 export const isReady = signal(false);
 /** Lists are being read anew, as what was said meanwhile is not to be had. */
@@ -98,6 +100,7 @@ function flush(): void {
   }
   beforeMove(moved);
   revision.value += 1;
+  heard.value = new Set(said.flatMap(({ data }) => [data.prediction_id, data.transaction_id]));
   afterMove(moved);
   announce(fresh, filters.value);
   if (book.isFading) setTimeout(() => (revision.value += 1), 1000);

@@ -1,6 +1,6 @@
 // What a view reads from REST: once, then again and again while it is looked at.
 import { useEffect, useReducer, useRef } from "preact/hooks";
-import { ask, type JsonOf } from "../api/rest";
+import { ApiError, ask, type JsonOf } from "../api/rest";
 import type { paths } from "../api/schema.gen";
 import { token } from "../api/token";
 
@@ -11,8 +11,19 @@ export interface Asked<T> {
   readonly data: T | null;
   /** Why the last attempt failed. */
   readonly error: string | null;
+  /** What the service answered to it instead, such as 404; null: nothing, or it did not fail. */
+  readonly status: number | null;
   readonly again: () => void;
 }
+
+interface Kept<T> {
+  question: string;
+  data: T | null;
+  error: string | null;
+  status: number | null;
+}
+
+const NOTHING = { data: null, error: null, status: null };
 
 /** Asks a path when the view appears, when the question changes, and every so many milliseconds. */
 export function useAsk<P extends keyof paths>(
@@ -21,14 +32,10 @@ export function useAsk<P extends keyof paths>(
   everyMs: number,
 ): Asked<JsonOf<P>> {
   const question = JSON.stringify([path, options]);
-  const kept = useRef<{ question: string; data: JsonOf<P> | null; error: string | null }>({
-    question,
-    data: null,
-    error: null,
-  });
+  const kept = useRef<Kept<JsonOf<P>>>({ question, ...NOTHING });
   const [round, again] = useReducer((count: number) => count + 1, 0);
   const [, redraw] = useReducer((count: number) => count + 1, 0);
-  if (kept.current.question !== question) kept.current = { question, data: null, error: null };
+  if (kept.current.question !== question) kept.current = { question, ...NOTHING };
   const shown = token.value;
 
   useEffect(() => {
@@ -44,8 +51,9 @@ export function useAsk<P extends keyof paths>(
       if (document.hidden && kept.current.data !== null) settle({});
       else {
         ask(path, { ...options, signal: stop.signal }).then(
-          (data) => settle({ data, error: null }),
-          (error: Error) => settle({ error: error.message }),
+          (data) => settle({ data, error: null, status: null }),
+          (error: Error) =>
+            settle({ error: error.message, status: error instanceof ApiError ? error.status : null }),
         );
       }
     };
@@ -56,5 +64,6 @@ export function useAsk<P extends keyof paths>(
     };
   }, [question, everyMs, round, shown]);
 
-  return { data: kept.current.data, error: kept.current.error, again: () => again(undefined) };
+  const { data, error, status } = kept.current;
+  return { data, error, status, again: () => again(undefined) };
 }
