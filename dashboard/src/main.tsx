@@ -3,6 +3,8 @@ import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/live.css";
 import "./styles/chart.css";
+import "./styles/views.css";
+import "./styles/system.css";
 import { render } from "preact";
 import { App } from "./app";
 import { start } from "./state/session";
