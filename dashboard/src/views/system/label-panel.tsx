@@ -1,7 +1,9 @@
 import { useMemo, useState } from "preact/hooks";
 import type { Coverage, Status } from "../../api/types";
 import { Figure, Panel } from "../../components/panel";
+import { Scrolling } from "../../components/scrolling";
 import { Empty, Failed, Insufficient, Loading } from "../../components/states";
+import { LEAST, rateOf } from "../../model/accuracy";
 import { formatCount, formatShare } from "../../model/amounts";
 import { COLUMNS, type Column, type Order, orderBy, tabulate } from "../../model/label-table";
 
@@ -15,8 +17,6 @@ const HEADS: Record<Column, string> = {
   newest: "Newest",
 };
 const NUMBERS: readonly Column[] = ["claims", "scripts", "disputed"];
-/** Of fewer whales no share is said. */
-const LEAST = 50;
 
 export function LabelPanel(props: {
   status: Status;
@@ -46,6 +46,7 @@ export function LabelPanel(props: {
 
 function Figures({ coverage, status }: { coverage: Coverage; status: Status }) {
   const { signals } = coverage;
+  const share = rateOf(signals.share);
   const { oldest, newest, newest_age_days: age } = status.label_age;
   return (
     <dl class="figures figures-plain panel-body">
@@ -62,11 +63,7 @@ function Figures({ coverage, status }: { coverage: Coverage; status: Status }) {
         name="Give a direction"
         hint={`to whales of the last ${signals.days} days (n = ${formatCount(signals.n)})`}
       >
-        {signals.share.value === null ? (
-          <Insufficient n={signals.n} least={LEAST} />
-        ) : (
-          formatShare(signals.share.value, 1)
-        )}
+        {share === null ? <Insufficient n={signals.n} least={LEAST} /> : formatShare(share, 1)}
       </Figure>
       <Figure name="Newest" hint={oldest === null ? "no source says when" : `the oldest is of ${oldest}`}>
         {newest === null ? "unknown" : age === 0 ? "today" : `${formatCount(age ?? 0)} d old`}
@@ -97,9 +94,7 @@ function EntityTable({ coverage }: { coverage: Coverage }) {
       </div>
       {rows.length === 0 && <Empty title="Nobody of that name is labelled" />}
       {rows.length > 0 && (
-        // A region that scrolls can be reached and scrolled by keyboard.
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: as said
-        <section class="table-wrap table-tall" tabIndex={0} aria-label="Labels by entity">
+        <Scrolling label="Labels by entity" class="table-tall">
           <table>
             <thead>
               <tr>
@@ -122,7 +117,7 @@ function EntityTable({ coverage }: { coverage: Coverage }) {
               ))}
             </tbody>
           </table>
-        </section>
+        </Scrolling>
       )}
     </>
   );

@@ -5,6 +5,7 @@ import { Alert, Good } from "../../components/icons";
 import { Figure, Panel } from "../../components/panel";
 import { Sparkline } from "../../components/sparkline";
 import { Failed, Insufficient, Loading } from "../../components/states";
+import { LEAST } from "../../model/accuracy";
 import { formatAge, formatCount, formatDuration, formatInstant, formatShare } from "../../model/amounts";
 import { fieldsIn, numberIn, textIn, truthIn } from "../../model/fields";
 import { type Finding, findingsOf } from "../../model/findings";
@@ -17,8 +18,6 @@ import { LabelPanel } from "./label-panel";
 const STATUS_MS = 2_000;
 const COVERAGE_MS = 60_000;
 const TOKENS_MS = 60_000;
-/** From so many whales on the service says how long alerts take. */
-const LEAST = 50;
 
 export function SystemView() {
   const { data, error, again } = useAsk("/api/v1/status", {}, STATUS_MS);
@@ -261,7 +260,7 @@ function BlindSpots({ blindness }: { blindness: Status["blindness"] }) {
   );
 }
 
-function milliseconds(ms: number | null): string {
-  if (ms === null) return "unknown";
+function milliseconds(ms: number | null | undefined): string {
+  if (ms === null || ms === undefined) return "unknown";
   return ms >= 1_000 ? `${(ms / 1_000).toFixed(1)} s` : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 }
