@@ -43,8 +43,11 @@ demo: $(READY) $(PAGE)  ## hear whales now: the whole service on a simulated mem
 run: $(READY) $(PAGE)  ## the service, on the mempool.space backend at localhost:8999
 	$(BIN)/hydrophone run
 
+# One process per core, but not more than these: some tests start several programs.
+WORKERS ?= 4
+
 test: $(READY)  ## the test suite (under five minutes, no root)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses $(WORKERS) --dist worksteal
 
 check: $(READY) $(PAGE)  ## all that CI runs: format, lint, types, architecture, docs, tests
 	$(BIN)/ruff format --check .
