@@ -271,6 +271,10 @@ class DuckDbStore:
         """
         return await self._run(self._writer, lambda: self._database.write(change))
 
+    async def ping(self) -> None:
+        """Return when the writer has nothing before it: it never does while it is stuck."""
+        await self._run(self._writer, lambda: None)
+
     async def query_gaps(self, period: GapPeriod) -> StoredGaps:
         """Return when sources were blind and what was mined meanwhile, read beside the writer."""
         return await self.query(lambda cursor: gaps_of(cursor, period))
