@@ -369,7 +369,7 @@ async def _serve(
     manager.say("opening the database")
     async with _opened(make_store(settings)) as store:
         engine = Engine(settings, ears, book, store, state=await store.load_state(), patience=patience)
-        upkeep = Upkeep(manager, supervisor, store, ears, engine.describe)
+        upkeep = Upkeep(settings, manager, supervisor, store, ears=ears, describe=engine.describe)
 
         def announce() -> None:
             gc.collect()
