@@ -64,11 +64,11 @@ class ControlServer:
 
     async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Answer | None:
         """Return the answer; None when who asked went away."""
+        async with asyncio.timeout(_PATIENCE_S):
+            line = await reader.readline()
         if not is_friend(writer.get_extra_info("socket")):
             log.warning("control_refused", reason="another user asked")
             return Failed("only the user of the service, or root, may ask this", 2)
-        async with asyncio.timeout(_PATIENCE_S):
-            line = await reader.readline()
         try:
             working = asyncio.ensure_future(self._answer(parse_request(line)))
         except HydrophoneError as error:
