@@ -24,6 +24,7 @@ from hydrophone.bootstrap.parts import (
     steady_clock,
     today,
 )
+from hydrophone.bootstrap.upkeep import Upkeep
 from hydrophone.config import Settings, host_in_url
 from hydrophone.domain.events import GapFound, GapReason, RecordGap
 from hydrophone.domain.labels import LabelBook
@@ -40,6 +41,7 @@ from hydrophone.pipeline.prices import PriceBoard
 from hydrophone.pipeline.record import RecordDesk
 from hydrophone.pipeline.retention import Retention
 from hydrophone.runtime.frame import Frame
+from hydrophone.runtime.service_manager import ServiceManager
 from hydrophone.runtime.supervisor import Service, Supervisor
 from hydrophone.runtime.telemetry import get_logger, rss_bytes
 from hydrophone.store.duckdb_store import DuckDbStore
@@ -256,6 +258,10 @@ class Engine:
         gap = GapFound(ended_at, SOURCE_NAME, GapReason.SILENT, begun_at, reason)
         await self._ears.effects.put(RecordGap(gap))
 
+    def describe(self) -> str:
+        """Return in a line what it does, for whoever manages services."""
+        return f"{self._monitor.text}; {self._recorder.signal_count} whales since the start"
+
     def addresses(self) -> Addresses:
         """Return where it is reached, once it runs."""
         return Addresses(
@@ -396,8 +402,11 @@ async def _serve(
     on_ready: Callable[[Addresses], None],
     patience: Patience,
 ) -> None:
+    manager = ServiceManager.from_environment()
+    manager.say("opening the database")
     async with _opened(make_store(settings)) as store:
         engine = Engine(settings, ears, book, store, state=await store.load_state(), patience=patience)
+        upkeep = Upkeep(settings, manager, supervisor, store, ears=ears, describe=engine.describe)
 
         def announce() -> None:
             gc.collect()
@@ -407,12 +416,14 @@ async def _serve(
                 "ready", alerts=addresses.alerts_url, page=addresses.page_url, store=str(settings.store.path)
             )
             on_ready(addresses)
+            manager.ready(upkeep.describe())
             engine.note_up()
 
         switch_s = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_S)
         try:
-            await supervisor.run(engine.services(), announce)
+            services = (*upkeep.services(), *engine.services())
+            await supervisor.run(services, announce, manager.stopping)
         finally:
             sys.setswitchinterval(switch_s)
             gc.unfreeze()  # else the interpreter ends with what DuckDB counts as leaks
