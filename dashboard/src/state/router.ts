@@ -37,6 +37,13 @@ const TITLES = {
   nowhere: "No such page \u00b7 Hydrophone",
 } as const;
 
+/** The live view as it was left, with its filters. */
+export const lastLive = signal("/");
+
+effect(() => {
+  if (view.value.name === "live") lastLive.value = `/${here.value.search}`;
+});
+
 // Tabs and bookmarks are told apart by it.
 effect(() => {
   const { value } = view;
