@@ -15,7 +15,7 @@ from hydrophone.errors import SourceRejected
 from hydrophone.runtime.backoff import Backoff
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.frame import Frame, FrameKind
-from hydrophone.runtime.telemetry import get_logger
+from hydrophone.runtime.telemetry import get_logger, redacted
 from hydrophone.wire.mempool_space import SIMULATED_HEADER, SUBSCRIPTIONS
 
 log = get_logger(__name__)
@@ -96,7 +96,7 @@ class MempoolSpaceLink:
         async with await _connect(url, _OPEN_TIMEOUT_S) as connection:
             self.connected_url, self._connection = url, connection
             is_simulated = _is_simulated(connection)
-            await self._put(FrameKind.OPENED, url.encode(), is_simulated=is_simulated)
+            await self._put(FrameKind.OPENED, redacted(url).encode(), is_simulated=is_simulated)
             for subscription in SUBSCRIPTIONS:
                 await connection.send(subscription, text=True)
                 await self._put(FrameKind.SENT, subscription)

@@ -26,6 +26,7 @@ _MAGIC: Final = b"DUCK"
 _MAGIC_OFFSET: Final = 8
 """Sources: DuckDB, storage format: an 8-byte checksum, then the magic bytes, then the version."""
 _NO_ROOM: Final = ("No space left on device", "Disk quota exceeded", "File too large")
+_NO_FILES: Final = ("Too many open files",)
 _NO_RIGHT: Final = ("Permission denied", "Read-only file system", "Operation not permitted")
 _DAMAGED: Final = (
     "Corrupt database file",
@@ -85,6 +86,11 @@ def _translate(error: duckdb.Error, path: Path) -> StoreError:  # noqa: PLR0911 
         return StoreFull(f"{path}: the memory limit of the database is too small for this: {reason}")
     if any(sign in text for sign in _NO_ROOM):
         return StoreFull(f"{path}: no room to write on its disk; free some, nothing stored is lost: {reason}")
+    if any(sign in text for sign in _NO_FILES):
+        return StoreFull(
+            f"{path}: as many files are open as there may be; raise the limit (ulimit -n), or let fewer "
+            f"clients come (alerts.max_clients): {reason}"
+        )
     if "Could not set lock" in text:
         holder = _LOCK_HOLDER.search(text)
         who = f"process {holder['pid']} ({holder['program']})" if holder else "another process"
