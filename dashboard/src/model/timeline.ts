@@ -1,7 +1,9 @@
 // The life of a payment, oldest first: when it was heard, what its sender changed, what we corrected, how it ended.
 import type { PredictionDetail } from "../api/types";
-import { formatCount, formatExactBtc, formatRate, formatShare } from "./amounts";
+import { formatCount, formatExactBtc, formatRate, formatShare, shortTxid } from "./amounts";
 import { CHANGES } from "./words";
+
+const TXID = /\b[0-9a-f]{64}\b/g;
 
 export type HappeningKind =
   | "heard"
@@ -90,7 +92,7 @@ function heardAs(sighting: string | null): string {
 
 function amendmentsOf({ amendments }: PredictionDetail): Happening[] {
   return amendments.map(({ amended_at, reason, before, after }) => ({
-    ...happening("amended", amended_at, "Corrected", reason),
+    ...happening("amended", amended_at, "Corrected", reason.replace(TXID, shortTxid)),
     changes: changesOf(before, after),
   }));
 }

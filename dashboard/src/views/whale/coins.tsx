@@ -41,7 +41,7 @@ export function Coins({ explanation }: { explanation: Explanation }) {
     >
       <div class="panel-body">
         {isTable ? <CoinsTable explanation={explanation} /> : <Sankey drawing={drawing} />}
-        {!isTable && <Key />}
+        {!isTable && <Key drawing={drawing} />}
       </div>
     </Panel>
   );
@@ -146,13 +146,23 @@ function shortAddress(address: string): string {
   return address.length <= 16 ? address : `${address.slice(0, 8)}\u2026${address.slice(-5)}`;
 }
 
-function Key() {
+const KINDS = [
+  ["known", "of somebody whom a label names"],
+  ["nobody", "of nobody we know"],
+  ["change", "probably change: it stays with the sender"],
+  ["fee", "fee"],
+] as const;
+
+/** What the colours mean that are there. */
+function Key({ drawing }: { drawing: Drawing }) {
+  const there = new Set([...drawing.inputs, ...drawing.outputs].map(({ kind }) => kind));
   return (
     <ul class="sankey-key" aria-label="Colours">
-      <li class="key-known">of somebody whom a label names</li>
-      <li class="key-nobody">of nobody we know</li>
-      <li class="key-change">probably change: it stays with the sender</li>
-      <li class="key-fee">fee</li>
+      {KINDS.filter(([kind]) => there.has(kind)).map(([kind, words]) => (
+        <li key={kind} class={`key-${kind}`}>
+          {words}
+        </li>
+      ))}
     </ul>
   );
 }

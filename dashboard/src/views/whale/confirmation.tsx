@@ -1,7 +1,8 @@
 import type { PredictionDetail } from "../../api/types";
+import { Link } from "../../components/link";
 import { Panel } from "../../components/panel";
 import { ShareBar } from "../../components/share-bar";
-import { formatCount, formatDuration, formatShare } from "../../model/amounts";
+import { formatCount, formatDuration, formatShare, shortTxid } from "../../model/amounts";
 import { isOpen, type Whale } from "../../model/whale";
 import { describeWait } from "../../model/words";
 
@@ -19,7 +20,7 @@ export function Confirmation({ said, whale }: { said: PredictionDetail; whale: W
       }
     >
       <div class="panel-body stack">
-        {said.outcome !== null && isPast && <Outcome said={said} />}
+        {said.outcome !== null && isPast && <Outcome said={said} whale={whale} />}
         <Chances said={said} />
         <Facts said={said} whale={whale} />
         {said.calibrated === false && (
@@ -91,13 +92,13 @@ function Facts({ said, whale }: { said: PredictionDetail; whale: Whale }) {
       )}
       {said.p_replaced !== null && (
         <div>
-          <dt>Replaced before that</dt>
+          <dt>Replaced first</dt>
           <dd>{formatShare(said.p_replaced, 1)}</dd>
         </div>
       )}
       {said.p_dropped !== null && (
         <div>
-          <dt>Dropped before that</dt>
+          <dt>Dropped first</dt>
           <dd>{formatShare(said.p_dropped, 1)}</dd>
         </div>
       )}
@@ -113,19 +114,27 @@ function Facts({ said, whale }: { said: PredictionDetail; whale: Whale }) {
   );
 }
 
-function Outcome({ said }: { said: PredictionDetail }) {
+function Outcome({ said, whale }: { said: PredictionDetail; whale: Whale }) {
   const { outcome } = said;
   if (outcome === null) return null;
+  const afterS =
+    outcome.time_to_confirmation_s ?? (whale.endedMs === null ? null : (whale.endedMs - whale.seenMs) / 1000);
   return (
     <dl class={`outcome outcome-${outcome.actual_outcome}`}>
       <div>
         <dt>{outcome.actual_outcome}</dt>
         <dd>
-          {outcome.time_to_confirmation_s === null
-            ? ""
-            : `after ${formatDuration(outcome.time_to_confirmation_s)}`}
+          {afterS === null ? "at a time not known" : `after ${formatDuration(Math.max(0, afterS))}`}
           {outcome.confirmation_block !== null && (
             <small>block {formatCount(outcome.confirmation_block)}</small>
+          )}
+          {said.replaced_by !== null && (
+            <small>
+              by{" "}
+              <Link to={`/whales/${said.replaced_by}`} class="mono" title={said.replaced_by}>
+                {shortTxid(said.replaced_by)}
+              </Link>
+            </small>
           )}
         </dd>
       </div>
