@@ -4,6 +4,7 @@ import "./styles/shell.css";
 import "./styles/live.css";
 import "./styles/chart.css";
 import "./styles/views.css";
+import "./styles/fees.css";
 import "./styles/record.css";
 import "./styles/system.css";
 import { render } from "preact";
