@@ -6,6 +6,7 @@ import "./styles/chart.css";
 import "./styles/whale.css";
 import "./styles/flows.css";
 import "./styles/views.css";
+import "./styles/fees.css";
 import "./styles/record.css";
 import "./styles/system.css";
 import { render } from "preact";
