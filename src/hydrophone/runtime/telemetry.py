@@ -107,6 +107,13 @@ def process_figures() -> ProcessFigures:
         return ProcessFigures(None, file_limit, None)
 
 
+def available_memory_bytes() -> int:
+    """Return how much memory programs may still take on this machine without it swapping."""
+    import psutil  # noqa: PLC0415 -- as below
+
+    return int(psutil.virtual_memory().available)
+
+
 def rss_bytes() -> int:
     """Return the resident memory of this process."""
     import psutil  # noqa: PLC0415 -- 5 MB that only a service and a status report need

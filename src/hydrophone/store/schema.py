@@ -22,6 +22,9 @@ from hydrophone.store.record_chain import chain_anew, read_entries
 MEMORY_LIMIT_MB: Final = 96
 """# chosen: at 200,000 predictions (90 busy days) every query fits, and the process stays near 110 MB."""
 
+DUCKDB_VERSION: Final = str(duckdb.__version__)
+DUCKDB_WANTED: Final = "2.0."
+"""Sources: pyproject.toml; a newer one writes files that this one cannot read."""
 _MAGIC: Final = b"DUCK"
 _MAGIC_OFFSET: Final = 8
 """Sources: DuckDB, storage format: an 8-byte checksum, then the magic bytes, then the version."""
