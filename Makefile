@@ -57,6 +57,7 @@ check: $(READY) $(PAGE)  ## all that CI runs: format, lint, types, architecture,
 	$(BIN)/python -m hydrophone.cli.documentation --check
 	$(NPM) run --silent check
 	$(BIN)/python -m evaluation.rest_contract --examples 5 --least 300 --predictions 2000
+	.ci/promtool
 	$(MAKE) test
 
 bench: $(READY)  ## ratios against named baselines, measured in one run

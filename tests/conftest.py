@@ -10,8 +10,9 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
-# Looking through all that lives, again and again while a test makes a world, took a sixth of the suite's time.
-# So it happens a tenth as often, and what was collected, which lives to the end, is not looked through at all.
+# Looking through all that lives, again and again while a test makes a world, took a sixth of the suite's
+# time. So it happens a tenth as often, and what was collected, which lives to the end, is not looked
+# through at all.
 _YOUNG, _MIDDLE, _OLD = gc.get_threshold()
 gc.set_threshold(_YOUNG, _MIDDLE, 10 * _OLD)
 

@@ -10,6 +10,7 @@ import "./styles/why.css";
 import "./styles/whale.css";
 import "./styles/flows.css";
 import "./styles/views.css";
+import "./styles/fees.css";
 import "./styles/record.css";
 import "./styles/system.css";
 import { render } from "preact";

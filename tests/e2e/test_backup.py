@@ -4,8 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+import duckdb
+
 from hydrophone.domain.events import RaiseSignal
 from hydrophone.store.duckdb_store import DuckDbStore, check_database
+from hydrophone.store.schema import load_migrations
 from tests.contract.fake_store import T0, publication, whale
 from tests.e2e.program import addresses_of, hydrophone, started
 
@@ -63,3 +66,18 @@ async def test_a_service_that_was_killed_leaves_no_obstacle(tmp_path: Path) -> N
         await addresses_of(program)
         assert (await program.stop())[0] == 0
     assert not (tmp_path / SOCKET).exists()
+
+
+async def test_a_database_of_an_older_version_is_copied_and_restored(tmp_path: Path) -> None:
+    await have_heard(tmp_path, 1, 2, 3)
+    with duckdb.connect(tmp_path / STORE) as connection:
+        newest = load_migrations()[-1].version
+        connection.execute("DELETE FROM schema_version WHERE version = ?", [newest])
+        for table in ("prediction_hours", "exchange_hours", "hours_counted"):
+            connection.execute(f"DROP TABLE {table}")
+    written = await hydrophone("db", "backup", "copy.db", cwd=tmp_path)
+    assert written.code == 0, written.out
+    assert "of an older version, checked when it is restored, up to entry 3" in written.out
+    restored = await hydrophone("db", "restore", "copy.db", cwd=tmp_path)
+    assert "holds 3 predictions" in restored.out
+    assert check_database(tmp_path / STORE) == []

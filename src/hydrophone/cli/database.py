@@ -14,6 +14,7 @@ from hydrophone.errors import ExitCode
 from hydrophone.store.backup import Copy, copy_file
 from hydrophone.store.duckdb_store import check_database, initialise, migrate
 from hydrophone.store.restore import restore
+from hydrophone.store.schema import is_older
 from hydrophone.wire.control_v1 import BackUp, Failed
 
 _MEGA: Final = 1_000_000
@@ -64,7 +65,8 @@ def _backup(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
         copy = copy_file(loaded.settings.store.path, target)
     else:
         copy = Copy(target, answer.size_bytes, answer.took_s, answer.record_seq, answer.record_head)
-    findings = check_database(target)  # here, where it costs the service nothing
+    has_older_schema = is_older(target)  # then there is nothing yet that we could check it by
+    findings = [] if has_older_schema else check_database(target)  # here, where it costs the service nothing
     if arguments.json:
         described = {**copy._asdict(), "path": str(target), "findings": findings}
         print(json.dumps(described))
@@ -72,8 +74,9 @@ def _backup(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
         print(f"{target} was written, and is not sound:", *findings, sep="\n")
     else:
         print(
-            f"{target}: {copy.size_bytes / _MEGA:.1f} MB in {copy.took_s:.1f} s, sound, up to entry "
-            f"{copy.record_seq} of the record, head {copy.record_head or 'none'}"
+            f"{target}: {copy.size_bytes / _MEGA:.1f} MB in {copy.took_s:.1f} s, "
+            f"{'of an older version, checked when it is restored' if has_older_schema else 'sound'}, "
+            f"up to entry {copy.record_seq} of the record, head {copy.record_head or 'none'}"
         )
     return ExitCode.STORE if findings else ExitCode.STOPPED
 

@@ -33,7 +33,7 @@ class Channel(Generic[T]):
     ) -> None:
         self.name = name
         self.capacity = capacity
-        self._max_weight = max_weight
+        self.max_weight = max_weight
         self._weigh = weigh
         self._weight = 0
         self._sender_count = 0
@@ -47,6 +47,11 @@ class Channel(Generic[T]):
     def __len__(self) -> int:
         """Number of waiting items."""
         return len(self._items)
+
+    @property
+    def weight(self) -> int:
+        """What waits weighs together."""
+        return self._weight
 
     @property
     def is_idle(self) -> bool:
@@ -95,5 +100,5 @@ class Channel(Generic[T]):
         self._writable.set()
 
     def _has_room(self, weight: int) -> bool:
-        is_light_enough = not self._items or self._weight + weight <= self._max_weight
+        is_light_enough = not self._items or self._weight + weight <= self.max_weight
         return len(self._items) < self.capacity and is_light_enough

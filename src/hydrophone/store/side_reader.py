@@ -20,7 +20,7 @@ Cursor = duckdb.DuckDBPyConnection
 
 _THREADS: Final = 2
 """# chosen: one slow question leaves room for another; more would only share the same processor."""
-_MOST_WAITING: Final = 64
+MOST_WAITING: Final = 64
 """# chosen: at some milliseconds each they are answered within a second; more are too many."""
 TIMEOUT_S: Final = 5.0
 """# chosen: the slowest honest question takes a tenth of a second."""
@@ -82,6 +82,11 @@ class SideReader:
         self._free = list(self._seats)
         self._waiting = 0
 
+    @property
+    def waiting_count(self) -> int:
+        """Questions that are under way or wait."""
+        return self._waiting
+
     def sit_down(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Take connections of a database that was opened; blocks while questions are under way."""
         for seat in self._seats:
@@ -126,8 +131,8 @@ class SideReader:
         """
         if self._threads is None:
             raise StoreClosed(f"{self._path} is not open: open the store first")
-        if self._waiting >= _MOST_WAITING:
-            raise QueryTooSlow(f"{_MOST_WAITING} questions wait already: ask again in a moment")
+        if self._waiting >= MOST_WAITING:
+            raise QueryTooSlow(f"{MOST_WAITING} questions wait already: ask again in a moment")
         loop = asyncio.get_running_loop()
         job = _Job()
 
