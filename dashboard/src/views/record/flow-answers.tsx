@@ -1,6 +1,7 @@
 import type { Accuracy } from "../../api/types";
 import { FlowMark } from "../../components/flow";
 import { Figure, Panel } from "../../components/panel";
+import { Scrolling } from "../../components/scrolling";
 import { Insufficient } from "../../components/states";
 import { LEAST, readFlows, shareOf } from "../../model/accuracy";
 import { formatCount, formatShare } from "../../model/amounts";
@@ -20,17 +21,18 @@ export function FlowPanel({ accuracy }: { accuracy: Accuracy }) {
         <Rate name="Corrected later" part={amended} n={n} />
         <Rate name="No direction said" part={unsaid} n={n} />
       </dl>
-      <div class="table-wrap">
+      <Scrolling label="Directions first said and said now">
         <table class="confusion">
           <caption class="unseen">
             Predictions by the direction first said (rows) and said now (columns)
           </caption>
           <thead>
             <tr>
-              <th scope="col">first said</th>
+              <th scope="col">first said ↓ now →</th>
               {FLOWS.map((flow) => (
                 <th key={flow} scope="col" class="number">
-                  now {flow}
+                  <span class="unseen">now </span>
+                  {flow}
                 </th>
               ))}
             </tr>
@@ -61,7 +63,7 @@ export function FlowPanel({ accuracy }: { accuracy: Accuracy }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scrolling>
     </Panel>
   );
 }
