@@ -10,7 +10,7 @@ PAGE := src/hydrophone/web/static/index.html
 PAGE_SOURCES := $(shell find dashboard -type f -not -path '*/node_modules/*' -not -name '*.gen.ts' -not -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dashboard demo run test check bench evaluate fmt docs lock audit clean
+.PHONY: help setup dashboard demo run test check bench evaluate fmt docs dist lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,8 +43,11 @@ demo: $(READY) $(PAGE)  ## hear whales now: the whole service on a simulated mem
 run: $(READY) $(PAGE)  ## the service, on the mempool.space backend at localhost:8999
 	$(BIN)/hydrophone run
 
+# One process per core, but not more than these: some tests start several programs.
+WORKERS ?= 4
+
 test: $(READY)  ## the test suite (under five minutes, no root)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses $(WORKERS) --dist worksteal
 
 check: $(READY) $(PAGE)  ## all that CI runs: format, lint, types, architecture, docs, tests
 	$(BIN)/ruff format --check .
@@ -54,6 +57,7 @@ check: $(READY) $(PAGE)  ## all that CI runs: format, lint, types, architecture,
 	$(BIN)/python -m hydrophone.cli.documentation --check
 	$(NPM) run --silent check
 	$(BIN)/python -m evaluation.rest_contract --examples 5 --least 300 --predictions 2000
+	.ci/promtool
 	$(MAKE) test
 
 bench: $(READY)  ## ratios against named baselines, measured in one run
@@ -62,6 +66,7 @@ bench: $(READY)  ## ratios against named baselines, measured in one run
 evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, chaos, simulator, flow; needs ../shared for some
 	$(BIN)/python -m evaluation.recordings
 	$(BIN)/python -m evaluation.quickstart
+	$(BIN)/python -m evaluation.wheel
 	$(BIN)/python -m evaluation.kills
 	$(BIN)/python -m evaluation.rest_contract
 	$(BIN)/python -m evaluation.rest_cost
@@ -71,6 +76,7 @@ evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, chaos,
 	$(BIN)/python -m evaluation.chaos
 	$(BIN)/python -m evaluation.outcome_kills
 	$(BIN)/python -m evaluation.recovery
+	$(BIN)/python -m evaluation.backup_bench
 	$(BIN)/python -m evaluation.fidelity
 	$(BIN)/python -m evaluation.realism
 	$(BIN)/python -m evaluation.simulator_speed
@@ -94,6 +100,10 @@ fmt: $(READY)  ## format and mend what a tool can mend
 
 docs: $(READY)  ## write what is made from code: docs/config.md, dashboard/openapi.json
 	$(BIN)/python -m hydrophone.cli.documentation
+
+dist: $(READY) $(PAGE)  ## build the source archive, and from it the wheel, into dist/
+	rm -rf dist
+	$(BIN)/uv build --no-build-isolation --offline --python $(BIN)/python -q
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements*.txt (with hashes, without hosts)
 	$(BIN)/uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -3,6 +3,8 @@ import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/live.css";
 import "./styles/chart.css";
+import "./styles/whale.css";
+import "./styles/flows.css";
 import "./styles/views.css";
 import "./styles/fees.css";
 import "./styles/record.css";

@@ -127,6 +127,16 @@ export const Back = () => (
     <path d="M20 12H5M11 6l-6 6 6 6" />
   </Icon>
 );
+export const Copy = () => (
+  <Icon>
+    <path d="M9 9h11v11H9zM15 9V4H4v11h5" />
+  </Icon>
+);
+export const Download = () => (
+  <Icon>
+    <path d="M12 4v11M7 11l5 5 5-5M4 20h16" />
+  </Icon>
+);
 
 /** The mark of the project: sound that goes out from a point. */
 export const Logo = () => (

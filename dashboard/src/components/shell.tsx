@@ -93,6 +93,7 @@ function hearing(): [state: "good" | "wait" | "bad", text: string] {
 
 function Units() {
   const code = currency.value;
+  const known = Object.keys(prices.value ?? {});
   return (
     <div class="units">
       <Segmented
@@ -114,7 +115,7 @@ function Units() {
           unit.value = value;
         }}
       />
-      {unit.value === "fiat" && prices.value !== null && (
+      {unit.value === "fiat" && known.length > 1 && (
         <select
           aria-label="Currency"
           value={code}
@@ -122,8 +123,8 @@ function Units() {
             currency.value = event.currentTarget.value;
           }}
         >
-          {Object.keys(prices.value).map((known) => (
-            <option key={known}>{known}</option>
+          {known.map((each) => (
+            <option key={each}>{each}</option>
           ))}
         </select>
       )}

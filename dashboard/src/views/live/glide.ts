@@ -16,15 +16,22 @@ function rowOf(id: string, list: string): HTMLElement | null {
   return document.querySelector<HTMLElement>(`[data-list="${list}"] [data-id="${CSS.escape(id)}"]`);
 }
 
+/** Whether most of a row can be seen: lists have a row or more ready beyond their ends. */
+function isInSight(row: HTMLElement): boolean {
+  const list = row.closest(".scroller")?.getBoundingClientRect();
+  const { top, height } = row.getBoundingClientRect();
+  const middle = top + height / 2;
+  return list !== undefined && middle > Math.max(list.top, 0) && middle < Math.min(list.bottom, innerHeight);
+}
+
 /** Before the lists change: where do those stand that were confirmed? */
 export function noteStarts(moved: readonly Moved[]): void {
   starts = [];
   if (document.hidden || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
   for (const { id, to } of moved) {
     const row = to === "confirmed" ? rowOf(id, "pending") : null;
-    if (row === null || starts.length === MOST) continue;
+    if (row === null || starts.length === MOST || !isInSight(row)) continue;
     const from = row.getBoundingClientRect();
-    if (from.bottom < 0 || from.top > innerHeight) continue;
     starts.push({ id, copy: row.cloneNode(true) as HTMLElement, from });
   }
 }
@@ -40,8 +47,8 @@ export function glide(): void {
 
 function fly({ id, copy, from }: Start): void {
   const row = rowOf(id, "ended");
-  const to = row?.getBoundingClientRect();
-  if (row === null || to === undefined) return; // filtered, or out of sight
+  if (row === null || !isInSight(row)) return; // filtered, or further down
+  const to = row.getBoundingClientRect();
   copy.classList.add("is-flying");
   copy.setAttribute("aria-hidden", "true");
   copy.removeAttribute("data-id");
