@@ -138,7 +138,7 @@ function Picture(props: {
   const most = Math.max(1, ...columns.map(({ weight }) => weight));
   const height = HEIGHT_PX + AXIS_PX;
   return (
-    <div ref={place} class="market">
+    <div ref={place} class="fee-picture">
       <svg
         width={width}
         height={height}

@@ -4,7 +4,7 @@ import { Figure, Panel } from "../../components/panel";
 import { Scrolling } from "../../components/scrolling";
 import { Insufficient } from "../../components/states";
 import { LEAST, readFlows, shareOf } from "../../model/accuracy";
-import { formatCount, formatShare } from "../../model/amounts";
+import { formatCount, formatN, formatShare } from "../../model/amounts";
 import { FLOWS } from "../../model/whale";
 
 /** What was said of directions at first, and what is said now. */
@@ -71,7 +71,7 @@ export function FlowPanel({ accuracy }: { accuracy: Accuracy }) {
 function Rate({ name, part, n }: { name: string; part: number; n: number }) {
   const share = shareOf(part, n);
   return (
-    <Figure name={name} hint={share === null ? undefined : `${formatCount(part)} of n = ${formatCount(n)}`}>
+    <Figure name={name} hint={share === null ? undefined : `${formatCount(part)} of ${formatN(n)}`}>
       {share === null ? <Insufficient n={n} least={LEAST} /> : formatShare(share, 1)}
     </Figure>
   );
