@@ -52,9 +52,9 @@ def restore(path: Path, copy: Path, now: datetime) -> Restored:
         StoreError: there is no copy, or the disk refuses.
     """
     if not copy.is_file():
-        raise StoreError(f"there is no copy at {copy}: name a file that `hydrophone db backup` wrote")
+        raise StoreError(f"there is no copy at {copy}: name a file that `hydrophone db backup FILE` wrote")
     if path.exists() and path.samefile(copy):
-        raise StoreError(f"{copy} is the database itself: name a file that `hydrophone db backup` wrote")
+        raise StoreError(f"{copy} is the database itself: name a file that `hydrophone db backup FILE` wrote")
     with reading(copy):
         pass  # nobody has it open
     log = Path(f"{path}.wal")
