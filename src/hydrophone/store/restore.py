@@ -68,8 +68,7 @@ def restore(path: Path, copy: Path, now: datetime) -> Restored:
                 if (wal := Path(f"{copy}.wal")).exists():  # of a database that was not closed
                     shutil.copyfile(wal, f"{unfinished}.wal")
                 counts = _checked(unfinished, copy)
-                if path.exists():
-                    unfinished.chmod(path.stat().st_mode & 0o777)
+                _hand_over(unfinished, path)
                 settle(unfinished, prepared)
             if kept is not None:
                 os.link(path, kept)
@@ -83,6 +82,16 @@ def restore(path: Path, copy: Path, now: datetime) -> Restored:
             with suppress(OSError):
                 prepared.unlink(missing_ok=True)
     return Restored(*counts, kept)
+
+
+def _hand_over(unfinished: Path, path: Path) -> None:
+    """Give a file the owner of the database, or of its folder: root may restore what a service goes on with."""
+    former = path.stat() if path.exists() else None
+    owner = former or path.parent.stat()
+    if former is not None:
+        unfinished.chmod(former.st_mode & 0o777)
+    if os.geteuid() == 0:
+        os.chown(unfinished, owner.st_uid, owner.st_gid)
 
 
 def _held(path: Path) -> closing[duckdb.DuckDBPyConnection] | nullcontext[None]:
