@@ -85,7 +85,7 @@ def restore(path: Path, copy: Path, now: datetime) -> Restored:
 
 
 def _hand_over(unfinished: Path, path: Path) -> None:
-    """Give a file the owner of the database, or of its folder: root may restore what a service goes on with."""
+    """Give a file the owner of the database, or of its folder: root may restore it for a service."""
     former = path.stat() if path.exists() else None
     owner = former or path.parent.stat()
     if former is not None:
