@@ -4,9 +4,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 READY := .venv/.ready
+CHROMIUM ?= /usr/bin/chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check bench evaluate fmt docs lock audit clean
+.PHONY: help setup demo run test browser check bench evaluate fmt docs lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,7 +35,16 @@ WORKERS ?= 4
 test: $(READY)  ## the test suite (under five minutes, no root)
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses $(WORKERS) --dist worksteal
 
-check: $(READY)  ## all that CI runs: format, lint, types, architecture, docs, tests
+browser: $(READY) $(CHROMIUM)  ## the page in a real browser (Chromium; installed when missing, which needs root)
+	CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest tests/browser
+
+$(CHROMIUM):
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes chromium fonts-liberation; fi
+	@test -x $@ || { echo "The browser tests need Chromium and found none at $@. On Debian:" \
+	  "apt-get install chromium; elsewhere: make browser CHROMIUM=/path/to/chromium"; exit 2; }
+
+check: $(READY)  ## all that CI runs: format, lint, types, architecture, docs, tests, browser
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -42,6 +52,7 @@ check: $(READY)  ## all that CI runs: format, lint, types, architecture, docs, t
 	$(BIN)/python -m hydrophone.cli.documentation --check docs/config.md
 	$(BIN)/python -m evaluation.rest_contract --examples 5 --least 300 --predictions 2000
 	$(MAKE) test
+	$(MAKE) browser
 
 bench: $(READY)  ## ratios against named baselines, measured in one run
 	$(BIN)/python -m evaluation.benchmarks
