@@ -4,9 +4,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 READY := .venv/.ready
+MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check bench evaluate fmt docs lock audit clean
+.PHONY: help setup demo run test check bench soak evaluate fmt docs lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -42,6 +43,9 @@ check: $(READY)  ## all that CI runs: format, lint, types, architecture, docs, t
 
 bench: $(READY)  ## ratios against named baselines, measured in one run
 	$(BIN)/python -m evaluation.benchmarks
+
+soak: $(READY)  ## the whole service for an hour in a world where everything goes wrong in turn (MINUTES=60)
+	$(BIN)/python -m evaluation.soak --minutes $(MINUTES)
 
 evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, chaos, simulator, flow; needs ../shared for some
 	$(BIN)/python -m evaluation.recordings

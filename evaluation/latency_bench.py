@@ -33,7 +33,8 @@ _TXID_DIGITS = 64
 _PING, _PONG = 0x9, 0xA
 
 
-def _join(port: int, *, receive_buffer: int | None = None) -> socket.socket:
+def join(port: int, *, receive_buffer: int | None = None) -> socket.socket:
+    """Return a socket that is past the handshake of the alert websocket."""
     client = socket.socket()
     if receive_buffer is not None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -49,7 +50,7 @@ class Subscriber:
     """A client as cheap as can be: it parses frame headers, answers pings and looks for txids."""
 
     def __init__(self, port: int) -> None:
-        self.socket = _join(port)
+        self.socket = join(port)
         self.socket.settimeout(0)
         self._pending = b""
 
@@ -83,7 +84,7 @@ class Subscriber:
 
 def subscribe(port: int, count: int, channel: Connection) -> None:
     """Join with so many clients and one that never reads; send back when each alert came to each."""
-    stalled = _join(port, receive_buffer=4096)
+    stalled = join(port, receive_buffer=4096)
     selector = selectors.DefaultSelector()
     for _ in range(count):
         subscriber = Subscriber(port)
