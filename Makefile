@@ -41,8 +41,8 @@ check: $(READY)  ## all that CI runs: format, lint, types, architecture, docs, t
 	$(BIN)/python -m evaluation.rest_contract --examples 5 --least 300 --predictions 2000
 	$(MAKE) test
 
-bench: $(READY)  ## ratios against named baselines, measured in one run
-	$(BIN)/python -m evaluation.benchmarks
+bench: $(READY)  ## ratios against named baselines, measured in one run (BENCH="--full --json FILE" for all of it)
+	$(BIN)/python -m evaluation.benchmarks $(BENCH)
 
 soak: $(READY)  ## the whole service for an hour in a world where everything goes wrong in turn (MINUTES=60)
 	$(BIN)/python -m evaluation.soak --minutes $(MINUTES)
