@@ -302,7 +302,10 @@ class MempoolSpaceDecoder:
                 events.append(event)
         threshold_sat = self._threshold_sat
         for gated in delta.added:
-            if sum([output.value for output in gated.vout]) > threshold_sat:
+            value_sat = 0
+            for output in gated.vout:  # of one or two: `sum` and a list would cost twice as much
+                value_sat += output.value
+            if value_sat > threshold_sat:
                 transaction = self._candidate(at, gated)
                 if transaction is not None:
                     events.append(TransactionSeen(at, self._source, transaction))
