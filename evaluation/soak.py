@@ -1,6 +1,6 @@
 """The whole service for an hour, or as long as you like, in a world where everything goes wrong in its turn.
 
-python -m evaluation.soak [--minutes 60] [--folder FOLDER]
+python -m evaluation.soak [--minutes 60] [--whales-per-hour N] [--folder FOLDER]
 
 All times are real. The simulator's world `soak` announces 20 transactions a second, 2,000 whales an hour and
 a block a minute, so what comes with whales or blocks comes some thirty and ten times as often as in reality.
@@ -202,11 +202,9 @@ def report(
     return faults + (Growth.of(samples).faults() if samples else ["no samples"])
 
 
-async def run(place: Place, minutes: float, seed: int) -> list[str]:
+async def run(place: Place, minutes: float, *flags: str) -> list[str]:
     """Run it; print the figures; return what is clearly wrong."""
-    simulator = await SimulatorProcess.start(
-        "--scenario", "soak", "--seed", str(seed), "--truth", str(place.truth)
-    )
+    simulator = await SimulatorProcess.start("--scenario", "soak", "--truth", str(place.truth), *flags)
     gate, company = Gate(simulator.port), Company()
     await gate.open()
     service = await ServiceProcess.start(gate.url, place.database, log=place.log)
@@ -238,6 +236,7 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--whales-per-hour", type=float, help="large movements; else as the scenario has it")
     parser.add_argument("--folder", type=Path, help="keeps the files; without it they go at the end")
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
@@ -247,7 +246,10 @@ def main() -> int:
         if place.database.exists():
             print(f"{place.database} is there already: give an empty folder, or none", file=sys.stderr)
             return 2
-        faults = asyncio.run(run(place, arguments.minutes, arguments.seed))
+        flags = ["--seed", str(arguments.seed)]
+        if arguments.whales_per_hour is not None:
+            flags += ["--whales-per-hour", str(arguments.whales_per_hour)]
+        faults = asyncio.run(run(place, arguments.minutes, *flags))
     print("clearly wrong: " + "; ".join(faults) if faults else "nothing is clearly wrong")
     return 1 if faults else 0
 
