@@ -9,9 +9,10 @@ NODE_MODULES := dashboard/node_modules/.ready
 PAGE := src/hydrophone/web/static/index.html
 PAGE_SOURCES := $(shell find dashboard -type f -not -path '*/node_modules/*' -not -name '*.gen.ts' -not -name '*.py')
 CHROMIUM ?= /usr/bin/chromium
+MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dashboard demo run test browser check bench evaluate fmt docs dist lock audit clean
+.PHONY: help setup dashboard demo run test browser check bench soak evaluate fmt docs dist lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -71,8 +72,11 @@ check: $(READY) $(PAGE)  ## all that CI runs: format, lint, types, architecture,
 	$(MAKE) test
 	$(MAKE) browser
 
-bench: $(READY)  ## ratios against named baselines, measured in one run
-	$(BIN)/python -m evaluation.benchmarks
+bench: $(READY)  ## ratios against named baselines, measured in one run (BENCH="--full --json FILE" for all of it)
+	$(BIN)/python -m evaluation.benchmarks $(BENCH)
+
+soak: $(READY)  ## the whole service for an hour in a world where everything goes wrong in turn (MINUTES=60)
+	$(BIN)/python -m evaluation.soak --minutes $(MINUTES)
 
 evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, chaos, simulator, flow; needs ../shared for some
 	$(BIN)/python -m evaluation.recordings
