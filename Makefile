@@ -10,7 +10,7 @@ PAGE := src/hydrophone/web/static/index.html
 PAGE_SOURCES := $(shell find dashboard -type f -not -path '*/node_modules/*' -not -name '*.gen.ts' -not -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dashboard demo run test check bench evaluate fmt docs lock audit clean
+.PHONY: help setup dashboard demo run test check bench evaluate fmt docs site lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -52,6 +52,7 @@ check: $(READY) $(PAGE)  ## all that CI runs: format, lint, types, architecture,
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m hydrophone.cli.documentation --check
+	$(MAKE) site
 	$(NPM) run --silent check
 	$(BIN)/python -m evaluation.rest_contract --examples 5 --least 300 --predictions 2000
 	$(MAKE) test
@@ -94,6 +95,9 @@ fmt: $(READY)  ## format and mend what a tool can mend
 
 docs: $(READY)  ## write what is made from code: docs/config.md, dashboard/openapi.json
 	$(BIN)/python -m hydrophone.cli.documentation
+
+site: $(READY)  ## build the documentation into build/site; a link that leads nowhere fails
+	$(BIN)/zensical build --strict
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements*.txt (with hashes, without hosts)
 	$(BIN)/uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-emit-find-links \
