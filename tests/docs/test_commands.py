@@ -35,7 +35,7 @@ NOT_RUN: Mapping[str, str] = {
     r".*wss://mempool\.space/": "a public host",
     r".*192\.168\.1\.10": "a machine of an example",
     r"hydrophone labels sync binance": "fetches from a public host; a list on loopback is synced elsewhere",
-    r".*dashboard/npm\.py run dev": "a developer's server; that npm knows the script is looked at below",
+    r".*dashboard/npm\.py run": "a developer's server, and what `make check` runs; that npm knows it: below",
 }
 """Patterns of lines that nobody runs here, and why."""
 

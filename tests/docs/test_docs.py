@@ -26,7 +26,7 @@ COMMAND = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?hydrophone (.+)$")
 MAKE = re.compile(r"^(?:\$ )?make ([a-z]+)\b")
 OTHER_VARIABLES = {"HYDROPHONE_SECTION__KEY", "HYDROPHONE_URL"}
 """A pattern; what dashboard/vite.config.ts reads."""
-PATH = re.compile(r"[\w.-]*(?:/[\w.-]+)*(?:\.(?:py|md|sql|json|csv|toml|txt|html)|/)|\.importlinter")
+PATH = re.compile(r"[\w.-]*(?:/[\w.-]+)*(?:\.(?:py|md|sql|json|csv|toml|txt|html|tsx?|css)|/)|\.importlinter")
 
 
 def text_of(name: str) -> str:
@@ -128,7 +128,7 @@ PATHS_IN_ARCHITECTURE = sorted(
 
 @pytest.mark.parametrize("path", PATHS_IN_ARCHITECTURE)
 def test_every_file_that_the_architecture_names_exists(path: str) -> None:
-    assert any((place / path).exists() for place in (ROOT, PACKAGE))
+    assert any((place / path).exists() for place in (ROOT, PACKAGE, ROOT / "dashboard/src"))
 
 
 @pytest.mark.parametrize("name", NAMES)
