@@ -10,7 +10,7 @@ PAGE := src/hydrophone/web/static/index.html
 PAGE_SOURCES := $(shell find dashboard -type f -not -path '*/node_modules/*' -not -name '*.gen.ts' -not -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dashboard demo run test check bench evaluate fmt docs site lock audit clean
+.PHONY: help setup dashboard demo run test check bench evaluate fmt docs site dist lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,8 +43,11 @@ demo: $(READY) $(PAGE)  ## hear whales now: the whole service on a simulated mem
 run: $(READY) $(PAGE)  ## the service, on the mempool.space backend at localhost:8999
 	$(BIN)/hydrophone run
 
+# One process per core, but not more than these: some tests start several programs.
+WORKERS ?= 4
+
 test: $(READY)  ## the test suite (under five minutes, no root)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses $(WORKERS) --dist worksteal
 
 check: $(READY) $(PAGE)  ## all that CI runs: format, lint, types, architecture, docs, tests
 	$(BIN)/ruff format --check .
@@ -55,6 +58,7 @@ check: $(READY) $(PAGE)  ## all that CI runs: format, lint, types, architecture,
 	$(MAKE) site
 	$(NPM) run --silent check
 	$(BIN)/python -m evaluation.rest_contract --examples 5 --least 300 --predictions 2000
+	.ci/promtool
 	$(MAKE) test
 
 bench: $(READY)  ## ratios against named baselines, measured in one run
@@ -63,6 +67,7 @@ bench: $(READY)  ## ratios against named baselines, measured in one run
 evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, chaos, simulator, flow; needs ../shared for some
 	$(BIN)/python -m evaluation.recordings
 	$(BIN)/python -m evaluation.quickstart
+	$(BIN)/python -m evaluation.wheel
 	$(BIN)/python -m evaluation.kills
 	$(BIN)/python -m evaluation.rest_contract
 	$(BIN)/python -m evaluation.rest_cost
@@ -72,6 +77,7 @@ evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, chaos,
 	$(BIN)/python -m evaluation.chaos
 	$(BIN)/python -m evaluation.outcome_kills
 	$(BIN)/python -m evaluation.recovery
+	$(BIN)/python -m evaluation.backup_bench
 	$(BIN)/python -m evaluation.fidelity
 	$(BIN)/python -m evaluation.realism
 	$(BIN)/python -m evaluation.simulator_speed
@@ -98,6 +104,10 @@ docs: $(READY)  ## write what is made from code: docs/config.md, dashboard/opena
 
 site: $(READY)  ## build the documentation into build/site; a link that leads nowhere fails
 	$(BIN)/zensical build --strict
+
+dist: $(READY) $(PAGE)  ## build the source archive, and from it the wheel, into dist/
+	rm -rf dist
+	$(BIN)/uv build --no-build-isolation --offline --python $(BIN)/python -q
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements*.txt (with hashes, without hosts)
 	$(BIN)/uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -39,5 +39,7 @@ class DashboardBuildHook(BuildHookInterface[Any]):
         page = Path(self.root, _PAGE)
         if not page.exists():
             return True
-        made_of = (file for file in Path(self.root, "dashboard").rglob("*") if "node_modules" not in file.parts)
+        made_of = (
+            file for file in Path(self.root, "dashboard").rglob("*") if "node_modules" not in file.parts
+        )
         return any(file.is_file() and file.stat().st_mtime > page.stat().st_mtime for file in made_of)

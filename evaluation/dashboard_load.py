@@ -1,8 +1,8 @@
 """What the dashboard costs a browser: first paint, size, long tasks and memory at twenty whales a second.
 
-A real service on a simulated mempool with a block every half minute, looked at by headless Chromium. The history
-is scrolled to its ten-thousandth row first, so that the lists are as long as they become; then it is looked at
-for minutes, and scrolled up and down meanwhile. Machine and browser share two cores with the service.
+A real service on a simulated mempool with a block every half minute, looked at by headless Chromium. The
+history is scrolled to its ten-thousandth row first, so that the lists are as long as they become; then it is
+looked at for minutes, and scrolled up and down meanwhile. The browser shares the machine with the service.
 """
 
 import argparse
@@ -32,7 +32,7 @@ WORLD: Final = (
     *("--blocks-every", "30", "--price", "64000"),
 )
 _PAINT: Final = """() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? null"""
-_SIZE: Final = """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+_SIZE: Final = """() => ["navigation", "resource"].flatMap((kind) => performance.getEntriesByType(kind))
   .filter(({ name }) => !name.includes("/api/"))
   .reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0)"""
 _WATCH: Final = """() => {
@@ -80,7 +80,9 @@ async def load_history(page: Page, rows: int) -> int:
 async def heap_mb(session: CDPSession) -> tuple[float, float]:
     """Return the size of the heap after a collection, in MB, and the number of DOM nodes."""
     await session.send("HeapProfiler.collectGarbage")
-    metrics = {each["name"]: each["value"] for each in (await session.send("Performance.getMetrics"))["metrics"]}
+    metrics = {
+        each["name"]: each["value"] for each in (await session.send("Performance.getMetrics"))["metrics"]
+    }
     return metrics["JSHeapUsedSize"] / 1e6, metrics["Nodes"]
 
 
@@ -172,7 +174,8 @@ async def report(browser: Browser, url: str, options: argparse.Namespace) -> Non
         f" at most {max(nodes):,.0f} (n = {len(samples)})"
     )
     tasks = [float(each) for each in await page.evaluate("() => window.longTasks")]
-    print(f"tasks over {LONG_MS:.0f} ms in all of it: {sum(t > LONG_MS for t in tasks)} of {len(tasks)} over 50 ms")
+    long = sum(task > LONG_MS for task in tasks)
+    print(f"tasks over {LONG_MS:.0f} ms in all of it: {long} of {len(tasks)} over 50 ms")
     print(f"errors and warnings of the page: {troubles or 'none'}")
 
 

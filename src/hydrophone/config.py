@@ -22,8 +22,8 @@ T = TypeVar("T")
 DEFAULT_FILE: Final = Path("hydrophone.toml")
 ENVIRONMENT_PREFIX: Final = "HYDROPHONE_"
 RECORDING_SCHEME: Final = "recording:"
-_LOG_LEVEL_ALIAS: Final = "LOG_LEVEL"
-"""The quickstart's variable; HYDROPHONE_LOG__LEVEL beats it."""
+_ALIASES: Final = {"LOG_LEVEL": "log.level", "LOG_FORMAT": "log.format"}
+"""The quickstart's variable, and its sister; HYDROPHONE_LOG__LEVEL and HYDROPHONE_LOG__FORMAT beat them."""
 _MAX_PORT: Final = 65_535
 _HOST: Final = re.compile(r"[0-9A-Za-z._-]+|[0-9a-fA-F:.]+(%[0-9A-Za-z._-]+)?")
 _RETENTION_LEAST_DAYS: Final = 21
@@ -303,6 +303,24 @@ class AccessSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MemorySettings:
+    """How much memory the process may take."""
+
+    shed_mb: int = _setting(
+        400,
+        _whole(0, 1_000_000),
+        "From so much resident memory on, in MB, caches and slow clients are let go, and then look-ups for "
+        "low-fee whales wait; predictions never are. 0: never.",
+    )
+    recover_percent: int = _setting(
+        85, _whole(10, 99), "Below so much of shed_mb all is as before, in percent."
+    )
+    limit_mb: int = _setting(
+        500, _whole(1, 1_000_000), "More than so much resident memory, in MB, is said as an error."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SimulatorSettings:
     """The backend of `hydrophone demo` and `hydrophone simulate`."""
 
@@ -327,7 +345,9 @@ class LogSettings:
     """Logs, on stderr."""
 
     level: str = _setting("INFO", _level, "DEBUG, INFO, WARNING or ERROR. LOG_LEVEL works too.")
-    format: str = _setting("auto", _choice("auto", "human", "json"), "human or json; auto is human.")
+    format: str = _setting(
+        "auto", _choice("auto", "human", "json"), "human or json; auto is human. LOG_FORMAT works too."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +374,7 @@ class Settings:
     alerts: AlertSettings = field(default_factory=AlertSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
+    memory: MemorySettings = field(default_factory=MemorySettings)
     simulator: SimulatorSettings = field(default_factory=SimulatorSettings)
     explorer: ExplorerSettings = field(default_factory=ExplorerSettings)
     log: LogSettings = field(default_factory=LogSettings)
@@ -482,8 +503,9 @@ def _from_file(file: Path | None) -> Iterator[tuple[str, object, str]]:
 
 
 def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
-    if environment.get(_LOG_LEVEL_ALIAS):
-        yield "log.level", environment[_LOG_LEVEL_ALIAS], _LOG_LEVEL_ALIAS
+    for variable, key in _ALIASES.items():
+        if environment.get(variable):
+            yield key, environment[variable], variable
     for variable, value in environment.items():
         if variable.startswith(ENVIRONMENT_PREFIX):
             key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")

@@ -19,7 +19,7 @@ LINE_LIMIT_BYTES = 1 << 20
 PATIENCE_S = 15.0
 """Less than the time-out of a test, so that a failure says what was logged."""
 
-_LEFT_OUT = frozenset({"log_level", "http_proxy", "pythonunbuffered"})
+_LEFT_OUT = frozenset({"log_level", "log_format", "http_proxy", "pythonunbuffered"})
 """Variables that would change what a program does."""
 
 Entry = dict[str, Any]

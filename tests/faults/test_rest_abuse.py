@@ -242,3 +242,23 @@ async def test_who_guesses_tokens_is_told_to_wait() -> None:
         ]
         assert statuses == [401] * 10 + [429] * 20
         assert (await ask(server, "/api/v1/status", f"Authorization: Bearer {SECRET}")).status == 200
+
+
+async def test_while_memory_is_short_who_takes_no_answer_is_cut_off_sooner() -> None:
+    times = [0.0]
+    async with serving(Limits(drain_s=20.0, sweep_s=3600.0)) as server:
+        http = server.server
+        http._now = lambda: times[0]
+        _, writer = await connect(server)
+        writer.write(b"GET /api/v1/record HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            while not any(c.answered_at is not None and c.unsent_bytes for c in http._connections):  # noqa: ASYNC110 -- it tells nobody
+                await asyncio.sleep(0.01)
+        times[0] = 0.9
+        assert http.shed_slow() == 0
+        http.spare_slow()
+        times[0] = 19.9
+        http._cut_stalled()
+        assert http.counters.stalled == 0
+        assert http.shed_slow() == 1
+        writer.close()

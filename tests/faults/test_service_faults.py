@@ -69,7 +69,7 @@ class Alerts:
                 message = json.loads(raw)
                 self.heard.append(message)
                 data: dict[str, Any] = message["data"]
-                is_it = message["type"] == kind and data["transaction_id"] == txid_of(name)
+                is_it = message["type"] == kind and data.get("transaction_id") == txid_of(name)
                 if is_it and expected.items() <= data.items():
                     return data
         raise AssertionError(f"the service ended before it said {kind} of {name}")

@@ -246,3 +246,37 @@ async def test_who_does_not_read_is_not_answered_and_no_answer_overtakes_what_wa
 
         received = [json.loads(await client.recv()) for _ in range(end + 10)]
         assert [said.get("type") for said in received] == [None] * end + ["pong"] * 10
+
+
+async def test_while_memory_is_short_who_is_behind_for_a_second_is_disconnected_and_no_other() -> None:
+    clock = Clock()
+    server = make_server(now=clock)
+    async with running(server), joined(server) as (_, stalled), joined(server) as (reader, ours):
+        clock.time_s = 100.0
+        n = 0
+        while not stalled.paused:
+            await server.publish(message(n))
+            assert parse(await reader.recv()) == n
+            n += 1
+        assert server.shed_slow() == 0, "it may catch its breath"
+        assert server.longest_backlog == len(stalled.backlog)
+        clock.time_s = 101.0
+        await until(lambda: server.counters.shed == 1)
+        await until(lambda: server.client_count == 1)
+        assert server._room.clients == {ours}
+        assert (server.counters.kicked, server.longest_backlog) == (0, 0)
+
+
+async def test_when_memory_is_back_who_is_behind_has_the_usual_time() -> None:
+    clock = Clock()
+    server = make_server(now=clock)
+    async with running(server), joined(server) as (_, stalled):
+        clock.time_s = 100.0
+        server.shed_slow()
+        server.spare_slow()
+        await publish_until(server, lambda: stalled.paused)
+        clock.time_s = 129.9
+        server._kick_stalled()
+        assert (server.counters.shed, server.counters.kicked) == (0, 0)
+        clock.time_s = 130.0
+        await until(lambda: server.counters.kicked == 1)

@@ -40,7 +40,7 @@ def _as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     """Start in an empty folder with nothing set; leave logging as it was."""
     monkeypatch.chdir(tmp_path)
     for variable in os.environ:
-        if variable.startswith("HYDROPHONE_") or variable == "LOG_LEVEL":
+        if variable.startswith("HYDROPHONE_") or variable in ("LOG_LEVEL", "LOG_FORMAT"):
             monkeypatch.delenv(variable)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level

@@ -28,7 +28,7 @@ def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Be where neither a file nor a variable sets anything."""
     monkeypatch.chdir(tmp_path)
     for variable in os.environ:
-        if variable.startswith("HYDROPHONE_") or variable == "LOG_LEVEL":
+        if variable.startswith("HYDROPHONE_") or variable in ("LOG_LEVEL", "LOG_FORMAT"):
             monkeypatch.delenv(variable)
 
 
@@ -103,6 +103,14 @@ def test_the_quickstarts_log_level_works_and_our_own_variable_beats_it() -> None
     both = {"HYDROPHONE_LOG__LEVEL": "ERROR", "LOG_LEVEL": "DEBUG"}
     assert load_from(environment=both).settings.log.level == "ERROR"
     assert load_from("[log]\nlevel = 'WARNING'\n", {"LOG_LEVEL": "DEBUG"}).settings.log.level == "DEBUG"
+
+
+def test_its_sister_sets_the_form_of_the_log() -> None:
+    assert load_from(environment={"LOG_FORMAT": "json"}).settings.log.format == "json"
+    both = {"HYDROPHONE_LOG__FORMAT": "human", "LOG_FORMAT": "json"}
+    assert load_from(environment=both).settings.log.format == "human"
+    with pytest.raises(ConfigError, match=r"log\.format \(LOG_FORMAT\)"):
+        load_from(environment={"LOG_FORMAT": "xml"})
 
 
 # Unknown keys.

@@ -7,7 +7,8 @@ import { theme } from "../state/settings";
 import { type Fill, Paint } from "./chart-paint";
 
 const HEIGHT_PX = 260;
-const FONT_PX = 11.5;
+const FONT_PX = 12; // uPlot knows whole pixels only
+const TIME_AXIS_PX = 34;
 const BAR_SHARE = 0.72;
 const BAR_MOST_PX = 42;
 
@@ -148,15 +149,32 @@ function optionsOf(newest: Newest, paint: Paint, width: number): uPlot.Options {
       {
         ...axis,
         grid: { show: false },
-        ...(xScale === "number"
-          ? { values: (_, at) => at.map((value) => newest.current.formatX(value)) }
-          : {}),
+        size: TIME_AXIS_PX,
+        values:
+          xScale === "number" ? (_, at) => at.map((value) => newest.current.formatX(value)) : clockOf(xScale),
       },
       { ...axis, size: widthOf, values: (_, at) => at.map(short) },
     ],
     series: [{}, ...series.map((one) => seriesOf(one, paint))],
     hooks: { setCursor: [({ cursor }) => newest.current.onPoint(cursor.idx ?? null)] },
   };
+}
+
+/** The date where a day begins, else the hour. */
+function clockOf(scale: "local" | "utc"): (_: uPlot, at: number[]) => string[] {
+  const zone = scale === "utc" ? { timeZone: "UTC" } : {};
+  const date = new Intl.DateTimeFormat("en", { month: "short", day: "numeric", ...zone });
+  const time = new Intl.DateTimeFormat("en", {
+    hour: "2-digit",
+    minute: "2-digit",
+    hourCycle: "h23",
+    ...zone,
+  });
+  return (_, at) =>
+    at.map((seconds) => {
+      const text = time.format(seconds * 1000);
+      return text === "00:00" ? date.format(seconds * 1000) : text;
+    });
 }
 
 /** Bars at both ends need half a step more, or they are cut. */

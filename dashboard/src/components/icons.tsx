@@ -117,9 +117,24 @@ export const Alert = () => (
     <path d="M12 4 2.5 20h19zM12 10v4.5M12 17.4v.1" />
   </Icon>
 );
+export const Good = () => (
+  <Icon>
+    <path d="M4.5 12.5l5 5L20 6.5" />
+  </Icon>
+);
 export const Back = () => (
   <Icon>
     <path d="M20 12H5M11 6l-6 6 6 6" />
+  </Icon>
+);
+export const Copy = () => (
+  <Icon>
+    <path d="M9 9h11v11H9zM15 9V4H4v11h5" />
+  </Icon>
+);
+export const Download = () => (
+  <Icon>
+    <path d="M12 4v11M7 11l5 5 5-5M4 20h16" />
   </Icon>
 );
 

@@ -36,7 +36,8 @@ export function describeWait(whale: Whale): string {
     : formatSpan(whale.p50S, whale.p90S);
 }
 
-const CHANGES: Record<string, string> = {
+/** What a replacement changed. */
+export const CHANGES: Readonly<Record<string, string>> = {
   fee_bump: "same payment, higher fee",
   other_amount: "same payee, another amount",
   other_payee: "pays somebody else: a double spend",

@@ -51,7 +51,8 @@ from hydrophone.wire.rest_v1 import (
 _ACCURACY_AGE_S: Final = 300.0
 """# chosen: half a second of work in five minutes for a number of days, however often somebody asks."""
 _STATUS_AGE_S: Final = 1.0
-"""# chosen: counting 200,000 predictions takes some milliseconds, and a page asks every other second."""
+"""# chosen: counting 200,000 predictions takes some milliseconds, and a page asks every other second. Nothing
+older is said: Prometheus comes every minute, and would else hear always of the minute before."""
 COVERAGE_DAYS: Final = 30
 _SHARE_DECIMALS: Final = 6
 
@@ -111,7 +112,9 @@ class Api:
         self._clock = clock
         self._scores = AccuracyDesk(store.query_forecasts, store.query_days)
         self._accuracy = KeptAnswers(self._compute_accuracy, max_age_s=_ACCURACY_AGE_S, now=time.monotonic)
-        self._reports = KeptAnswers(self._report, max_age_s=_STATUS_AGE_S, now=time.monotonic)
+        self._reports = KeptAnswers(
+            self._report, max_age_s=_STATUS_AGE_S, oldest_s=_STATUS_AGE_S, now=time.monotonic
+        )
         self._entities: list[LabelledEntityV1] | None = None
 
     def routes(self) -> tuple[Route, ...]:
@@ -134,6 +137,16 @@ class Api:
             Route(paths.READINESS, self._readiness),
             Route(paths.METRICS, self._metrics),
         )
+
+    def shrink(self) -> int:
+        """Keep fewer answers from now on; return how many went."""
+        self._entities = None
+        return self._accuracy.shrink() + self._reports.shrink()
+
+    def grow(self) -> None:
+        """Keep as many answers as usual again."""
+        self._accuracy.grow()
+        self._reports.grow()
 
     async def close(self) -> None:
         """Break off what is being computed."""

@@ -24,6 +24,8 @@ from hydrophone.bootstrap.parts import (
     steady_clock,
     today,
 )
+from hydrophone.bootstrap.upkeep import Upkeep
+from hydrophone.bootstrap.vitals import Vitals
 from hydrophone.config import Settings, host_in_url
 from hydrophone.domain.events import GapFound, GapReason, RecordGap
 from hydrophone.domain.labels import LabelBook
@@ -40,6 +42,8 @@ from hydrophone.pipeline.prices import PriceBoard
 from hydrophone.pipeline.record import RecordDesk
 from hydrophone.pipeline.retention import Retention
 from hydrophone.runtime.frame import Frame
+from hydrophone.runtime.loop_errors import LoopErrors
+from hydrophone.runtime.service_manager import ServiceManager
 from hydrophone.runtime.supervisor import Service, Supervisor
 from hydrophone.runtime.telemetry import get_logger, rss_bytes
 from hydrophone.store.duckdb_store import DuckDbStore
@@ -181,7 +185,7 @@ class Engine:
                 record=RecordDesk(store.query_record).answer,
                 explain=LiveExplainer(settings, book, ears.tracker.labels, store).explain,
                 why_not_ready=lambda: None if self._monitor.is_heard else self._monitor.text,
-                metrics=lambda report: figures_of(report, self._rest),
+                metrics=lambda report: figures_of(report, self._rest, self._recorder.timings),
                 book=book,
                 learned_count=lambda: ears.tracker.labels.learned_count,
                 prices=self._prices.answer,
@@ -199,10 +203,21 @@ class Engine:
             pages=load_pages(),
             alerts=self._alerts,
         )
+        self._vitals = Vitals(
+            settings,
+            ears=ears,
+            store=store,
+            alerts=self._alerts,
+            api=self._api,
+            http=self._rest.server,
+            monitor=self._monitor,
+            clock=self._clock,
+        )
 
     def services(self) -> tuple[Service, ...]:
         """Return everything, back to front."""
         return (
+            *self._vitals.services(),
             Service("alerts", self._alerts.run),
             Service("rest", self._serve_rest),
             Service("recorder", self._recorder.run, self._recorder.drain),
@@ -256,6 +271,10 @@ class Engine:
         gap = GapFound(ended_at, SOURCE_NAME, GapReason.SILENT, begun_at, reason)
         await self._ears.effects.put(RecordGap(gap))
 
+    def describe(self) -> str:
+        """Return in a line what it does, for whoever manages services."""
+        return f"{self._monitor.text}; {self._recorder.signal_count} whales since the start"
+
     def addresses(self) -> Addresses:
         """Return where it is reached, once it runs."""
         return Addresses(
@@ -279,6 +298,14 @@ class Engine:
             "simulated": self._monitor.is_simulated,
         }
 
+    def _retention_report(self) -> dict[str, object]:
+        done_at = self._retention.done_at
+        return {
+            "keep_days": self._settings.store.retention_days,
+            "removed_since_start": self._retention.removed_count,
+            "done_at": None if done_at is None else format_instant(done_at),
+        }
+
     async def report(self) -> dict[str, object]:
         """Return its state for people and programs."""
         counts = await self._store.query_status()
@@ -288,6 +315,8 @@ class Engine:
             "version": __version__,
             "uptime_s": (self._clock() - self._started_at) // MICROS_PER_S,
             "memory_mb": round(rss_bytes() / 2**20, 1),
+            "memory": self._vitals.memory(),
+            "process": self._vitals.process(),
             "network": self._settings.network,
             "simulated": monitor.is_simulated,
             "alerts_port": alerts.port,
@@ -306,7 +335,9 @@ class Engine:
                 "frames": monitor.frame_count,
                 "transactions": ears.decoder.transaction_count,
                 "questions_open": ears.tracker.question_count,
+                "lookups": ears.asked_count,
                 "lookups_refused": ears.refused_count,
+                "lookups_held": ears.asker.held_count,
                 "malformed": ears.quarantine.count,
                 "malformed_newest": [specimen.reason for specimen in ears.quarantine.specimens][-3:],
             },
@@ -318,6 +349,7 @@ class Engine:
                 "signalled_since_start": self._recorder.signal_count,
             },
             "accuracy": self._watch.report(),
+            "retention": self._retention_report(),
             "gaps": counts.gap_count,
             "blindness": await self._gaps.summary(),
             "record_seq": counts.last_seq,
@@ -327,15 +359,10 @@ class Engine:
                 "messages": alerts.counters.messages,
                 "dropped": alerts.counters.dropped,
                 "kicked": alerts.counters.kicked,
+                "shed": alerts.counters.shed,
+                "refused": alerts.refused_count,
             },
-            "queues": {
-                channel.name: {
-                    "waiting": len(channel),
-                    "high_water": channel.high_water,
-                    "capacity": channel.capacity,
-                }
-                for channel in (ears.frames, ears.effects)
-            },
+            "queues": self._vitals.queues(),
             "latency": {"received_to_published_ms": self._latency.report()},
             "labels": {
                 "set": self._book.version,
@@ -345,6 +372,7 @@ class Engine:
             },
             "label_age": _label_age(self._book, self._clock()),
             "store": str(self._settings.store.path),
+            "storage": self._vitals.storage(),
         }
 
 
@@ -396,8 +424,11 @@ async def _serve(
     on_ready: Callable[[Addresses], None],
     patience: Patience,
 ) -> None:
+    manager = ServiceManager.from_environment()
+    manager.say("opening the database")
     async with _opened(make_store(settings)) as store:
         engine = Engine(settings, ears, book, store, state=await store.load_state(), patience=patience)
+        upkeep = Upkeep(settings, manager, supervisor, store, ears=ears, describe=engine.describe)
 
         def announce() -> None:
             gc.collect()
@@ -407,12 +438,15 @@ async def _serve(
                 "ready", alerts=addresses.alerts_url, page=addresses.page_url, store=str(settings.store.path)
             )
             on_ready(addresses)
+            manager.ready(upkeep.describe())
             engine.note_up()
 
+        asyncio.get_running_loop().set_exception_handler(LoopErrors())
         switch_s = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_S)
         try:
-            await supervisor.run(engine.services(), announce)
+            services = (*upkeep.services(), *engine.services())
+            await supervisor.run(services, announce, manager.stopping)
         finally:
             sys.setswitchinterval(switch_s)
             gc.unfreeze()  # else the interpreter ends with what DuckDB counts as leaks

@@ -17,14 +17,16 @@ from hydrophone.bootstrap.parts import (
 from hydrophone.config import RECORDING_SCHEME, Settings
 from hydrophone.domain.events import Effect
 from hydrophone.domain.labels import LabelBook
-from hydrophone.domain.questions import Question
+from hydrophone.domain.questions import AboutTransaction, Question
 from hydrophone.domain.units import UnixMicros
 from hydrophone.errors import SourceRejected, SourceUnavailable
 from hydrophone.pipeline.detection import Detection
-from hydrophone.pipeline.ports import Asker, Clock
+from hydrophone.pipeline.holding import HoldingAsker
+from hydrophone.pipeline.ports import Clock
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.frame import Frame
 from hydrophone.runtime.supervisor import Service
+from hydrophone.runtime.telemetry import redacted
 from hydrophone.sources.mempool_space import MempoolSpaceLink
 from hydrophone.sources.mempool_space_rest import RestAsker
 from hydrophone.wire.quarantine import Quarantine
@@ -71,7 +73,7 @@ class _RecordingSource:
 class _Nobody:
     """Answers no question: a recording holds the answers itself."""
 
-    refused_count = 0
+    refused_count = asked_count = under_way_count = 0
 
     def ask(self, question: Question) -> None:
         """Ask nobody."""
@@ -123,20 +125,38 @@ class Ears:
             settings, book, run=lambda work: self._side_thread.submit(lambda: work().filled()).result
         )
         self._listening = _listen(settings, urls, self.frames, steady_clock())
+        self.asker = HoldingAsker(self._listening.asker, self._can_wait)
 
     def close(self) -> None:
         """End the thread beside the loop, once nothing is heard any more."""
         self._side_thread.shutdown()
 
     @property
-    def refused_count(self) -> int:
-        """Questions that were not asked because too many were under way."""
-        return self._listening.asker.refused_count
+    def asked_count(self) -> int:
+        """Questions that were asked since the start."""
+        return self._listening.asker.asked_count
 
     @property
-    def asker(self) -> Asker:
-        """Who asks the source."""
-        return self._listening.asker
+    def refused_count(self) -> int:
+        """Questions that were not asked because too many were under way."""
+        return self._listening.asker.refused_count + self.asker.refused_count
+
+    @property
+    def under_way_count(self) -> int:
+        """Questions that were asked and not answered yet."""
+        return self._listening.asker.under_way_count
+
+    def _can_wait(self, question: Question) -> bool:
+        """Return whether a question is about a whale that pays too little for the next block."""
+        market = self.tracker.forecaster.market
+        if (
+            market is None
+            or market.marginal_rate_sat_vb is None
+            or not isinstance(question, AboutTransaction)
+        ):
+            return False
+        rate_sat_vb = self.tracker.rate_of_unresolved(question.txid)
+        return rate_sat_vb is not None and rate_sat_vb < market.marginal_rate_sat_vb
 
     async def fetch(self, path: str) -> tuple[int, bytes]:
         """Ask the source's REST for what is no event: status (0: no answer) and body."""
@@ -149,8 +169,9 @@ class Ears:
 
     @property
     def connected_url(self) -> str | None:
-        """What is being listened to."""
-        return self._listening.source.connected_url
+        """What is being listened to, for people: without a password."""
+        url = self._listening.source.connected_url
+        return None if url is None else redacted(url)
 
     def services(self, on_frame: Callable[[Frame], Awaitable[None]]) -> tuple[Service, ...]:
         """Return what is to be started after whoever takes the effects."""
@@ -159,7 +180,7 @@ class Ears:
             effects=self.effects,
             decoder=self.decoder,
             tracker=self.tracker,
-            asker=self._listening.asker,
+            asker=self.asker,
             clock=self.clock,
             on_frame=on_frame,
         )

@@ -11,6 +11,7 @@ from hydrophone.cli import (
     accuracy,
     configuration,
     database,
+    doctor,
     estimate,
     explain,
     labels,
@@ -23,7 +24,7 @@ from hydrophone.cli import (
 )
 from hydrophone.cli.flags import load
 from hydrophone.errors import ExitCode, HydrophoneError
-from hydrophone.runtime.telemetry import configure_logging
+from hydrophone.runtime.telemetry import configure_logging, get_logger, redacted
 
 _COMMANDS = (
     service,
@@ -31,6 +32,7 @@ _COMMANDS = (
     simulate,
     replay,
     status,
+    doctor,
     explain,
     estimate,
     accuracy,
@@ -39,6 +41,8 @@ _COMMANDS = (
     token,
     configuration,
 )
+
+log = get_logger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -68,12 +72,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
+    is_for_machines = False
     try:
         loaded = load(arguments)
         configure_logging(loaded.settings.log.level, loaded.settings.log.format)
+        is_for_machines = loaded.settings.log.format == "json"
         return int(arguments.command(arguments, loaded))
     except HydrophoneError as error:
-        print(f"hydrophone: {error}", file=sys.stderr)
+        if is_for_machines:
+            log.error("failed", error=str(error), exit_code=int(error.exit_code))  # noqa: TRY400 -- no bug
+        else:
+            print(f"hydrophone: {redacted(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return ExitCode.STOPPED
+    except BrokenPipeError:
+        raise
+    except Exception:
+        if not is_for_machines:
+            raise
+        log.exception("bug", hint="please report it", exit_code=int(ExitCode.BUG))
+        return ExitCode.BUG

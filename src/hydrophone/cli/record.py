@@ -1,8 +1,11 @@
 """record: what a source says, into a file; and whether what we said is still what we said."""
 
 import argparse
+import contextlib
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -58,6 +61,7 @@ def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
     else:
         place, page = first[0].partition("?")[0], first[1]
         report = verify_chain(_pages(settings, page, place), noted)
+    _note_verified(settings.store.path, report)
     if arguments.json:
         print(json.dumps(_in_json(report)))
     elif report.fault is not None:
@@ -68,6 +72,41 @@ def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
         head = f"; the head is {report.head.hex()}" if report.entry_count else ""
         print(f"{place}: all {report.entry_count} entries are as they were published{kept}{head}")
     return ExitCode.STOPPED if report.fault is None else ExitCode.STORE
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """When the record was verified last, and what was found.
+
+    Attributes:
+        at_s: seconds since the epoch.
+        entries: so many there were.
+        whole: whether all were as published.
+    """
+
+    at_s: float
+    entries: int
+    whole: bool
+
+
+def _note_verified(store: Path, report: ChainReport) -> None:
+    """Note beside the database that its record was verified, if that is possible: the doctor asks for it."""
+    noted = Verified(time.time(), report.entry_count, report.fault is None)
+    with contextlib.suppress(OSError):
+        _place_of_note(store).write_text(json.dumps(asdict(noted)), encoding="utf-8")
+
+
+def last_verified(store: Path) -> Verified | None:
+    """Return when the record of a database was verified last on this machine; None: that is not known."""
+    try:
+        noted = json.loads(_place_of_note(store).read_text(encoding="utf-8"))
+        return Verified(float(noted["at_s"]), int(noted["entries"]), bool(noted["whole"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _place_of_note(store: Path) -> Path:
+    return store.with_name(f"{store.name}.verified")
 
 
 def _in_json(report: ChainReport) -> dict[str, object]:

@@ -1,45 +1,29 @@
-"""status and doctor: how it goes, and what to do about what does not."""
+"""status: how it goes, and what to do about what does not."""
 
 import argparse
 import asyncio
 import json
-import os
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
-from email.utils import parsedate_to_datetime
-from http.client import HTTPException
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from hydrophone.bootstrap import DEFAULT_URLS, STALE_DAYS, load_labels, sync_states, today
-from hydrophone.cli.asking import fetch_from_service, open_direct
+from hydrophone.cli.asking import fetch_from_service
+from hydrophone.cli.findings import Level, findings_of_report
 from hydrophone.cli.flags import Commands, add_command, add_json
-from hydrophone.config import RECORDING_SCHEME, LoadedSettings, Settings, host_in_url
-from hydrophone.errors import ConfigError, ExitCode, HydrophoneError, StoreError
+from hydrophone.config import LoadedSettings, Settings, host_in_url
+from hydrophone.errors import ConfigError, ExitCode, HydrophoneError
 from hydrophone.pipeline.connection import describe_duration
 from hydrophone.runtime.telemetry import rss_bytes
 from hydrophone.sources.mempool_space import probe
-from hydrophone.sources.mempool_space_rest import rest_base_of
 from hydrophone.store.duckdb_store import read_status
-from hydrophone.web.loopback import check_port_free
 
 _TIMEOUT_S: Final = 2.0
-_CLOCK_TOLERANCE_S: Final = 5.0
-"""# chosen: HTTP dates have whole seconds, and an answer takes some."""
-_LABEL_AGE_DAYS: Final = 90
-"""# chosen: a third of Binance's own list changed within a year."""
 
 
 def add_commands(commands: Commands) -> None:
     """Add the commands of this module."""
     add_json(add_command(commands, "status", "how the service goes, or what its database holds", _status))
-    add_json(add_command(commands, "doctor", "look for trouble before it comes", _doctor))
 
 
 def fetch_status(settings: Settings) -> dict[str, Any] | None:
@@ -79,6 +63,7 @@ def quickstart_lines(settings: Settings) -> list[str]:
         f"Pending predictions: {pending}",
         alerts,
         *_sight_lines(report or {}),
+        *_trouble_lines(report or {}),
     ]
 
 
@@ -92,6 +77,17 @@ def _sight_lines(report: Mapping[str, Any]) -> list[str]:
         mark = " (SIMULATED)" if report.get("simulated") else ""
         lines.append(f"Blind: {_blindness_in_words(blindness)}{mark}")
     return lines
+
+
+def _trouble_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return what is not as it should be, and what to do about it, beside whether the mempool is heard."""
+    findings = findings_of_report(report)
+    marks = {Level.WARN: "⚠️ ", Level.BAD: "❌"}
+    return [
+        f"{marks[finding.level]} {finding.what}: {finding}"
+        for finding in findings
+        if finding.level is not Level.OK and finding.what != "mempool"
+    ]
 
 
 def _blindness_in_words(blindness: Mapping[str, Any]) -> str:
@@ -115,7 +111,7 @@ def _status(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
     if arguments.json:
         print(json.dumps(report))
     else:
-        for line in _sight_lines(report):
+        for line in (*_sight_lines(report), *_trouble_lines(report)):
             print(line)
         _print_nested(report)
     return ExitCode.STOPPED
@@ -128,162 +124,6 @@ def _print_nested(report: Mapping[str, Any], indent: str = "") -> None:
             _print_nested(value, indent + "  ")
         else:
             print(f"{indent}{key:<{24 - len(indent)}} {value}")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What the doctor found.
-
-    Attributes:
-        what: was looked at.
-        is_sound: whether it is as it should be.
-        text: what was found, and what to do about it when it is not sound.
-    """
-
-    what: str
-    is_sound: bool
-    text: str
-
-
-def _doctor(arguments: argparse.Namespace, loaded: LoadedSettings) -> int:
-    settings = loaded.settings
-    is_running = fetch_status(settings) is not None
-    findings = [
-        *_check_sources(settings),
-        _check_clock(settings),
-        _check_labels(settings),
-        *_check_syncs(settings),
-    ]
-    findings += [] if is_running else [_check_store(settings), *_check_ports(settings)]
-    if is_running:
-        findings.append(Finding("service", is_sound=True, text="is running; its store and ports are its own"))
-    if arguments.json:
-        print(json.dumps([asdict(finding) for finding in findings]))
-    else:
-        for finding in findings:
-            print(f"{'ok ' if finding.is_sound else 'BAD'}  {finding.what:<8} {finding.text}")
-    return ExitCode.STOPPED if all(finding.is_sound for finding in findings) else ExitCode.CONFIGURATION
-
-
-def _check_sources(settings: Settings) -> list[Finding]:
-    findings = []
-    for url in settings.source.urls or DEFAULT_URLS:
-        if url.startswith(RECORDING_SCHEME):
-            is_there = os.access(url.removeprefix(RECORDING_SCHEME), os.R_OK)
-            advice = "is there" if is_there else "is missing, or not readable"
-            findings.append(Finding("source", is_there, f"{url} {advice}"))
-            continue
-        problem = asyncio.run(probe(url, _TIMEOUT_S))
-        advice = (
-            "answers" if problem is None else f"does not answer ({problem}): is the backend running there?"
-        )
-        findings.append(Finding("source", problem is None, f"{url} {advice}"))
-    return findings
-
-
-def _check_clock(settings: Settings) -> Finding:
-    base = settings.source.rest_url or rest_base_of((settings.source.urls or DEFAULT_URLS)[0])
-    try:
-        with _open(f"{base}/api/v1/blocks/tip/height") as response:
-            stamp = response.headers["Date"]
-    except urllib.error.HTTPError as error:
-        stamp = error.headers["Date"]
-    except (OSError, ValueError, HTTPException):
-        stamp = None
-    if stamp is None:
-        return Finding(
-            "clock", is_sound=True, text="nobody to compare it with (the backend's REST does not answer)"
-        )
-    offset_s = time.time() - parsedate_to_datetime(stamp).timestamp()
-    if abs(offset_s) <= _CLOCK_TOLERANCE_S:
-        return Finding("clock", is_sound=True, text="agrees with the backend's")
-    return Finding(
-        "clock", is_sound=False, text=f"differs from the backend's by {offset_s:+.0f} s: is NTP running?"
-    )
-
-
-def _open(url: str) -> Any:  # noqa: ANN401 -- what urllib returns
-    """Open a URL, one on this machine without a proxy: the proxy has a clock, and a localhost, of its own."""
-    is_here = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
-    return (open_direct if is_here else urllib.request.urlopen)(url, timeout=_TIMEOUT_S)
-
-
-def _check_labels(settings: Settings) -> Finding:
-    try:
-        book, files = load_labels(settings, today())
-    except ConfigError as error:
-        return Finding("labels", is_sound=False, text=str(error))
-    rejected = sum(len(file.rejected) for file in files)
-    newest = max((label.as_of for label in book if label.as_of), default=None)
-    age = _age_in_days(newest)
-    text = f"{len(book)} claims, newest {newest or 'undated'}"
-    if rejected:
-        return Finding(
-            "labels", is_sound=False, text=f"{text}; {rejected} bad rows: see `hydrophone labels check FILE`"
-        )
-    if age is not None and age > _LABEL_AGE_DAYS:
-        text += f", {age} days old: exchanges change a third of their list in a year, look for a newer one"
-    return Finding("labels", is_sound=True, text=text)
-
-
-def _check_syncs(settings: Settings) -> list[Finding]:
-    """Return a finding for each list that is synced."""
-    findings = []
-    for state in sync_states(settings, today()):
-        if state.info is None:
-            continue
-        name, age = state.known.name, state.age_days
-        text = f"{name} was asked for {age} days ago" if age is not None else f"{name} was never asked for"
-        if state.info.failure:
-            text += f"; the last time it could not be had: {state.info.failure}"
-        elif state.is_stale:
-            text += f", more than {STALE_DAYS}"
-        advice = f": try `hydrophone labels sync {name}`" if state.is_stale else ""
-        findings.append(Finding("sync", not state.is_stale, text + advice))
-    return findings
-
-
-def _age_in_days(day: date | None) -> int | None:
-    return None if day is None else (datetime.now(UTC).date() - day).days
-
-
-def _check_store(settings: Settings) -> Finding:
-    path = settings.store.path
-    try:
-        return _look_at_store(path)
-    except StoreError as error:
-        return Finding("store", is_sound=False, text=str(error))
-    except OSError as error:
-        return Finding("store", is_sound=False, text=f"{path} cannot be looked at: {error.strerror}")
-
-
-def _look_at_store(path: Path) -> Finding:
-    if path.exists():
-        stored = read_status(path)
-        is_writable = os.access(path, os.W_OK)
-        text = f"{path}: {stored.prediction_count} predictions" + (
-            "" if is_writable else ", but not writable"
-        )
-        return Finding("store", is_writable, text)
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    is_writable = os.access(folder, os.W_OK) and folder.is_dir()
-    text = f"{path} will be made" if is_writable else f"{path} cannot be made: {folder} is not writable"
-    return Finding("store", is_writable, text)
-
-
-def _check_ports(settings: Settings) -> list[Finding]:
-    findings = []
-    for section, host, port in (
-        ("alerts", settings.alerts.host, settings.alerts.port),
-        ("api", settings.api.host, settings.api.port),
-    ):
-        try:
-            check_port_free(host, port, section=section)
-        except HydrophoneError as error:
-            findings.append(Finding("port", is_sound=False, text=str(error)))
-        else:
-            findings.append(Finding("port", is_sound=True, text=f"{section} {host}:{port} is free"))
-    return findings
 
 
 def print_quickstart_status() -> int:

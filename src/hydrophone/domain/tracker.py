@@ -120,6 +120,11 @@ class Tracker:
         """When `TimePassed` is wanted, if nothing else happens until then."""
         return next((waiting.deadline for waiting in self._waiting.values()), None)
 
+    def rate_of_unresolved(self, txid: Txid) -> FeeRate | None:
+        """Return what a whale without prevouts pays, in sat/vB; None: it is none, or nobody said."""
+        found = self._waiting.get(txid) or self._late.get(txid)
+        return None if found is None else found.transaction.fee_rate
+
     @property
     def next_question_at(self) -> UnixMicros | None:
         """When `TimePassed` is wanted so that something is asked again; nothing is said by it."""
@@ -204,8 +209,6 @@ class Tracker:
     def give_up(self, at: UnixMicros, reason: str) -> list[Effect]:
         """Signal all that waits for prevouts: nothing more will be heard."""
         return [effect for txid in tuple(self._waiting) for effect in self._stop_waiting(txid, at, reason)]
-
-    # --- signals -------------------------------------------------------------------------------------
 
     def _expire(self, now: UnixMicros) -> list[Effect]:
         """Signal what has waited long enough, dated at its deadline: a replay finds the same instant."""

@@ -1,5 +1,6 @@
 """Store first, then publish: what turns effects into entries of the record and says them."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
@@ -21,8 +22,10 @@ from hydrophone.domain.events import (
 )
 from hydrophone.domain.signal import Sighting, Signal
 from hydrophone.domain.units import btc_from_sats
+from hydrophone.errors import StoreError
 from hydrophone.pipeline.latency import LatencyGauge
 from hydrophone.pipeline.ports import Broadcast, Clock, Encoder, Entry, Handover, Notation, Publication, Store
+from hydrophone.pipeline.timings import Timings
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.telemetry import get_logger
 
@@ -80,6 +83,8 @@ class Recorder:
         broadcast: who says them.
         clock: now, for `published_at`.
         latency: told how long signals took from their frame to the subscribers.
+        timings: what is measured meanwhile.
+        now: seconds of a clock that never jumps.
     """
 
     def __init__(
@@ -91,7 +96,11 @@ class Recorder:
         broadcast: Broadcast,
         clock: Clock,
         latency: LatencyGauge,
+        timings: Timings | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.timings = timings or Timings()
+        self._now = now
         self._effects = effects
         self._composer = composer
         self._store = store
@@ -116,7 +125,7 @@ class Recorder:
                 if not effects:
                     break
                 self._unsaved = [self._composer.compose(effect) for effect in effects]
-            await self._store.commit([*self._handovers, *self._unsaved])
+            await self._commit([*self._handovers, *self._unsaved])
             saved, self._unsaved, self._handovers = self._unsaved, [], []
             publications = [entry for entry in saved if isinstance(entry, Publication)]
             for start in range(0, len(publications), _SAID_AT_ONCE):
@@ -127,6 +136,19 @@ class Recorder:
         """Store and publish what there is, then end."""
         self._effects.close()
 
+    async def _commit(self, entries: Sequence[Entry]) -> None:
+        began = self._now()
+        try:
+            await self._store.commit(entries)
+        except StoreError:
+            self.timings.failed_commits += 1
+            raise
+        self.timings.commits.note(self._now() - began)
+        stored_at = self._clock()
+        for entry in entries:
+            if isinstance(entry, Publication) and isinstance(entry.effect, RaiseSignal):
+                self.timings.note_stored(entry.effect, stored_at)
+
     async def _publish(self, publications: Sequence[Publication]) -> None:
         await self._broadcast.publish(*(publication.message for publication in publications))
         for publication in publications:
@@ -135,21 +157,25 @@ class Recorder:
     def _note(self, effect: Effect) -> None:
         if isinstance(effect, RaiseSignal):
             self.signal_count += 1
-            signal = effect.signal
+            signal, published_at = effect.signal, self._clock()
             is_first = not signal.was_modified
-            published_at = self._clock()
             self._handovers.append(
                 Handover(signal.prediction_id, signal.detected_at, published_at, is_first=is_first)
             )
             if signal.sighting is Sighting.ANNOUNCED:  # others were not heard when they were said
                 self._latency.note(signal.source, signal.seen_at, published_at)
+            self.timings.note_published(effect, published_at)
             log_whale(signal)
         elif isinstance(effect, AmendSignal):
             flow = effect.signal.flow
+            self.timings.amended += 1
             log.info("amended", txid=effect.signal.txid, flow=flow.flow_type, reason=effect.reason)
         elif isinstance(effect, RecordOutcome):
             outcome = effect.outcome
+            self.timings.outcomes[outcome.status] += 1
             log.info("outcome", status=outcome.status, txid=outcome.txid, height=outcome.confirmation_height)
+        elif isinstance(effect, ReopenPrediction):
+            self.timings.reopened += 1
 
     async def _save_handovers(self) -> None:
         if self._handovers:

@@ -143,12 +143,24 @@ class ConnectionMonitor:
         self._outage: Silence | None = Silence(started_at, _NEVER_CONNECTED)
         self._blind_from = started_at if heard_before is None else heard_before
         self._looked_at = self._awake_since = started_at
-        self.text = _NOT_YET
+        self._text = _NOT_YET
+        self._remark: str | None = None
         self._message = self._encoded(started_at)
 
     def greeting(self) -> bytes:
         """Return what a client is told first."""
         return self._message
+
+    @property
+    def text(self) -> str:
+        """How it stands, for people."""
+        return self._text if self._remark is None else f"{self._text}; {self._remark}"
+
+    async def remark(self, remark: str | None, at: UnixMicros) -> None:
+        """Say something beside whether the mempool is heard, now and to each that comes; None: no more."""
+        if remark != self._remark:
+            self._remark = remark
+            await self._say(self._text, at)
 
     @property
     def is_heard(self) -> bool:
@@ -310,7 +322,7 @@ class ConnectionMonitor:
             await self._on_silence(outage.since, at, outage.reason)
 
     async def _say(self, text: str, at: UnixMicros) -> None:
-        self.text = text
+        self._text = text
         self._message = self._encoded(at)
         await self._broadcast.publish(self._message)
 

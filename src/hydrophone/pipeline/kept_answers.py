@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
+from math import inf
 from typing import Final, Generic, TypeVar
 
 from hydrophone.errors import HydrophoneError
@@ -26,6 +27,7 @@ class KeptAnswers(Generic[K, V]):
     Args:
         compute: answers a question anew.
         max_age_s: an answer that is older is made anew behind the one who gets it.
+        oldest_s: an answer that is older is not given any more: who asks waits for a new one.
         now: seconds of a clock that never jumps.
         sleep: waits so many seconds.
     """
@@ -35,15 +37,18 @@ class KeptAnswers(Generic[K, V]):
         compute: Callable[[K], Awaitable[V]],
         *,
         max_age_s: float,
+        oldest_s: float = inf,
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._compute = compute
         self._max_age_s = max_age_s
+        self._oldest_s = oldest_s
         self._now = now
         self._sleep = sleep
         self._rested_at = now()
         self._kept: OrderedDict[K, tuple[V, float]] = OrderedDict()
+        self._most_kept = _MOST_KEPT
         self._turn = asyncio.Lock()
         self._renewing: dict[K, asyncio.Task[None]] = {}
 
@@ -53,13 +58,26 @@ class KeptAnswers(Generic[K, V]):
         Raises:
             HydrophoneError: there is none yet, and it cannot be computed.
         """
-        kept = self._kept.get(question)
+        kept = self._young(question)
         if kept is None:
             async with self._turn:
-                kept = self._kept.get(question) or await self._renew(question)
+                kept = self._young(question) or await self._renew(question)
         elif self._now() - kept[1] > self._max_age_s and question not in self._renewing:
             self._renewing[question] = asyncio.create_task(self._renew_behind(question))
         return kept[0]
+
+    def _young(self, question: K) -> tuple[V, float] | None:
+        kept = self._kept.get(question)
+        return None if kept is None or self._now() - kept[1] > self._oldest_s else kept
+
+    def shrink(self) -> int:
+        """Keep only the newest answer from now on; return how many went."""
+        self._most_kept = 1
+        return self._forget_surplus()
+
+    def grow(self) -> None:
+        """Keep as many as usual again."""
+        self._most_kept = _MOST_KEPT
 
     async def close(self) -> None:
         """Break off what is being computed."""
@@ -87,6 +105,11 @@ class KeptAnswers(Generic[K, V]):
             self._rested_at = self._now() + _REST * (self._now() - began)
         self._kept[question] = kept
         self._kept.move_to_end(question)
-        if len(self._kept) > _MOST_KEPT:
-            self._kept.popitem(last=False)
+        self._forget_surplus()
         return kept
+
+    def _forget_surplus(self) -> int:
+        surplus = max(0, len(self._kept) - self._most_kept)
+        for _ in range(surplus):
+            self._kept.popitem(last=False)
+        return surplus

@@ -47,6 +47,10 @@ class Retention:
         keep_days: the period; 0: everything is kept.
         clock: now.
         sleep: waits so many seconds.
+
+    Attributes:
+        removed_count: things that were removed since the start.
+        done_at: when all that was due had been removed last; None: not since the start.
     """
 
     def __init__(
@@ -61,6 +65,8 @@ class Retention:
         self._keep_days = keep_days
         self._clock = clock
         self._sleep = sleep
+        self.removed_count = 0
+        self.done_at: UnixMicros | None = None
 
     async def run(self) -> None:
         """Work until cancelled.
@@ -71,6 +77,7 @@ class Retention:
         while True:
             try:
                 await self.run_once()
+                self.done_at = self._clock()
             except StoreError as error:
                 log.warning("retention_postponed", reason=str(error))
             await self._sleep(PERIOD_S)
@@ -88,6 +95,7 @@ class Retention:
         total = 0
         while count := await self._history.drop_step(before):
             total += count
+            self.removed_count += count
             await self._sleep(PAUSE_S)
         if total:
             log.info("history_removed", count=total, older_than_days=self._keep_days)

@@ -33,11 +33,12 @@ class Channel(Generic[T]):
     ) -> None:
         self.name = name
         self.capacity = capacity
-        self._max_weight = max_weight
+        self.max_weight = max_weight
         self._weigh = weigh
         self._weight = 0
         self._sender_count = 0
         self.high_water = 0
+        self.taken_count = 0
         self._items: deque[T] = deque()
         self._is_closed = False
         self._readable = asyncio.Event()
@@ -46,6 +47,11 @@ class Channel(Generic[T]):
     def __len__(self) -> int:
         """Number of waiting items."""
         return len(self._items)
+
+    @property
+    def weight(self) -> int:
+        """What waits weighs together."""
+        return self._weight
 
     @property
     def is_idle(self) -> bool:
@@ -81,6 +87,7 @@ class Channel(Generic[T]):
             self._readable.clear()
             await self._readable.wait()
         taken = list(self._items)
+        self.taken_count += len(taken)
         self._items.clear()
         self._weight = 0
         self._writable.set()
@@ -93,5 +100,5 @@ class Channel(Generic[T]):
         self._writable.set()
 
     def _has_room(self, weight: int) -> bool:
-        is_light_enough = not self._items or self._weight + weight <= self._max_weight
+        is_light_enough = not self._items or self._weight + weight <= self.max_weight
         return len(self._items) < self.capacity and is_light_enough

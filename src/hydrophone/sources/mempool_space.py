@@ -1,6 +1,7 @@
 """The link to a mempool.space backend: its websocket."""
 
 import asyncio
+import contextlib
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,12 +12,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidURI
 
 from hydrophone.domain.units import UnixMicros
-from hydrophone.errors import SourceRejected
+from hydrophone.errors import SourceRejected, SourceUnavailable
 from hydrophone.runtime.backoff import Backoff
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.frame import Frame, FrameKind
-from hydrophone.runtime.telemetry import get_logger
-from hydrophone.wire.mempool_space import SIMULATED_HEADER, SUBSCRIPTIONS
+from hydrophone.runtime.telemetry import get_logger, redacted
+from hydrophone.wire.mempool_space import INIT, SIMULATED_HEADER, SUBSCRIPTIONS
 
 log = get_logger(__name__)
 
@@ -96,7 +97,7 @@ class MempoolSpaceLink:
         async with await _connect(url, _OPEN_TIMEOUT_S) as connection:
             self.connected_url, self._connection = url, connection
             is_simulated = _is_simulated(connection)
-            await self._put(FrameKind.OPENED, url.encode(), is_simulated=is_simulated)
+            await self._put(FrameKind.OPENED, redacted(url).encode(), is_simulated=is_simulated)
             for subscription in SUBSCRIPTIONS:
                 await connection.send(subscription, text=True)
                 await self._put(FrameKind.SENT, subscription)
@@ -130,6 +131,28 @@ async def probe(url: str, timeout_s: float = _OPEN_TIMEOUT_S) -> str | None:
         return str(error)
     except _NOT_CONNECTED as error:
         return describe(error)
+
+
+async def hear(
+    url: str, *, open_timeout_s: float, listen_s: float, enough: Callable[[bytes], bool]
+) -> list[bytes]:
+    """Return what a backend says first, until it has said enough, or for so many seconds.
+
+    Raises:
+        SourceError: it does not answer.
+    """
+    heard: list[bytes] = []
+    try:
+        async with await _connect(url, open_timeout_s) as connection:
+            for wish in (INIT, *SUBSCRIPTIONS):
+                await connection.send(wish, text=True)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(listen_s):
+                    while not (heard and enough(heard[-1])):
+                        heard.append(await connection.recv(decode=False))
+    except _NOT_CONNECTED as error:
+        raise SourceUnavailable(describe(error)) from error
+    return heard
 
 
 async def _connect(url: str, open_timeout_s: float) -> ClientConnection:

@@ -11,6 +11,7 @@ from hydrophone.domain.questions import AboutProjected, Question
 from hydrophone.domain.units import UnixMicros
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.frame import Frame, FrameKind
+from hydrophone.runtime.telemetry import redacted
 from hydrophone.sources.mempool_space import MempoolSpaceLink, describe
 from hydrophone.wire.mempool_space import subscription_of
 from hydrophone.wire.mempool_space_rest import is_route_missing, paths_of
@@ -70,7 +71,7 @@ class RestAsker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
         self._bug: asyncio.Future[None] | None = None
-        self.refused_count = 0
+        self.refused_count = self.asked_count = 0
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Keep a session open until cancelled, or until a look-up fails by a bug: that is raised."""
@@ -87,6 +88,11 @@ class RestAsker:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @property
+    def under_way_count(self) -> int:
+        """Questions that were asked and not answered yet."""
+        return len(self._tasks)
+
     def ask(self, question: Question) -> None:
         """Ask in the background.
 
@@ -95,6 +101,7 @@ class RestAsker:
         if self._session is None or len(self._tasks) >= REST_BACKLOG:
             self.refused_count += 1
             return
+        self.asked_count += 1
         task = asyncio.create_task(self._ask(question), name=type(question).__name__)
         self._tasks.add(task)
         task.add_done_callback(self._forget)
@@ -160,9 +167,9 @@ class RestAsker:
                     return _HTTP_TOO_LARGE, f"more than {_MAX_ANSWER_BYTES} bytes".encode()
                 return response.status, body
         except TimeoutError:
-            return 0, f"no answer from {base_url} within {REST_TIMEOUT_S:g} s".encode()
+            return 0, f"no answer from {redacted(base_url)} within {REST_TIMEOUT_S:g} s".encode()
         except (aiohttp.ClientError, OSError) as error:
-            return 0, f"no answer from {base_url}: {describe(error)}".encode()
+            return 0, redacted(f"no answer from {base_url}: {describe(error)}").encode()
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:

@@ -6,8 +6,6 @@ connection of its own, beside the writer and off the event loop.
 
 import asyncio
 import threading
-from array import array
-from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,10 +30,12 @@ from hydrophone.pipeline.ports import (
     StoredGaps,
     StoreStatus,
 )
+from hydrophone.store.backup import Copier
 from hydrophone.store.blocks import write_block
 from hydrophone.store.daily import count_window, days_of
 from hydrophone.store.forecasts import forecasts_of
 from hydrophone.store.gaps import gaps_of
+from hydrophone.store.known_ids import KnownIds
 from hydrophone.store.label_history import (
     current_version,
     in_pages,
@@ -124,8 +124,12 @@ class DuckDbStore:
         query_timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._side = SideReader(path, timeout_s=query_timeout_s)
+        self.copier = Copier(path)
         self._database = _Database(
-            path, address_of=address_of, memory_limit_mb=memory_limit_mb, side=self._side
+            path,
+            address_of=address_of,
+            memory_limit_mb=memory_limit_mb,
+            sides=(self._side, self.copier.reader),
         )
         self._path = path
         self._writer: ThreadPoolExecutor | None = None
@@ -144,6 +148,7 @@ class DuckDbStore:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         self._side.start()
+        self.copier.reader.start()
         try:
             await self._run(self._writer, self._database.open)
         except BaseException:
@@ -157,6 +162,7 @@ class DuckDbStore:
         if writer is None or reader is None:
             return
         self._side.stop()
+        self.copier.reader.stop()
         try:
             await self._run(writer, self._database.close)
         finally:
@@ -271,6 +277,31 @@ class DuckDbStore:
         """
         return await self._run(self._writer, lambda: self._database.write(change))
 
+    async def ping(self) -> None:
+        """Return when the writer has nothing before it: it never does while it is stuck."""
+        await self._run(self._writer, lambda: None)
+
+    async def limit_memory(self, limit_mb: int | None = None) -> bool:
+        """Let DuckDB use less until further notice; return whether that changed anything.
+
+        Args:
+            limit_mb: in MB; never more than was set. None: as much as was set.
+
+        Raises:
+            StoreError: what is in use does not fit.
+        """
+        return await self._run(self._writer, lambda: self._database.limit_memory(limit_mb))
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
+    def questions_waiting(self) -> int:
+        """Questions of strangers that are under way or wait."""
+        return self._side.waiting_count
+
     async def query_gaps(self, period: GapPeriod) -> StoredGaps:
         """Return when sources were blind and what was mined meanwhile, read beside the writer."""
         return await self.query(lambda cursor: gaps_of(cursor, period))
@@ -289,31 +320,35 @@ class _Database:
     One thread calls `open`, `commit` and `close`; another may call `read` at any time.
     """
 
-    def __init__(self, path: Path, *, address_of: AddressOf, memory_limit_mb: int, side: SideReader) -> None:
+    def __init__(
+        self, path: Path, *, address_of: AddressOf, memory_limit_mb: int, sides: Sequence[SideReader]
+    ) -> None:
         self._path = path
-        self._side = side
+        self._sides = sides
         self._address_of = address_of
-        self._memory_limit_mb = memory_limit_mb
+        self._memory_limit_mb = self._used_limit_mb = memory_limit_mb
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._cursor: duckdb.DuckDBPyConnection | None = None
         self._cursor_in_use = threading.Lock()
         self._statements: dict[str, duckdb.Statement] = {}
         self._last_seq = 0
         self._last_hash = GENESIS
-        self._ids = _KnownIds(())
-        self._learned = _KnownIds(())
+        self._ids = KnownIds(())
+        self._learned = KnownIds(())
 
     def open(self) -> None:
         connection = open_database(self._path, memory_limit_mb=self._memory_limit_mb)
+        self._used_limit_mb = self._memory_limit_mb
         try:
             with translated_errors(self._path):
                 newest = connection.execute(
                     "SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1"
                 ).fetchall()
-                self._ids = _KnownIds(_read_column(connection, "mempool_predictions", "prediction_id"))
-                self._learned = _KnownIds(_read_column(connection, "learned_scripts", "script"))
+                self._ids = KnownIds(_read_column(connection, "mempool_predictions", "prediction_id"))
+                self._learned = KnownIds(_read_column(connection, "learned_scripts", "script"))
                 self._cursor = connection.cursor()
-                self._side.sit_down(connection)
+                for side in self._sides:
+                    side.sit_down(connection)
                 connection.execute("PRAGMA disable_optimizer")  # see _optimised
         except BaseException:
             connection.close()
@@ -324,7 +359,8 @@ class _Database:
 
     def close(self) -> None:
         connections = [c for c in (self._cursor, self._connection) if c is not None]
-        self._side.get_up()
+        for side in self._sides:
+            side.get_up()
         with self._cursor_in_use, translated_errors(self._path):
             self._cursor = self._connection = None
             for connection in connections:
@@ -362,6 +398,18 @@ class _Database:
                 self._reopen()
                 raise
         return result
+
+    def limit_memory(self, limit_mb: int | None) -> bool:
+        wanted_mb = self._memory_limit_mb if limit_mb is None else min(limit_mb, self._memory_limit_mb)
+        if self._connection is None:
+            self.open()
+        assert self._connection is not None
+        if wanted_mb == self._used_limit_mb:
+            return False
+        with translated_errors(self._path):
+            self._connection.execute(f"SET GLOBAL memory_limit = '{wanted_mb}MB'")
+        self._used_limit_mb = wanted_mb
+        return True
 
     def commit(self, entries: Sequence[Entry]) -> None:
         if self._connection is None:
@@ -497,25 +545,6 @@ def _optimised(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         yield
     finally:
         connection.execute("PRAGMA disable_optimizer")
-
-
-class _KnownIds:
-    """Which values may be in a table, at 8 bytes each where a set of strings takes 100.
-
-    "No" is certain; a "yes" that matters has to be looked up, as two values may have one hash. Looking every
-    new one up would scan the table each time: 8 ms at 200,000 rows.
-    """
-
-    def __init__(self, values: Iterable[object]) -> None:
-        self._hashes = array("q", sorted(map(hash, values)))
-
-    def __contains__(self, value: object) -> bool:
-        wanted = hash(value)
-        place = bisect_left(self._hashes, wanted)
-        return place < len(self._hashes) and self._hashes[place] == wanted
-
-    def add(self, value: object) -> None:
-        insort(self._hashes, hash(value))
 
 
 def _entry_of_publication(publication: Publication, previous: bytes) -> RecordEntry:

@@ -22,10 +22,14 @@ from hydrophone.store.record_chain import chain_anew, read_entries
 MEMORY_LIMIT_MB: Final = 96
 """# chosen: at 200,000 predictions (90 busy days) every query fits, and the process stays near 110 MB."""
 
+DUCKDB_VERSION: Final = str(duckdb.__version__)
+DUCKDB_WANTED: Final = "2.0."
+"""Sources: pyproject.toml; a newer one writes files that this one cannot read."""
 _MAGIC: Final = b"DUCK"
 _MAGIC_OFFSET: Final = 8
 """Sources: DuckDB, storage format: an 8-byte checksum, then the magic bytes, then the version."""
 _NO_ROOM: Final = ("No space left on device", "Disk quota exceeded", "File too large")
+_NO_FILES: Final = ("Too many open files",)
 _NO_RIGHT: Final = ("Permission denied", "Read-only file system", "Operation not permitted")
 _DAMAGED: Final = (
     "Corrupt database file",
@@ -85,6 +89,11 @@ def _translate(error: duckdb.Error, path: Path) -> StoreError:  # noqa: PLR0911 
         return StoreFull(f"{path}: the memory limit of the database is too small for this: {reason}")
     if any(sign in text for sign in _NO_ROOM):
         return StoreFull(f"{path}: no room to write on its disk; free some, nothing stored is lost: {reason}")
+    if any(sign in text for sign in _NO_FILES):
+        return StoreFull(
+            f"{path}: as many files are open as there may be; raise the limit (ulimit -n), or let fewer "
+            f"clients come (alerts.max_clients): {reason}"
+        )
     if "Could not set lock" in text:
         holder = _LOCK_HOLDER.search(text)
         who = f"process {holder['pid']} ({holder['program']})" if holder else "another process"
@@ -260,6 +269,16 @@ _CONSISTENCY: Final = (
         """,
     ),
 )
+
+
+def is_older(path: Path) -> bool:
+    """Return whether a database that no service has open is still to be brought to our newest schema.
+
+    Raises:
+        StoreError: there is no such file, or it cannot be read.
+    """
+    with reading(path) as connection:
+        return schema_version(connection) < load_migrations()[-1].version
 
 
 def schema_version(connection: duckdb.DuckDBPyConnection) -> int:

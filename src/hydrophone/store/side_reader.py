@@ -20,7 +20,7 @@ Cursor = duckdb.DuckDBPyConnection
 
 _THREADS: Final = 2
 """# chosen: one slow question leaves room for another; more would only share the same processor."""
-_MOST_WAITING: Final = 64
+MOST_WAITING: Final = 64
 """# chosen: at some milliseconds each they are answered within a second; more are too many."""
 TIMEOUT_S: Final = 5.0
 """# chosen: the slowest honest question takes a tenth of a second."""
@@ -71,15 +71,21 @@ class SideReader:
     Args:
         path: of the database, for messages.
         timeout_s: a question that takes longer, waiting included, is broken off.
+        threads: so many are answered at once.
     """
 
-    def __init__(self, path: Path, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, path: Path, *, timeout_s: float = TIMEOUT_S, threads: int = _THREADS) -> None:
         self._path = path
         self._timeout_s = timeout_s
         self._threads: ThreadPoolExecutor | None = None
-        self._seats = tuple(_Seat() for _ in range(_THREADS))
+        self._seats = tuple(_Seat() for _ in range(threads))
         self._free = list(self._seats)
         self._waiting = 0
+
+    @property
+    def waiting_count(self) -> int:
+        """Questions that are under way or wait."""
+        return self._waiting
 
     def sit_down(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Take connections of a database that was opened; blocks while questions are under way."""
@@ -105,7 +111,7 @@ class SideReader:
 
     def start(self) -> None:
         """Begin to answer."""
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store-side")
+        self._threads = ThreadPoolExecutor(len(self._seats), thread_name_prefix="store-side")
 
     def stop(self) -> None:
         """Answer nothing any more."""
@@ -125,8 +131,8 @@ class SideReader:
         """
         if self._threads is None:
             raise StoreClosed(f"{self._path} is not open: open the store first")
-        if self._waiting >= _MOST_WAITING:
-            raise QueryTooSlow(f"{_MOST_WAITING} questions wait already: ask again in a moment")
+        if self._waiting >= MOST_WAITING:
+            raise QueryTooSlow(f"{MOST_WAITING} questions wait already: ask again in a moment")
         loop = asyncio.get_running_loop()
         job = _Job()
 

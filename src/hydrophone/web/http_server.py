@@ -21,7 +21,7 @@ from aiohttp.web_response import StreamResponse
 
 from hydrophone.runtime.telemetry import get_logger
 from hydrophone.web.access import is_loopback_address
-from hydrophone.web.loopback import make_room, open_listeners
+from hydrophone.web.loopback import is_spare, make_room, open_listeners
 from hydrophone.web.replies import Refused, refusal
 
 log = get_logger(__name__)
@@ -34,6 +34,8 @@ _BACKLOG: Final = 512
 """Connections that wait for accept. # chosen: a burst of browsers after a restart."""
 MAX_BODY_BYTES: Final = 65_536
 """# chosen: nothing we serve needs a body at all."""
+_SHORT_DRAIN_S: Final = 1.0
+"""A client may take for its answer while memory is short. # chosen: a page is 1 MB at most."""
 _LINGER_S: Final = 1.0
 """So long the rest of a refused body is read and dropped, so that the refusal arrives."""
 
@@ -93,7 +95,7 @@ class _Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
-        self.is_admitted = self.owner.enter(self)
+        self.is_admitted = self.owner.enter(self, is_spare=is_spare(transport))
         super().connection_made(transport)
         if not self.is_admitted and self.transport is not None:
             self.transport.abort()
@@ -210,6 +212,7 @@ class HttpServer:
         self._dress = dress
         self._neighbour = neighbour
         self._limits = limits
+        self._drain_s = limits.drain_s
         self._now = now
         self._connections: set[_Connection] = set()
         self._by_address: Counter[str] = Counter()
@@ -220,11 +223,16 @@ class HttpServer:
         """Connections there are now."""
         return len(self._connections)
 
-    def enter(self, connection: _Connection) -> bool:
-        """Take a connection in, or say that there are too many."""
+    @property
+    def capacity(self) -> int:
+        """Connections there may be, as far as open files allow."""
+        return self._capacity
+
+    def enter(self, connection: _Connection, *, is_spare: bool = False) -> bool:
+        """Take a connection in, or say that there are too many, or too many open files."""
         address = connection.address
         is_crowd = not is_loopback_address(address) and self._by_address[address] >= self._limits.per_address
-        if is_crowd or len(self._connections) >= self._capacity:
+        if is_crowd or is_spare or len(self._connections) >= self._capacity:
             self.counters.refused += 1
             return False
         self._connections.add(connection)
@@ -381,9 +389,20 @@ class HttpServer:
         )
 
     def _cut_stalled(self) -> None:
-        before = self._now() - self._limits.drain_s
+        before = self._now() - self._drain_s
         for connection in tuple(self._connections):
             self.counters.stalled += connection.cut_if_stalled(before)
+
+    def shed_slow(self) -> int:
+        """Cut clients that have not taken their answer, from now on after a second; return how many now."""
+        self._drain_s = min(self._limits.drain_s, _SHORT_DRAIN_S)
+        before = self.counters.stalled
+        self._cut_stalled()
+        return self.counters.stalled - before
+
+    def spare_slow(self) -> None:
+        """Be as patient with clients as usual."""
+        self._drain_s = self._limits.drain_s
 
 
 def _check_body(request: BaseRequest) -> None:

@@ -17,6 +17,12 @@ TAIL: Final = 4_096
 _PREDICTIONS: Final = 20_000
 """Of which is known what was said. # chosen: some 10 MB; four times the whales that are ever open at once."""
 
+_TAIL_SHORT: Final = 256
+"""Entries kept while memory is short. # chosen: half an hour of a busy day; who was away for longer costs a
+query."""
+_PREDICTIONS_SHORT: Final = 1_000
+"""Predictions known while memory is short. # chosen: as many whales as a busy mempool holds."""
+
 Versions = tuple[AlertFacts, ...]
 """What a prediction's alert said, and each amendment of it; in order."""
 
@@ -70,13 +76,47 @@ class Journal:
     ) -> None:
         self.head = last_seq
         self._frame = frame
+        self._keep = keep
         self._tail: deque[Entry] = deque(maxlen=keep)
+        self._most_predictions = _PREDICTIONS
         self._versions: OrderedDict[str, Versions] = OrderedDict()
 
     @property
     def oldest(self) -> int:
         """Index after which everything is in memory."""
         return self.head - len(self._tail)
+
+    @property
+    def tail_count(self) -> int:
+        """Entries in memory."""
+        return len(self._tail)
+
+    @property
+    def prediction_count(self) -> int:
+        """Predictions of which is known what was said."""
+        return len(self._versions)
+
+    def shrink(self) -> int:
+        """Keep little in memory from now on; return how many entries and predictions went.
+
+        What is older is read from the record, as after a start; of a prediction that is not known any more
+        everybody is told.
+        """
+        before = len(self._tail) + len(self._versions)
+        self._resize(min(self._keep, _TAIL_SHORT))
+        self._most_predictions = _PREDICTIONS_SHORT
+        while len(self._versions) > self._most_predictions:
+            self._versions.popitem(last=False)
+        return before - len(self._tail) - len(self._versions)
+
+    def grow(self) -> None:
+        """Keep as much as usual again: it fills up with what is said from now on."""
+        self._resize(self._keep)
+        self._most_predictions = _PREDICTIONS
+
+    def _resize(self, keep: int) -> None:
+        if self._tail.maxlen != keep:
+            self._tail = deque(self._tail, maxlen=keep)
 
     def note(self, messages: Iterable[bytes]) -> list[Entry]:
         """Take up messages that are being said.
@@ -110,7 +150,7 @@ class Journal:
             known = (*known, *own)
             self._versions[reading.prediction_id] = known
             self._versions.move_to_end(reading.prediction_id)
-            if len(self._versions) > _PREDICTIONS:
+            if len(self._versions) > self._most_predictions:
                 self._versions.popitem(last=False)
         return known
 

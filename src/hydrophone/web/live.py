@@ -54,6 +54,9 @@ _PAGE: Final = 500
 """Entries read at once for it. # chosen: some 800 kB; a tenth would cost the store as much."""
 _PAGES: Final = 32
 """Pages that are read and passed on at once. # chosen: 25 MB that slow clients make us hold at most."""
+_SHORT_PATIENCE_S: Final = 1.0
+"""With a client that takes nothing, while memory is short. # chosen: one that reads at all has room within
+it; it may resume."""
 _INTRODUCTION_S: Final = 10.0
 """# chosen: for the first message, where that must bring a token; a stranger only holds a file descriptor."""
 
@@ -169,7 +172,7 @@ class AlertServer:
         self._record = record
         self._admission = admission
         self._write_limit = write_limit
-        self._stall_timeout_s = stall_timeout_s
+        self._stall_timeout_s = self._patience_s = stall_timeout_s
         self._now = now
         self._clock = clock
         self._sweep_interval_s = sweep_interval_s
@@ -191,6 +194,11 @@ class AlertServer:
     def client_count(self) -> int:
         """Clients connected now."""
         return len(self._room.clients)
+
+    @property
+    def refused_count(self) -> int:
+        """Connections closed unheard: too many of all, of one address, or of open files."""
+        return self._endpoint.refused_count
 
     @property
     def counters(self) -> AlertCounters:
@@ -292,13 +300,56 @@ class AlertServer:
             if left < _CHUNK or not groups:
                 await asyncio.sleep(0)
 
+    def shrink(self) -> int:
+        """Keep little in memory for clients that resume, from now on; return how much went."""
+        return self._journal.shrink()
+
+    def grow(self) -> None:
+        """Keep as much as usual again."""
+        self._journal.grow()
+
+    def shed_slow(self) -> int:
+        """Disconnect clients that are behind, from now on after a second; return how many went now."""
+        self._patience_s = min(self._stall_timeout_s, _SHORT_PATIENCE_S)
+        before = self.counters.shed
+        self._kick_stalled()
+        return self.counters.shed - before
+
+    def spare_slow(self) -> None:
+        """Be as patient with clients that are behind as usual."""
+        self._patience_s = self._stall_timeout_s
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """How much is in memory for clients that resume."""
+        return {"entries": self._journal.tail_count, "predictions": self._journal.prediction_count}
+
+    @property
+    def longest_backlog(self) -> int:
+        """Messages that wait for the client that is the most behind."""
+        return max((len(client.backlog) for client in self._room.paused), default=0)
+
+    @property
+    def backlog_capacity(self) -> int:
+        """Messages that may wait for one client."""
+        return self._room.backlog
+
+    @property
+    def capacity(self) -> int:
+        """Clients there may be, as far as open files allow."""
+        return self._endpoint.capacity
+
     def _kick_stalled(self) -> None:
-        deadline = self._now() - self._stall_timeout_s
+        deadline = self._now() - self._patience_s
+        is_short = self._patience_s < self._stall_timeout_s
         for client in tuple(self._room.paused):
             if client.paused_at <= deadline:
                 client.transport.abort()
                 self._room.paused.discard(client)
-                self.counters.kicked += 1
+                if is_short:
+                    self.counters.shed += 1
+                else:
+                    self.counters.kicked += 1
 
     def _kick_strangers(self) -> None:
         """Hang up on who was let in by a token that was revoked or has expired since."""

@@ -54,6 +54,10 @@ _OTHER_FILES: Final = 768
 """# chosen: descriptors left for the REST port at its busiest, the store, the sources and the log."""
 
 
+_SPARE_FILES: Final = 32
+"""# chosen: the source, its questions, a checkpoint of the database and the tokens need fewer at once."""
+
+
 def is_allowed_origin(origin: str, allowed: Collection[str] = ()) -> bool:
     """Return whether a page of this origin may listen to us.
 
@@ -186,6 +190,19 @@ def make_room(connections: int) -> int:
     return min(connections, max(raised - reserve, raised // 2))
 
 
+def is_spare(transport: asyncio.BaseTransport) -> bool:
+    """Return whether a connection took one of the last files there may be; it is not to be kept.
+
+    The system gives the lowest number that is free, so a number tells how many files are open. The last ones
+    are for the source that reconnects and the database, which strangers' connections must not keep out.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    peer = transport.get_extra_info("socket")
+    if limit == resource.RLIM_INFINITY or peer is None:
+        return False
+    return bool(peer.fileno() >= limit - min(_SPARE_FILES, limit // 4))
+
+
 class Connection(ServerConnection):
     """A connection that its endpoint knows from accept until it is gone."""
 
@@ -196,7 +213,8 @@ class Connection(ServerConnection):
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
-        if not self.endpoint.enter(self, self.address):
+        if not self.endpoint.enter(self, self.address) or is_spare(transport):
+            self.endpoint.refused_count += 1
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -225,6 +243,7 @@ class Endpoint:
         self.port = port
         self.capacity = capacity
         self.connections: set[ServerConnection] = set()
+        self.refused_count = 0
         self._by_address: Counter[str] = Counter()
         self._host = host
         self._section = section

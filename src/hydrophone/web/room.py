@@ -28,11 +28,13 @@ class AlertCounters:
         messages: published.
         dropped: not delivered because a client was behind; one message counts once for each such client.
         kicked: clients disconnected because they took nothing.
+        shed: clients disconnected because they were behind while memory was short.
     """
 
     messages: int = 0
     dropped: int = 0
     kicked: int = 0
+    shed: int = 0
 
 
 @dataclass(slots=True)

@@ -47,6 +47,8 @@ from hydrophone.wire.esplora import (
 from hydrophone.wire.mempool_space_rest import decode_answer
 from hydrophone.wire.quarantine import Quarantine
 
+INIT: Final = b'{"action":"init"}'
+"""Is answered at once by what a backend knows, and how much of its mempool it has loaded."""
 SUBSCRIPTIONS: Final = (
     b'{"action":"want","data":["blocks","mempool-blocks","stats"]}',
     b'{"track-mempool":true}',

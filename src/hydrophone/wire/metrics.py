@@ -30,13 +30,21 @@ class Metric:
 
 
 def gauge(name: str, text: str, value: float | None, **labels: str) -> Metric:
-    """Return a figure that goes up and down; None: it is not known, and left out."""
+    """Return a figure that goes up and down; None: it is not known now, and has no value."""
     return Metric(name, "gauge", text, () if value is None else (("", labels, value),))
 
 
 def counter(name: str, text: str, value: float, **labels: str) -> Metric:
     """Return a figure that only goes up."""
     return Metric(name, "counter", text, (("", labels, value),))
+
+
+def by_label(
+    name: str, kind: Literal["counter", "gauge"], text: str, label: str, values: Mapping[str, float | None]
+) -> Metric:
+    """Return a figure for each value of a label; those that are not known are left out."""
+    samples = tuple(("", {label: key}, value) for key, value in values.items() if value is not None)
+    return Metric(name, kind, text, samples)
 
 
 def encode_metrics(metrics: Iterable[Metric]) -> bytes:
@@ -48,8 +56,7 @@ def encode_metrics(metrics: Iterable[Metric]) -> bytes:
             f"{name}{suffix}{_spelled_labels(labels)} {_spelled(value)}"
             for suffix, labels, value in metric.samples
         ]
-        if samples:
-            lines += [f"# HELP {name} {_escaped(metric.text)}", f"# TYPE {name} {metric.kind}", *samples]
+        lines += [f"# HELP {name} {_escaped(metric.text)}", f"# TYPE {name} {metric.kind}", *samples]
     return "".join(f"{line}\n" for line in lines).encode()
 
 

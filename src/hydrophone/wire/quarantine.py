@@ -38,6 +38,12 @@ class Quarantine:
         self.count = 0
         self.specimens: deque[Specimen] = deque(maxlen=limit)
 
+    def clear(self) -> int:
+        """Forget the specimens, and return how many there were; the count goes on."""
+        count = len(self.specimens)
+        self.specimens.clear()
+        return count
+
     def add(self, at: int, source: str, reason: str, payload: bytes) -> None:
         """Count one and keep its beginning; the oldest gives way."""
         self.count += 1

@@ -468,6 +468,8 @@ class StatusV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     version: str
     uptime_s: int
     memory_mb: float
+    memory: Annotated[dict[str, Any], Meta(description="How short of memory it is, and what was let go.")]
+    process: Annotated[dict[str, Any], Meta(description="Open files and threads.")]
     network: str
     simulated: bool
     alerts_port: int
@@ -476,6 +478,7 @@ class StatusV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     source: dict[str, Any]
     predictions: dict[str, Any]
     accuracy: dict[str, Any]
+    retention: Annotated[dict[str, Any], Meta(description="What was removed because of its age.")]
     gaps: int
     blindness: dict[str, Any]
     record_seq: int
@@ -486,3 +489,4 @@ class StatusV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     labels: dict[str, Any]
     label_age: LabelAgeV1
     store: str
+    storage: Annotated[dict[str, Any], Meta(description="The database's file, and room beside it.")]

@@ -7,7 +7,6 @@ import signal
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -537,55 +536,3 @@ def test_the_quickstarts_status_without_service_and_database_says_so(
     monkeypatch.setenv("HYDROPHONE_API__PORT", "0")
     assert status_command.print_quickstart_status() == 4
     assert capsys.readouterr().err.startswith("check_status: there is no database at ")
-
-
-async def test_the_doctor_finds_nothing_where_all_is_well(tmp_path: Path, capsys: Capture) -> None:
-    today = datetime.now(UTC).date().isoformat()
-    columns = "address,entity,kind,role,confidence,as_of,sources"
-    (tmp_path / "mine.csv").write_text(
-        f"{columns}\n{NOBODY},Some Exchange,exchange,hot,0.9,{today},somebody said so\n", encoding="utf-8"
-    )
-    async with Backend() as backend:
-        arguments = ["doctor", "--source", backend.url(), "--labels", "mine.csv"]
-        arguments += ["--alerts-port", "0", "--api-port", str(await free_port())]
-        assert await run_aside(main, arguments) == 0
-        rows = capsys.readouterr().out.splitlines()
-        assert all(row.startswith("ok ") for row in rows)
-        assert [row.split()[1] for row in rows] == ["source", "clock", "labels", "store", "port", "port"]
-
-        assert await run_aside(main, [*arguments, "--json"]) == 0
-    findings = json.loads(capsys.readouterr().out)
-    assert all(finding["is_sound"] for finding in findings)
-
-
-async def test_the_doctor_names_each_trouble(tmp_path: Path, capsys: Capture) -> None:
-    (tmp_path / "bad.csv").write_text(f"{LABELS}Bad,nonsense,deposit\n", encoding="utf-8")
-    (tmp_path / "not.db").write_text("this is no database", encoding="utf-8")
-    async with blunt_server(b"busy") as busy:
-        port = busy.rpartition(":")[2]
-        arguments = ["doctor", "--source", "recording:missing.jsonl", "--labels", "bad.csv"]
-        arguments += ["--store-path", "not.db", "--alerts-host", HOST, "--alerts-port", port]
-        arguments += ["--api-port", str(await free_port()), "--json"]
-        assert await run_aside(main, arguments) == 2
-    findings = json.loads(capsys.readouterr().out)
-    troubles = {finding["what"]: finding["text"] for finding in findings if not finding["is_sound"]}
-    assert set(troubles) == {"source", "labels", "store", "port"}
-    assert troubles["source"] == "recording:missing.jsonl is missing, or not readable"
-    assert "1 bad rows" in troubles["labels"]
-    assert "not.db" in troubles["store"]
-    assert f"port {port} of {HOST} is in use" in troubles["port"]
-
-
-async def test_the_doctor_sees_a_service_that_runs(capsys: Capture) -> None:
-    async with status_server() as port:
-        await run_aside(main, ["doctor", "--source", "recording:x", "--api-port", str(port), "--json"])
-    findings = {finding["what"]: finding for finding in json.loads(capsys.readouterr().out)}
-    assert findings["service"]["is_sound"]
-    assert not {"store", "port"} & findings.keys()  # they are in use, by it
-
-
-def test_the_doctor_bears_a_path_that_cannot_be(capsys: Capture) -> None:
-    arguments = ["doctor", "--source", "recording:x", "--api-port", "0", "--json"]
-    assert main([*arguments, "--store-path", "x" * 300]) == 2
-    findings = {finding["what"]: finding for finding in json.loads(capsys.readouterr().out)}
-    assert "File name too long" in findings["store"]["text"]

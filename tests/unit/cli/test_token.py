@@ -98,3 +98,24 @@ async def test_commands_ask_a_guarded_service_by_the_token_in_a_file(capsys: Cap
         assert await run_aside(main, arguments) == 0
         assert json.loads(capsys.readouterr().out)["predictions"]["total"] == 3
         assert await run_aside(main, [*arguments[:-2], "nowhere"]) == ExitCode.CONFIGURATION
+
+
+def test_with_logs_for_machines_a_failure_is_one_too(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    assert main(["config", "check", "--access-require-tokens", "on"]) == ExitCode.CONFIGURATION
+    said = json.loads(capsys.readouterr().err)
+    assert (said["event"], said["level"], said["exit_code"]) == ("failed", "error", 2)
+    assert "there is no token" in said["error"]
+
+
+def test_with_logs_for_machines_a_bug_is_one_too(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TokenFile, "load", lambda _self: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["token", "list"])
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    assert main(["token", "list"]) == ExitCode.BUG
+    said = json.loads(capsys.readouterr().err)
+    assert (said["event"], said["level"], said["exit_code"]) == ("bug", "error", 1)
+    assert "ZeroDivisionError" in said["exception"]

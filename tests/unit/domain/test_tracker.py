@@ -810,3 +810,18 @@ def test_a_restart_in_between_repeats_nothing(events: list[Event], data: st.Data
     after.restore(before.tracked, [name for name in said if name not in tracked])
     later_on = [effect.signal.txid for effect in only(play(after, *events[cut:]), RaiseSignal)]
     assert not set(said) & set(later_on)
+
+
+def test_what_a_whale_without_prevouts_pays_is_known_until_they_come() -> None:
+    core = tracker()
+    unresolved = replace(whale("a", has_prevouts=False), fee_sat=Sats(2_000), weight_wu=WeightUnits(400))
+    play(core, seen(unresolved))
+    assert core.rate_of_unresolved(txid("a")) == 20.0
+    play(core, TimePassed(later(2_000_000)))
+    assert core.rate_of_unresolved(txid("a")) == 20.0, "its signal may still be amended"
+    prevout = whale("a").inputs[0].prevout
+    assert prevout is not None
+    play(core, told("a", prevout, at=3_000_000))
+    assert core.rate_of_unresolved(txid("a")) is None
+    play(core, seen(whale("b"), 4_000_000))
+    assert core.rate_of_unresolved(txid("b")) is None

@@ -346,3 +346,23 @@ async def test_each_alert_logs_the_quickstarts_line_and_each_outcome_one() -> No
         "txid": txid(1),
         "height": 7,
     }
+
+
+# What is measured.
+
+
+async def test_commits_outcomes_and_what_came_back_are_counted() -> None:
+    rig = Rig()
+    rig.store.plan = iter([True])
+    end = RecordOutcome(outcome_of(whale(1), Status.CONFIRMED, ended_at=later(1)))
+    await rig.want(raising(1), end, reopening_of(whale(1), later(2)), raising(2))
+    with pytest.raises(StoreFull):
+        await rig.recorder.run(lambda: None)
+    await rig.run_through()
+    timings = rig.recorder.timings
+    assert timings.failed_commits == 1
+    assert timings.commits.count >= 1
+    assert timings.outcomes == {"confirmed": 1}
+    assert timings.reopened == 1
+    [published] = timings.published.values()
+    assert published.count == 2

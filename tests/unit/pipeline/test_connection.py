@@ -445,3 +445,21 @@ async def test_whatever_happens_what_is_said_is_what_is(
 )
 def test_durations_are_told_in_the_two_units_that_matter(duration_s: float, text: str) -> None:
     assert describe_duration(duration_s) == text
+
+
+async def test_a_remark_is_said_beside_what_is_heard_until_it_ends() -> None:
+    audience = Audience()
+    await audience.monitor.note(opened())
+    await audience.monitor.remark("short of memory", after(1))
+    await audience.monitor.remark("short of memory", after(2))
+    assert audience.monitor.text == "Listening to the mempool; short of memory"
+    await audience.monitor.note(closed(after(3)))
+    await audience.monitor.remark(None, after(4))
+    lost = "The connection to the mempool was lost; reconnecting"
+    assert [said(message)[2] for message in audience.heard] == [
+        "Listening to the mempool",
+        "Listening to the mempool; short of memory",
+        f"{lost}; short of memory",
+        lost,
+    ]
+    assert audience.greetings == audience.heard

@@ -109,3 +109,31 @@ async def test_closing_breaks_off_what_is_being_computed() -> None:
     await settle()
     await kept.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_while_memory_is_short_one_answer_is_kept() -> None:
+    oracle = Oracle()
+    kept = oracle.kept()
+    for question in (1, 2, 3):
+        await kept.answer(question)
+    assert [kept.shrink(), kept.shrink()] == [2, 0]
+    await kept.answer(3)
+    assert oracle.asked == [1, 2, 3], "the newest is still there"
+    await kept.answer(4)
+    assert kept.shrink() == 0, "no more is kept than one meanwhile"
+    kept.grow()
+    await kept.answer(5)
+    assert [await kept.answer(4), await kept.answer(5)] == ["4 at 0", "5 at 0"]
+    assert oracle.asked == [1, 2, 3, 4, 5]
+
+
+async def test_what_is_too_old_is_not_given_any_more() -> None:
+    oracle = Oracle()
+    kept = KeptAnswers(oracle, max_age_s=1, oldest_s=2, now=lambda: oracle.now_s)
+    assert await kept.answer(1) == "1 at 0"
+    oracle.now_s = 1.5
+    assert await kept.answer(1) == "1 at 0", "and a new one is made behind"
+    await settle()
+    assert await kept.answer(1) == "1 at 1.5"
+    oracle.now_s = 3.6
+    assert await kept.answer(1) == "1 at 3.6"

@@ -2,13 +2,21 @@ import asyncio
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
-from hydrophone.runtime.telemetry import configure_logging, get_logger, rss_bytes
+from hydrophone.runtime.telemetry import (
+    configure_logging,
+    get_logger,
+    process_figures,
+    redacted,
+    rss_bytes,
+)
 
 LIBRARIES = ("asyncio", "aiohttp", "websockets")
 
@@ -134,3 +142,50 @@ async def test_what_was_bound_in_a_task_is_in_its_logs_alone(out: io.StringIO) -
 
 def test_the_memory_of_the_process_is_counted() -> None:
     assert 1_000_000 < rss_bytes() < 100_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ws://bob:secret@h:8999/ws", "ws://***@h:8999/ws"),
+        ("tried wss://a@h/x and http://u:p@[::1]/ (no)", "tried wss://***@h/x and http://***@[::1]/ (no)"),
+        ("ws://h/?to=a@b", "ws://h/?to=a@b"),
+        ("mail bob@h", "mail bob@h"),
+    ],
+)
+def test_names_and_passwords_in_urls_are_left_out(text: str, expected: str) -> None:
+    assert redacted(text) == expected
+
+
+def test_no_line_of_the_log_holds_a_password(out: io.StringIO) -> None:
+    configure_logging("DEBUG", "json", out)
+    log = get_logger("ours")
+    log.info("source_connected", url="ws://bob:hunter2@h/")
+    logging.getLogger("theirs").warning("cannot reach %s", "ws://bob:hunter2@h/")
+    try:
+        int("http://bob:hunter2@h/")
+    except ValueError:
+        log.exception("it_failed")
+        logging.getLogger("theirs").exception("it failed")
+    assert len(lines_of(out)) == 4
+    assert "hunter2" not in out.getvalue()
+
+
+def test_what_the_process_holds_is_counted() -> None:
+    before = process_figures()
+    assert before.open_files is not None
+    assert before.threads is not None
+    with Path(os.devnull).open("rb"):
+        assert process_figures().open_files == before.open_files + 1
+    assert before.threads >= 1
+    assert before.file_limit is None or before.file_limit > before.open_files
+
+
+def test_what_cannot_be_counted_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise OSError("Too many open files")
+
+    monkeypatch.setattr("psutil.Process", refuse)
+    figures = process_figures()
+    assert (figures.open_files, figures.threads) == (None, None)
+    assert figures.file_limit == process_figures().file_limit

@@ -41,7 +41,8 @@ from hydrophone.domain.units import FeeRate, Height, Sats, Txid, UnixMicros
 from hydrophone.domain.urgency import Urgency, UrgencyBasis
 from hydrophone.errors import StoreClosed, StoreError, StoreMismatch
 from hydrophone.pipeline.ports import Entry, Handover, Notation, Publication
-from hydrophone.store.duckdb_store import DuckDbStore, _KnownIds, check_database
+from hydrophone.store.duckdb_store import DuckDbStore, check_database
+from hydrophone.store.known_ids import KnownIds
 from hydrophone.store.raw_transactions import pack_transaction
 from hydrophone.store.rows import Batch
 from tests.contract.fake_store import (
@@ -706,7 +707,7 @@ async def test_the_head_of_the_record_is_in_the_status(store: DuckDbStore) -> No
 
 @given(st.lists(st.text(max_size=3)), st.lists(st.text(max_size=3)), st.text(max_size=3))
 def test_known_ids_never_miss_one_that_was_added(first: list[str], more: list[str], other: str) -> None:
-    known = _KnownIds(first)
+    known = KnownIds(first)
     for prediction_id in more:
         known.add(prediction_id)
     assert all(prediction_id in known for prediction_id in first + more)

@@ -341,6 +341,7 @@ def test_the_check_finds_damage(sound_path: Path, damage: str, finding: str) -> 
     [
         (duckdb.OutOfMemoryException("failed to allocate data of size 2.0 MiB"), StoreFull, "memory limit"),
         (duckdb.IOException("Could not write file: No space left on device"), StoreFull, "free some"),
+        (duckdb.IOException('Cannot open file "x": Too many open files'), StoreFull, "raise the limit"),
         (duckdb.FatalException("the autocheckpoint failed: File too large"), StoreFull, "free some"),
         (
             duckdb.IOException("Could not set lock on file: Resource unavailable"),

@@ -160,3 +160,28 @@ async def test_closing_breaks_off_what_is_under_way(tmp_path: Path) -> None:
     with pytest.raises(StoreClosed):
         await store.query(count)
     duckdb.connect(tmp_path / "y.db").close()
+
+
+async def limit_of(store: DuckDbStore) -> str:
+    def ask(cursor: Cursor) -> str:
+        [(limit,)] = cursor.execute("SELECT current_setting('memory_limit')").fetchall()
+        return str(limit)
+
+    return await store.query(ask)
+
+
+async def test_duckdb_may_be_told_to_use_less_for_a_while(store: DuckDbStore) -> None:
+    usual = await limit_of(store)
+    assert await store.limit_memory(48)
+    assert await limit_of(store) == "45.7 MiB"
+    assert not await store.limit_memory(48), "it is said once"
+    assert await store.limit_memory()
+    assert await limit_of(store) == usual == "91.5 MiB"
+    assert not await store.limit_memory(4096), "never more than was set"
+
+
+async def test_a_database_that_was_opened_anew_has_its_usual_memory(store: DuckDbStore) -> None:
+    await store.limit_memory(48)
+    await store._run(store._writer, store._database._reopen)
+    assert await limit_of(store) == "91.5 MiB"
+    assert await store.limit_memory(48)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.typing import Origin
 
 from hydrophone.domain.units import UnixMicros
@@ -490,3 +490,20 @@ async def test_messages_published_together_arrive_one_by_one_in_order() -> None:
         await server.publish(*(text.encode() for text in texts))
         assert [await client.recv() for _ in texts] == texts
         assert server.counters.messages == 5
+
+
+async def test_the_last_files_there_may_be_are_not_for_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(make_server()) as server:
+        async with connect(uri_of(server)) as client:
+            await server.publish(b"heard")
+            assert await client.recv() == "heard"
+            own = client.transport.get_extra_info("socket").fileno()
+            monkeypatch.setattr(resource, "getrlimit", lambda _kind: (own + 1, ANY_NUMBER))
+            with pytest.raises((ConnectionClosed, OSError, EOFError, InvalidMessage)):
+                await connect(uri_of(server))
+            assert server.refused_count == 1
+            await server.publish(b"still")
+            assert await client.recv() == "still"
+            monkeypatch.setattr(resource, "getrlimit", lambda _kind: (ANY_NUMBER, ANY_NUMBER))
+        async with connect(uri_of(server)):
+            assert server.refused_count == 1

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydrophone.domain.units import UnixMicros
+from hydrophone.web import journal as journal_module
 from hydrophone.web import session as session_module
 from hydrophone.web.journal import Journal, is_for
 from hydrophone.web.session import Session
@@ -497,3 +498,38 @@ def test_more_than_twenty_messages_within_any_second_are_abuse(times: list[float
         assert (reply.close is not None) == is_abuse
         if is_abuse:
             return
+
+
+def test_while_memory_is_short_a_client_resumes_from_the_store_and_misses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(journal_module, "_TAIL_SHORT", 2)
+    service = Service(plain(20), keep=10, published=10)
+    went = service.journal.shrink()
+    assert (service.journal.tail_count, service.journal.oldest) == (2, 8)
+    assert went >= 8
+    assert service.journal.shrink() == 0
+    service.publish(2)
+    assert service.journal.tail_count == 2
+    service.connect()
+    service.hear(type="subscribe", since=3)
+    service.finish()
+    assert seqs_in(service.sent) == list(range(4, 13))
+    service.journal.grow()
+    service.publish(6)
+    assert service.journal.tail_count == 8
+    assert seqs_in(service.sent) == list(range(4, 19))
+
+
+def test_of_predictions_that_were_let_go_everybody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "_PREDICTIONS_SHORT", 1)
+    journal = Journal()
+    session = Session(journal, lambda: UnixMicros(0), has_store=False)
+    session.receive('{"type":"subscribe","filters":{"min_btc_value":1000}}', 0.0)
+    journal.note([alert(1, facts("small", btc=200.0)), alert(2, facts("also small", btc=200.0))])
+    assert (journal.shrink(), journal.prediction_count) == (1, 1)
+    entries = journal.note([update(3, "small"), update(4, "also small")])
+    assert [is_for(session.audience, entry) for entry in entries] == [True, False]
+    journal.grow()
+    journal.note([alert(5, facts("third")), alert(6, facts("fourth"))])
+    assert journal.prediction_count == 3

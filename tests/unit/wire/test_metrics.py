@@ -9,7 +9,7 @@ def test_figures_are_spelled_as_prometheus_reads_them() -> None:
         [
             gauge("height_blocks", "How\nhigh.", 3),
             counter("seen_total", "Seen.", 2.5, where='a"b\\c\nd'),
-            gauge("unknown", "Left out.", None),
+            gauge("unknown", "Not now.", None),
             Metric("odd", "gauge", "Odd.", (("", {}, nan), ("_x", {}, inf), ("_y", {}, -inf))),
         ]
     ).decode()
@@ -20,6 +20,8 @@ def test_figures_are_spelled_as_prometheus_reads_them() -> None:
         "# HELP hydrophone_seen_total Seen.\n"
         "# TYPE hydrophone_seen_total counter\n"
         'hydrophone_seen_total{where="a\\"b\\\\c\\nd"} 2.5\n'
+        "# HELP hydrophone_unknown Not now.\n"
+        "# TYPE hydrophone_unknown gauge\n"
         "# HELP hydrophone_odd Odd.\n"
         "# TYPE hydrophone_odd gauge\n"
         "hydrophone_odd NaN\nhydrophone_odd_x +Inf\nhydrophone_odd_y -Inf\n"

@@ -13,3 +13,12 @@ def test_everything_is_counted_and_the_newest_are_kept() -> None:
         quarantine.add(number, "a source", "a reason", b"")
     assert quarantine.count == 5
     assert [specimen.at for specimen in quarantine.specimens] == [3, 4]
+
+
+def test_specimens_are_forgotten_and_the_count_goes_on() -> None:
+    quarantine = Quarantine()
+    for number in range(3):
+        quarantine.add(number, "s", "odd", b"x")
+    assert [quarantine.clear(), quarantine.clear()] == [3, 0]
+    quarantine.add(3, "s", "odd", b"y")
+    assert (quarantine.count, len(quarantine.specimens)) == (4, 1)
