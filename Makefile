@@ -12,7 +12,7 @@ CHROMIUM ?= /usr/bin/chromium
 MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dashboard demo run test browser check bench soak evaluate fmt docs dist lock audit clean
+.PHONY: help setup dashboard demo run test browser check bench soak evaluate fmt docs site dist lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -66,6 +66,7 @@ check: $(READY) $(PAGE)  ## all that CI runs: format, lint, types, architecture,
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m hydrophone.cli.documentation --check
+	$(MAKE) site
 	$(NPM) run --silent check
 	$(BIN)/python -m evaluation.rest_contract --examples 5 --least 300 --predictions 2000
 	.ci/promtool
@@ -115,6 +116,9 @@ fmt: $(READY)  ## format and mend what a tool can mend
 
 docs: $(READY)  ## write what is made from code: docs/config.md, dashboard/openapi.json
 	$(BIN)/python -m hydrophone.cli.documentation
+
+site: $(READY)  ## build the documentation into build/site; a link that leads nowhere fails
+	$(BIN)/zensical build --strict
 
 dist: $(READY) $(PAGE)  ## build the source archive, and from it the wheel, into dist/
 	rm -rf dist
