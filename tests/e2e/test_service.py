@@ -262,6 +262,7 @@ async def _ask_everything(api_port: str) -> None:
         assert (await client.accuracy()).days == 90.0
         assert (await client.gaps(days=1)).days == 1.0
         assert (await client.fee_market()).simulated
+        assert (await client.prices()).source == "mempool.space"
         assert (await client.labels_coverage()).claims >= 1
 
 

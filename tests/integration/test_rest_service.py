@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request
@@ -69,6 +70,34 @@ async def test_every_path_answers_what_its_description_says(tmp_path: Path) -> N
         assert 1 <= counted <= len(json.loads(body)["data"])
         status, body = await ask(client, "/api/v1/predictions?format=csv&limit=2")
         assert body.splitlines()[0].startswith(b"prediction_id,transaction_id,status,")
+
+
+async def prices_when_told(client: Client) -> dict[str, object]:
+    while True:
+        _, body = await ask(client, "/api/v1/prices")
+        prices: dict[str, object] = json.loads(body)
+        if prices["prices"] is not None:
+            return prices
+        await asyncio.sleep(0.05)
+
+
+async def test_a_page_learns_what_it_shows_beside_whales(tmp_path: Path) -> None:
+    source = make_source()
+    source._simulation.backend.set_price(100_000.0, time.time())
+    async with serving(source), service(url_of(source.port), tmp_path) as client:
+        await client.until_status("connected")
+        alert = (await client.until(is_alert))["data"]
+        _, body = await ask(client, f"/api/v1/predictions/{alert['transaction_id']}")
+        told = json.loads(body)
+        assert (told["text"], told["explorer_url"]) == (alert["text"], alert["explorer_url"])
+        prices = await prices_when_told(client)
+        assert prices["prices"] == {"USD": 100_000.0}
+        assert (prices["source"], prices["simulated"]) == ("mempool.space", True)
+        _, body = await ask(client, "/api/v1/status")
+        status = json.loads(body)
+        assert (status["whale_threshold_btc"], status["explorer_url"]) == (100.0, "https://mempool.space/tx/")
+        assert status["latency"]["received_to_published_ms"].keys() == {"mempool.space"}
+        assert status["label_age"] == dict.fromkeys(("oldest", "newest", "newest_age_days"))
 
 
 async def test_while_the_database_cannot_be_read_the_status_says_so_and_what_it_held_last(

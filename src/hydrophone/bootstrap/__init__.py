@@ -30,6 +30,7 @@ from hydrophone.bootstrap.simulation import (
     run_simulation,
     simulate_truth,
 )
+from hydrophone.bootstrap.upkeep import control_path
 
 __all__ = [
     "DEFAULT_URLS",
@@ -43,6 +44,7 @@ __all__ = [
     "SimulationSummary",
     "SyncState",
     "check_access",
+    "control_path",
     "explain_stored",
     "export_labels",
     "find_list",

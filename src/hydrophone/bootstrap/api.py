@@ -27,7 +27,7 @@ from hydrophone.web.rest import Encoded, Question, Route
 from hydrophone.wire import rest_paths as paths
 from hydrophone.wire.metrics import CONTENT_TYPE, Metric, encode_metrics
 from hydrophone.wire.openapi import encode_answer, shaped
-from hydrophone.wire.rest_json import encode_csv
+from hydrophone.wire.rest_json import encode_csv, encode_page
 from hydrophone.wire.rest_v1 import (
     AccuracyV1,
     ConfusionV1,
@@ -41,6 +41,7 @@ from hydrophone.wire.rest_v1 import (
     PeriodV1,
     PlainStatusV1,
     PredictionV1,
+    PricesV1,
     RecordPageV1,
     SignalledShareV1,
     StatusV1,
@@ -73,6 +74,8 @@ class Sources:
         metrics: figures for Prometheus, given the report.
         book: published labels.
         learned_count: of scripts.
+        prices: what a bitcoin is worth.
+        explorer_url: where a txid is appended; None: no links.
     """
 
     report: Callable[[], Awaitable[Mapping[str, object]]]
@@ -84,6 +87,8 @@ class Sources:
     metrics: Callable[[Mapping[str, Any]], list[Metric]]
     book: LabelBook
     learned_count: Callable[[], int]
+    prices: Callable[[], Mapping[str, object]]
+    explorer_url: str | None
 
 
 class Api:
@@ -122,6 +127,7 @@ class Api:
             Route(paths.STATISTICS, self._statistics),
             Route(paths.ACCURACY, self._answer_accuracy),
             Route(paths.FEE_MARKET, self._fee_market),
+            Route(paths.PRICES, self._prices),
             Route(paths.GAPS, self._gaps),
             Route(paths.RECORD, self._record),
             Route(paths.COVERAGE, self._coverage),
@@ -149,15 +155,21 @@ class Api:
 
     async def _predictions(self, question: Question) -> Encoded:
         def ask(cursor: Cursor) -> Encoded:
-            page = read_predictions(cursor, question.query)
-            body = encode_csv(PredictionV1, page.data) if question.wants_csv else encode_answer(page)
+            page = read_predictions(cursor, question.query, explorer_url=self._sources.explorer_url)
+            body = encode_csv(PredictionV1, page.data) if question.wants_csv else encode_page(page)
             return Encoded(body, CSV if question.wants_csv else JSON, page.next_cursor)
 
         return await self._store.query(ask)
 
     async def _prediction(self, question: Question) -> Encoded:
         txid = Txid(question.place.lower())
-        return Encoded(await self._store.query(lambda cursor: encode_answer(read_prediction(cursor, txid))))
+
+        def ask(cursor: Cursor) -> Encoded:
+            return Encoded(
+                encode_answer(read_prediction(cursor, txid, explorer_url=self._sources.explorer_url))
+            )
+
+        return await self._store.query(ask)
 
     async def _explain(self, question: Question) -> Encoded:
         return Encoded(await self._sources.explain(Txid(question.place.lower())))
@@ -167,7 +179,7 @@ class Api:
 
         def ask(cursor: Cursor) -> Encoded:
             page = read_netflow(cursor, question.query)
-            body = encode_csv(NetflowV1, page.data) if question.wants_csv else encode_answer(page)
+            body = encode_csv(NetflowV1, page.data) if question.wants_csv else encode_page(page)
             return Encoded(body, CSV if question.wants_csv else JSON, page.next_cursor)
 
         return await self._store.query(ask)
@@ -198,6 +210,9 @@ class Api:
 
     async def _fee_market(self, _: Question) -> object:
         return shaped(FeeMarketV1, await self._sources.fee_market())
+
+    async def _prices(self, _: Question) -> object:
+        return shaped(PricesV1, self._sources.prices())
 
     async def _gaps(self, question: Question) -> object:
         return shaped(GapsV1, await self._sources.gaps({"days": repr(question.query.days)}))

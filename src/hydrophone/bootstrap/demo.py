@@ -26,6 +26,8 @@ from hydrophone.web.loopback import check_port_free
 _HOST: Final = "localhost"
 _KNOWN: Final = LabelQuality(coverage=0.95, deposits=0.8)
 """chosen: a demonstration shows directions; real label files know fewer deposit addresses."""
+_PRICE_USD: Final = 100_000.0
+"""# chosen: so round that nobody takes it for a price of today."""
 
 log = get_logger(__name__)
 
@@ -72,6 +74,7 @@ async def run_demo(
                     started_at=started_at,
                     network=Network(settings.network),
                     label_quality=_KNOWN,
+                    price_usd=_PRICE_USD,
                 )
             )
             backend = SimulatorServer(simulation, listeners_on(_HOST), port=port)

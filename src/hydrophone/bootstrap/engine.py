@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from hydrophone import __version__
@@ -23,22 +24,27 @@ from hydrophone.bootstrap.parts import (
     steady_clock,
     today,
 )
+from hydrophone.bootstrap.upkeep import Upkeep
 from hydrophone.bootstrap.vitals import Vitals
 from hydrophone.config import Settings, host_in_url
 from hydrophone.domain.events import GapFound, GapReason, RecordGap
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.script import Network
-from hydrophone.domain.units import MICROS_PER_S, UnixMicros, format_instant
+from hydrophone.domain.units import MICROS_PER_S, UnixMicros, datetime_from_micros, format_instant
 from hydrophone.errors import StoreError
 from hydrophone.pipeline.accuracy_watch import AccuracyWatch
 from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.connection import ConnectionMonitor, Signs
 from hydrophone.pipeline.degradation import Degradation, Patience
 from hydrophone.pipeline.gaps import GapDesk
+from hydrophone.pipeline.latency import LatencyGauge
 from hydrophone.pipeline.ports import SavedState, StoreStatus
+from hydrophone.pipeline.prices import PriceBoard
 from hydrophone.pipeline.record import RecordDesk
 from hydrophone.pipeline.retention import Retention
+from hydrophone.runtime.frame import Frame
 from hydrophone.runtime.loop_errors import LoopErrors
+from hydrophone.runtime.service_manager import ServiceManager
 from hydrophone.runtime.supervisor import Service, Supervisor
 from hydrophone.runtime.telemetry import get_logger, rss_bytes
 from hydrophone.store.duckdb_store import DuckDbStore
@@ -50,6 +56,8 @@ from hydrophone.web.live import AlertServer
 from hydrophone.web.loopback import check_port_free
 from hydrophone.web.rest import RestServer
 from hydrophone.web.socket_gate import SocketGate
+from hydrophone.web.static_files import load_pages
+from hydrophone.wire.prices import PRICES_PATH, parse_prices_answer, parse_prices_frame
 from hydrophone.wire.public_v1 import encode_connection
 from hydrophone.wire.stream_signs import parse_loaded_share, tells_blocks, tells_mempool
 
@@ -138,12 +146,21 @@ class Engine:
             patience=patience,
         )
         self._gaps = GapDesk(store.query_gaps, monitor=self._monitor, source=SOURCE_NAME, clock=self._clock)
+        self._latency = LatencyGauge([SOURCE_NAME])
         self._recorder = Recorder(
             effects=ears.effects,
             composer=Composer(make_encoder(settings), state.last_seq),
             store=store,
             broadcast=self._alerts,
             clock=ears.clock,
+            latency=self._latency,
+        )
+        self._prices = PriceBoard(
+            source=SOURCE_NAME,
+            parse_frame=parse_prices_frame,
+            parse_answer=parse_prices_answer,
+            fetch=partial(ears.fetch, PRICES_PATH),
+            clock=self._clock,
         )
         self._retention = Retention(
             StoredHistory(store, self._clock), keep_days=settings.store.retention_days, clock=self._clock
@@ -173,6 +190,8 @@ class Engine:
                 metrics=lambda report: figures_of(report, self._rest, self._recorder.timings),
                 book=book,
                 learned_count=lambda: ears.tracker.labels.learned_count,
+                prices=self._prices.answer,
+                explorer_url=settings.explorer.url,
             ),
             clock=self._clock,
         )
@@ -183,6 +202,7 @@ class Engine:
             gate=gate,
             version=__version__,
             is_open=self._access.is_open,
+            pages=load_pages(),
             alerts=self._alerts,
         )
         self._vitals = Vitals(
@@ -208,7 +228,8 @@ class Engine:
             Service("hours", self._count_hours),
             Service("accuracy", self._watch.run),
             Service("degradation", self._degradation.run),
-            *self._ears.services(self._monitor.note),
+            Service("prices", self._prices.run),
+            *self._ears.services(self._note_frame),
         )
 
     def note_up(self) -> None:
@@ -243,10 +264,18 @@ class Engine:
             await asyncio.sleep(_HOURS_EVERY_S)
             await self._hours.refresh()
 
+    async def _note_frame(self, frame: Frame) -> None:
+        self._prices.note(frame)
+        await self._monitor.note(frame)
+
     async def _record_silence(self, begun_at: UnixMicros, ended_at: UnixMicros, reason: str) -> None:
         """Record a gap that no frame tells of: the connection stayed open."""
         gap = GapFound(ended_at, SOURCE_NAME, GapReason.SILENT, begun_at, reason)
         await self._ears.effects.put(RecordGap(gap))
+
+    def describe(self) -> str:
+        """Return in a line what it does, for whoever manages services."""
+        return f"{self._monitor.text}; {self._recorder.signal_count} whales since the start"
 
     def addresses(self) -> Addresses:
         """Return where it is reached, once it runs."""
@@ -306,6 +335,8 @@ class Engine:
             "network": self._settings.network,
             "simulated": monitor.is_simulated,
             "alerts_port": alerts.port,
+            "whale_threshold_btc": float(self._settings.whale.threshold_btc),
+            "explorer_url": self._settings.explorer.url,
             "source": {
                 "name": SOURCE_NAME,
                 "url": ears.connected_url,
@@ -347,15 +378,27 @@ class Engine:
                 "refused": alerts.refused_count,
             },
             "queues": self._vitals.queues(),
+            "latency": {"received_to_published_ms": self._latency.report()},
             "labels": {
                 "set": self._book.version,
                 "claims": len(self._book),
                 "scripts": self._book.script_count,
                 "learned": ears.tracker.labels.learned_count,
             },
+            "label_age": _label_age(self._book, self._clock()),
             "store": str(self._settings.store.path),
             "storage": {**self._vitals.storage(), "trouble": trouble},
         }
+
+
+def _label_age(book: LabelBook, now: UnixMicros) -> dict[str, object]:
+    """Return of when the labels are that are used."""
+    oldest, newest = book.oldest, book.newest
+    return {
+        "oldest": None if oldest is None else oldest.isoformat(),
+        "newest": None if newest is None else newest.isoformat(),
+        "newest_age_days": None if newest is None else (datetime_from_micros(now).date() - newest).days,
+    }
 
 
 async def run_service(
@@ -396,8 +439,11 @@ async def _serve(
     on_ready: Callable[[Addresses], None],
     patience: Patience,
 ) -> None:
+    manager = ServiceManager.from_environment()
+    manager.say("opening the database")
     async with _opened(make_store(settings)) as store:
         engine = Engine(settings, ears, book, store, state=await store.load_state(), patience=patience)
+        upkeep = Upkeep(settings, manager, supervisor, store, ears=ears, describe=engine.describe)
 
         def announce() -> None:
             gc.collect()
@@ -407,13 +453,15 @@ async def _serve(
                 "ready", alerts=addresses.alerts_url, page=addresses.page_url, store=str(settings.store.path)
             )
             on_ready(addresses)
+            manager.ready(upkeep.describe())
             engine.note_up()
 
         asyncio.get_running_loop().set_exception_handler(LoopErrors())
         switch_s = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_S)
         try:
-            await supervisor.run(engine.services(), announce)
+            services = (*upkeep.services(), *engine.services())
+            await supervisor.run(services, announce, manager.stopping)
         finally:
             sys.setswitchinterval(switch_s)
             gc.unfreeze()  # else the interpreter ends with what DuckDB counts as leaks

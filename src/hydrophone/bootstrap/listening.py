@@ -78,6 +78,10 @@ class _Nobody:
     def ask(self, question: Question) -> None:
         """Ask nobody."""
 
+    async def fetch(self, path: str) -> tuple[int, bytes]:
+        """Return that nobody was asked."""
+        return 0, path.encode()
+
 
 @dataclass(frozen=True, slots=True)
 class Listening:
@@ -153,6 +157,10 @@ class Ears:
             return False
         rate_sat_vb = self.tracker.rate_of_unresolved(question.txid)
         return rate_sat_vb is not None and rate_sat_vb < market.marginal_rate_sat_vb
+
+    async def fetch(self, path: str) -> tuple[int, bytes]:
+        """Ask the source's REST for what is no event: status (0: no answer) and body."""
+        return await self._listening.asker.fetch(path)
 
     @property
     def clock(self) -> Clock:

@@ -7,8 +7,11 @@ from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any, Final
 
+from hydrophone.bootstrap import control_path
 from hydrophone.config import Settings, host_in_url
-from hydrophone.errors import ConfigError
+from hydrophone.errors import ConfigError, MalformedMessage
+from hydrophone.runtime.local_socket import connect_to
+from hydrophone.wire.control_v1 import MAX_LINE_BYTES, Answer, BackUp, encode_line, parse_answer
 
 _TIMEOUT_S: Final = 2.0
 open_direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
@@ -53,6 +56,30 @@ def _authorization(settings: Settings) -> dict[str, str]:
         return {"Authorization": f"Bearer {path.read_text(encoding='ascii').strip()}"}
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"cannot read the token in {path} (access.token_file): {error}") from error
+
+
+def ask_control(settings: Settings, request: BackUp) -> Answer | None:
+    """Return what a running service answers at its control socket; None when none runs.
+
+    Raises:
+        ConfigError: the socket is not for us, or what answers does not speak our protocol.
+    """
+    path = control_path(settings)
+    try:
+        with connect_to(path) as connection:
+            connection.sendall(encode_line(request))
+            with connection.makefile("rb") as answers:
+                line = answers.readline(MAX_LINE_BYTES)
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        return None
+    except OSError as error:
+        raise ConfigError(
+            f"cannot ask the service at {path}: {error.strerror}: ask as the user of the service, or as root"
+        ) from error
+    try:
+        return parse_answer(line)
+    except MalformedMessage as error:
+        raise ConfigError(f"the service at {path} ended before it answered, or is none of ours") from error
 
 
 def fetch_from_service(

@@ -1,16 +1,23 @@
-"""Writes docs/config.md from the settings table; with --check it only says whether it is up to date."""
+"""Writes the files that are made from code; with --check it only says whether they are up to date."""
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
+
+import msgspec
 
 from hydrophone.cli.configuration import spell
 from hydrophone.config import TABLE
+from hydrophone.wire.openapi import describe_api
+from hydrophone.wire.rest_paths import OPERATIONS
+from hydrophone.wire.socket_v1 import encode_schema
 
 _HEAD = """\
 # Settings
 
-Made from the settings table by `python -m hydrophone.cli.documentation`; do not edit.
+Made from the settings table by `make docs`; do not edit.
 
 Later beats earlier: defaults, `hydrophone.toml` in the current folder (or `--config FILE`), the environment,
 flags. A list is comma-separated in the environment. Unknown keys are errors.
@@ -41,20 +48,41 @@ def settings_page() -> str:
     return _HEAD + "".join(rows)
 
 
+def dashboard_schema() -> str:
+    """Return the OpenAPI document that the dashboard's types are made from.
+
+    The messages of the websocket stand among its schemas, so that one tool makes all types.
+    """
+    # Not the version of the program: a release alone changes no type.
+    described = describe_api(OPERATIONS, version="1", is_open=True)
+    messages = encode_schema().replace(b"#/$defs/", b"#/components/schemas/")
+    described["components"]["schemas"].update(msgspec.json.decode(messages)["$defs"])
+    return msgspec.json.format(msgspec.json.encode(described), indent=1).decode() + "\n"
+
+
+FILES: Final[Mapping[str, Callable[[], str]]] = {
+    "docs/config.md": settings_page,
+    "dashboard/openapi.json": dashboard_schema,
+}
+"""What is written where, seen from the top of the repository."""
+
+
 def main() -> int:
-    """Write the page, or check it."""
+    """Write the files, or check them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("file", type=Path)
-    arguments = parser.parse_args()
-    text = settings_page()
-    if not arguments.check:
-        arguments.file.write_text(text, encoding="utf-8")
-        return 0
-    if arguments.file.exists() and arguments.file.read_text(encoding="utf-8") == text:
-        return 0
-    print(f"{arguments.file} is not what the settings table says: run `make docs`", file=sys.stderr)
-    return 1
+    is_check = parser.parse_args().check
+    stale = []
+    for name, make in FILES.items():
+        file, text = Path(name), make()
+        if not is_check:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        elif not file.exists() or file.read_text(encoding="utf-8") != text:
+            stale.append(name)
+    if stale:
+        print(f"not what the code says: {', '.join(stale)}; run `make docs`", file=sys.stderr)
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

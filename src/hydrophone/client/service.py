@@ -34,6 +34,7 @@ from hydrophone.wire.rest_v1 import (
     PredictionDetailV1,
     PredictionsPageV1,
     PredictionV1,
+    PricesV1,
     RecordPageV1,
     StatisticsV1,
     StatusV1,
@@ -217,6 +218,10 @@ class Client:
     async def fee_market(self) -> FeeMarketV1:
         """Return the fee market as the service hears it, and what was learned about it."""
         return await self._ask(FeeMarketV1, "fee-market")
+
+    async def prices(self) -> PricesV1:
+        """Return what a bitcoin is worth, as the source tells it."""
+        return await self._ask(PricesV1, "prices")
 
     async def gaps(self, *, days: float = 90.0) -> GapsV1:
         """Return when sources were blind in the last days."""

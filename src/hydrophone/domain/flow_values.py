@@ -128,11 +128,19 @@ def expected_share(outputs: Sequence[Output], claimed: Sequence[float], change: 
     total_sat = sum([value for value, _, _ in parts])
     if not total_sat:
         return 0.0
-    received_sat = math.fsum([value * claim for value, claim, _ in parts])
+    received = [value * claim for value, claim, _ in parts]
+    received_sat = math.fsum(received)
+
+    def received_without(part_sat: float) -> float:
+        """Leave a part out; where it is most of it, without what rounding the sum has cost."""
+        if 2 * part_sat <= received_sat:
+            return received_sat - part_sat
+        return math.fsum([*received, -part_sat])
+
     uncertain = [part for part in parts if part[2] and part[0] < total_sat]
     without_change = max(0.0, 1 - math.fsum([probability for _, _, probability in uncertain]))
     shares = [
-        (received_sat - value * claim) / (total_sat - value) * probability
+        received_without(value * claim) / (total_sat - value) * probability
         for value, claim, probability in uncertain
     ]
     return min(1.0, max(0.0, math.fsum((*shares, without_change * received_sat / total_sat))))

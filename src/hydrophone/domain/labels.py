@@ -153,6 +153,8 @@ class LabelBook:
     Attributes:
         version: hash of all fields of all claims and of which are in force (16 hex digits).
         on: the date it was made for.
+        oldest: the earliest date that a claim says it is of; None: none says one.
+        newest: the latest.
     """
 
     def __init__(self, labels: Iterable[Label] = (), *, on: date | None = None) -> None:
@@ -176,6 +178,9 @@ class LabelBook:
             for number in ordered:
                 digest.update(f"{script.hex()} {texts[number]}\n".encode())
         self._count = sum(map(len, found.values()))
+        dates = [body[4] for body in bodies if body[4] is not None]
+        self.oldest = min(dates, default=None)
+        self.newest = max(dates, default=None)
         self.on = on
         self.version = digest.hexdigest()[:16]
 

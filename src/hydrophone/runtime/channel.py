@@ -38,6 +38,7 @@ class Channel(Generic[T]):
         self._weight = 0
         self._sender_count = 0
         self.high_water = 0
+        self.taken_count = 0
         self._items: deque[T] = deque()
         self._is_closed = False
         self._readable = asyncio.Event()
@@ -86,6 +87,7 @@ class Channel(Generic[T]):
             self._readable.clear()
             await self._readable.wait()
         taken = list(self._items)
+        self.taken_count += len(taken)
         self._items.clear()
         self._weight = 0
         self._writable.set()

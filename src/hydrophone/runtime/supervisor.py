@@ -1,7 +1,7 @@
 """Starts services back to front, keeps them running, stops them front to back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,15 +60,31 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._tasks: dict[Service, asyncio.Task[None]] = {}
         self._failure: Exception | None = None
+        self._troubles: dict[str, str] = {}
+
+    @property
+    def troubles(self) -> Mapping[str, str]:
+        """Services that pause between two attempts, and why the last one failed."""
+        return self._troubles
 
     def stop(self) -> None:
         """Ask for an orderly end; `run` returns when it is reached."""
         self._stopping.set()
 
-    async def run(self, services: Sequence[Service], on_ready: Callable[[], None] = lambda: None) -> None:
+    async def run(
+        self,
+        services: Sequence[Service],
+        on_ready: Callable[[], None] = lambda: None,
+        on_stopping: Callable[[], None] = lambda: None,
+    ) -> None:
         """Start the services in the order given, wait, stop them in reverse.
 
         Returns when `stop` was called, or when the last-started service ended by itself (its input closed).
+
+        Args:
+            services: back to front.
+            on_ready: called when all have started.
+            on_stopping: called when an end begins, whatever its reason.
 
         Raises:
             HydrophoneError: what failed first, after all were stopped; what fails while stopping is logged.
@@ -81,6 +97,7 @@ class Supervisor:
                 on_ready()
                 await _first_of(self._tasks[services[-1]], self._stopping)
         finally:
+            on_stopping()
             await self._stop_all()
         if self._failure is not None:
             raise self._failure
@@ -134,7 +151,11 @@ class Supervisor:
                 log.warning(
                     "service_retried", service=service.name, error=str(error), delay_s=round(delay_s, 2)
                 )
-                await self._sleep(delay_s)
+                self._troubles[service.name] = str(error)
+                try:
+                    await self._sleep(delay_s)
+                finally:
+                    del self._troubles[service.name]
             else:
                 return
 

@@ -106,6 +106,16 @@ class RestAsker:
         self._tasks.add(task)
         task.add_done_callback(self._forget)
 
+    async def fetch(self, path: str) -> tuple[int, bytes]:
+        """Return status and body of an answer that is for the caller alone: it goes where no frame goes.
+
+        Once, without another try; status 0: no answer came, or nothing is asked now.
+        """
+        if self._session is None:
+            return 0, b"nothing is asked now"
+        async with self._slots:
+            return await self._get(path)
+
     async def _ask(self, question: Question) -> None:
         if isinstance(question, AboutProjected):
             await self._link.send(subscription_of(question))

@@ -30,6 +30,7 @@ from hydrophone.pipeline.ports import (
     StoredGaps,
     StoreStatus,
 )
+from hydrophone.store.backup import Copier
 from hydrophone.store.blocks import write_block
 from hydrophone.store.daily import count_window, days_of
 from hydrophone.store.forecasts import forecasts_of
@@ -123,8 +124,12 @@ class DuckDbStore:
         query_timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._side = SideReader(path, timeout_s=query_timeout_s)
+        self.copier = Copier(path)
         self._database = _Database(
-            path, address_of=address_of, memory_limit_mb=memory_limit_mb, side=self._side
+            path,
+            address_of=address_of,
+            memory_limit_mb=memory_limit_mb,
+            sides=(self._side, self.copier.reader),
         )
         self._path = path
         self._writer: ThreadPoolExecutor | None = None
@@ -143,6 +148,7 @@ class DuckDbStore:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         self._side.start()
+        self.copier.reader.start()
         try:
             await self._run(self._writer, self._database.open)
         except BaseException:
@@ -156,6 +162,7 @@ class DuckDbStore:
         if writer is None or reader is None:
             return
         self._side.stop()
+        self.copier.reader.stop()
         try:
             await self._run(writer, self._database.close)
         finally:
@@ -270,6 +277,10 @@ class DuckDbStore:
         """
         return await self._run(self._writer, lambda: self._database.write(change))
 
+    async def ping(self) -> None:
+        """Return when the writer has nothing before it: it never does while it is stuck."""
+        await self._run(self._writer, lambda: None)
+
     async def limit_memory(self, limit_mb: int | None = None) -> bool:
         """Let DuckDB use less until further notice; return whether that changed anything.
 
@@ -309,9 +320,11 @@ class _Database:
     One thread calls `open`, `commit` and `close`; another may call `read` at any time.
     """
 
-    def __init__(self, path: Path, *, address_of: AddressOf, memory_limit_mb: int, side: SideReader) -> None:
+    def __init__(
+        self, path: Path, *, address_of: AddressOf, memory_limit_mb: int, sides: Sequence[SideReader]
+    ) -> None:
         self._path = path
-        self._side = side
+        self._sides = sides
         self._address_of = address_of
         self._memory_limit_mb = self._used_limit_mb = memory_limit_mb
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -334,7 +347,8 @@ class _Database:
                 self._ids = KnownIds(_read_column(connection, "mempool_predictions", "prediction_id"))
                 self._learned = KnownIds(_read_column(connection, "learned_scripts", "script"))
                 self._cursor = connection.cursor()
-                self._side.sit_down(connection)
+                for side in self._sides:
+                    side.sit_down(connection)
                 connection.execute("PRAGMA disable_optimizer")  # see _optimised
         except BaseException:
             connection.close()
@@ -345,7 +359,8 @@ class _Database:
 
     def close(self) -> None:
         connections = [c for c in (self._cursor, self._connection) if c is not None]
-        self._side.get_up()
+        for side in self._sides:
+            side.get_up()
         with self._cursor_in_use, translated_errors(self._path):
             self._cursor = self._connection = None
             for connection in connections:

@@ -43,6 +43,7 @@ from hydrophone.domain.units import (
 )
 from hydrophone.pipeline.ports import Entry, Handover
 from hydrophone.store.raw_transactions import pack_transaction
+from hydrophone.wire.public_v1 import describe_in_words
 
 Value = str | int | float | bytes | datetime | None
 Row = dict[str, Value]
@@ -95,6 +96,7 @@ CLAIM_COLUMNS: Final = (
     "simulated",
     "label_set",
     "sighting",
+    "text",
     "raw_transaction",
 )
 """What a signal says: a new version or an amendment replaces all of it."""
@@ -178,6 +180,7 @@ def row_of_signal(signal: Signal, address_of: AddressOf) -> Row:
         "simulated": signal.is_simulated,
         "label_set": signal.label_set,
         "sighting": signal.sighting.value,
+        "text": describe_in_words(flow),
         "raw_transaction": pack_transaction(signal.transaction),
     }
 

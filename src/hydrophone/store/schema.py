@@ -274,6 +274,16 @@ _CONSISTENCY: Final = (
 )
 
 
+def is_older(path: Path) -> bool:
+    """Return whether a database that no service has open is still to be brought to our newest schema.
+
+    Raises:
+        StoreError: there is no such file, or it cannot be read.
+    """
+    with reading(path) as connection:
+        return schema_version(connection) < load_migrations()[-1].version
+
+
 def schema_version(connection: duckdb.DuckDBPyConnection) -> int:
     """Return the version of the schema; 0 for an empty database and for the quickstart's."""
     tables = connection.execute(

@@ -71,13 +71,14 @@ class SideReader:
     Args:
         path: of the database, for messages.
         timeout_s: a question that takes longer, waiting included, is broken off.
+        threads: so many are answered at once.
     """
 
-    def __init__(self, path: Path, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, path: Path, *, timeout_s: float = TIMEOUT_S, threads: int = _THREADS) -> None:
         self._path = path
         self._timeout_s = timeout_s
         self._threads: ThreadPoolExecutor | None = None
-        self._seats = tuple(_Seat() for _ in range(_THREADS))
+        self._seats = tuple(_Seat() for _ in range(threads))
         self._free = list(self._seats)
         self._waiting = 0
 
@@ -110,7 +111,7 @@ class SideReader:
 
     def start(self) -> None:
         """Begin to answer."""
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store-side")
+        self._threads = ThreadPoolExecutor(len(self._seats), thread_name_prefix="store-side")
 
     def stop(self) -> None:
         """Answer nothing any more."""

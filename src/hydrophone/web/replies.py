@@ -72,7 +72,12 @@ def tagged(request: BaseRequest, body: bytes, content_type: str, headers: Mappin
     """Return an answer that may be kept and asked for again: 304 and no body where it is still the same."""
     tag = f'"{sha256(body).hexdigest()[:_TAG_DIGITS]}"'
     kept = {"Cache-Control": "private, no-cache", "ETag": tag, **headers}
-    asked = request.headers.get("If-None-Match", "")
-    if asked == "*" or tag in (part.strip().removeprefix("W/") for part in asked.split(",")):
+    if is_known(request, tag):
         return Response(status=HTTPStatus.NOT_MODIFIED, headers=kept)
     return reply(body, content_type, headers=kept)
+
+
+def is_known(request: BaseRequest, tag: str) -> bool:
+    """Return whether who asks has what is tagged so already, as If-None-Match says."""
+    asked = request.headers.get("If-None-Match", "")
+    return asked == "*" or tag in (part.strip().removeprefix("W/") for part in asked.split(","))

@@ -1,4 +1,4 @@
-"""Port 8000: the REST API by its table of paths, its description, the page, and whether all is well."""
+"""Port 8000: the REST API by its table of paths, its description, the pages, and whether all is well."""
 
 import re
 import time
@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from importlib import resources
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -22,19 +21,13 @@ from hydrophone.errors import (
 from hydrophone.web.gate import Gate
 from hydrophone.web.http_server import HttpServer, Limits, Neighbour
 from hydrophone.web.replies import CSV, JSON, Refused, reply, tagged
+from hydrophone.web.static_files import Pages
 from hydrophone.wire.openapi import Operation, describe_api, encode_answer
 from hydrophone.wire.rest_queries import parse_query
 from hydrophone.wire.socket_v1 import encode_schema
 
 _METHODS: Final = ("GET", "HEAD")
 _ALLOW: Final = "GET, HEAD, OPTIONS"
-_FILES: Final = {
-    "/": ("page.html", "text/html; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/docs": ("docs.html", "text/html; charset=utf-8"),
-    "/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
-}
 OPENAPI_PATH: Final = "/openapi.json"
 SOCKET_PATH: Final = "/ws"
 SOCKET_SCHEMA_PATH: Final = "/schemas/websocket.json"
@@ -105,7 +98,7 @@ class RequestTimes:
 
 
 class RestServer:
-    """Serves routes, their description, and the page.
+    """Serves routes, their description, and the pages.
 
     Args:
         host: `localhost` is 127.0.0.1 and ::1.
@@ -114,6 +107,7 @@ class RestServer:
         gate: lets requests in.
         version: of the program, for the description.
         is_open: whether somebody may ask without a token, for the description.
+        pages: for browsers.
         alerts: serves the websocket at `/ws`; None: there is none.
         limits: of the server.
         now: seconds of a clock that never jumps.
@@ -128,6 +122,7 @@ class RestServer:
         gate: Gate,
         version: str,
         is_open: bool,
+        pages: Pages,
         alerts: Neighbour | None = None,
         limits: Limits = Limits(),  # noqa: B008 -- it cannot change
         now: Callable[[], float] = time.monotonic,
@@ -146,12 +141,8 @@ class RestServer:
         self._description: bytes | None = None
         self.answered: Counter[tuple[str, int]] = Counter()
         self.times: defaultdict[str, RequestTimes] = defaultdict(lambda: RequestTimes([0] * len(BUCKETS_S)))
-        folder = resources.files("hydrophone.web")
-        self._files = {
-            path: (folder.joinpath(name).read_bytes(), content_type)
-            for path, (name, content_type) in _FILES.items()
-        }
-        self._files[SOCKET_SCHEMA_PATH] = (encode_schema(), "application/schema+json")
+        self._pages = pages
+        self._socket_schema = encode_schema()
         self._server = HttpServer(
             host, port, handle=self._handle, dress=gate.dress, neighbour=alerts, limits=limits, now=now
         )
@@ -211,7 +202,8 @@ class RestServer:
             Refused: there is nothing.
         """
         route = self._routes.get(path)
-        if route is not None or path in self._files or path == OPENAPI_PATH:
+        is_file = path in (OPENAPI_PATH, SOCKET_SCHEMA_PATH) or self._pages.find(path) is not None
+        if route is not None or is_file:
             return route, ""
         for pattern, candidate in self._patterns:
             match = pattern.fullmatch(path)
@@ -236,8 +228,11 @@ class RestServer:
                 described = describe_api(self._operations, version=self._version, is_open=self._is_open)
                 self._description = encode_answer(described)
             return tagged(request, self._description, JSON, {})
-        body, content_type = self._files[path]
-        return tagged(request, body, content_type, {})
+        if path == SOCKET_SCHEMA_PATH:
+            return tagged(request, self._socket_schema, "application/schema+json", {})
+        found = self._pages.find(path)
+        assert found is not None  # as `_find` saw
+        return found.answer(request)
 
     async def _ask(self, request: BaseRequest, route: Route, place: str, query: str) -> Response:
         operation = route.operation
@@ -266,7 +261,7 @@ class RestServer:
                 retry_after_s=_RETRY_S,
             ) from error
         encoded = said if isinstance(said, Encoded) else Encoded(encode_answer(said), may_be_kept=False)
-        headers = {}
+        headers = {"Vary": "Accept"} if _is_also_csv(operation) else {}
         if encoded.next_cursor is not None:
             headers["Link"] = f'<{_next(request.raw_path, encoded.next_cursor)}>; rel="next"'
         if encoded.may_be_kept:
@@ -333,13 +328,17 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 
 def _wants_csv(request: BaseRequest, operation: Operation, asked: object) -> bool:
     """Return whether CSV is asked for: by the parameter, else by the Accept header."""
-    if CSV.partition(";")[0] not in operation.media:
+    if not _is_also_csv(operation):
         return False
     told = getattr(asked, "format", None)
     if told in ("json", "csv"):
         return bool(told == "csv")
     accepted = request.headers.get("Accept", "")
     return "text/csv" in accepted and JSON not in accepted
+
+
+def _is_also_csv(operation: Operation) -> bool:
+    return CSV.partition(";")[0] in operation.media
 
 
 def _next(raw_path: str, cursor: str) -> str:

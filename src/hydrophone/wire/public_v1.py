@@ -27,7 +27,7 @@ from hydrophone.domain.events import (
     RecordOutcome,
     ReopenPrediction,
 )
-from hydrophone.domain.flow import FlowAssessment
+from hydrophone.domain.flow import FlowAssessment, FlowType
 from hydrophone.domain.forecast import Forecast
 from hydrophone.domain.outcome import Status
 from hydrophone.domain.script import Network, address_from_script
@@ -359,7 +359,7 @@ class PublicEncoder:
             source=signal.source,
             simulated=signal.is_simulated,
             label_set=signal.label_set,
-            explorer_url=None if self._explorer_url is None else self._explorer_url + signal.txid,
+            explorer_url=link_to(self._explorer_url, signal.txid),
             text=describe_in_words(flow),
             sighting=signal.sighting,
         )
@@ -375,11 +375,28 @@ def _updated(update: StatusUpdateV1, at: UnixMicros, seq: int) -> bytes:
 
 def describe_in_words(flow: FlowAssessment) -> str:
     """Return the sentence people post: `1,234.5 BTC from unknown wallet to Binance`."""
-    if flow.sender is not None and flow.sender == flow.receiver:
-        return f"{format_btc(flow.values.total_sat, decimals=2)} BTC inside {flow.sender}"
-    sender = flow.sender or " or ".join(flow.conflict) or "unknown wallet"
-    receiver = flow.receiver or "unknown wallet"
+    sender, receiver = flow.sender, flow.receiver
+    if sender is not None and sender == receiver:
+        # Most of it stays inside; what is said is what goes in or out beside it.
+        if flow.flow_type is FlowType.OUTFLOW:
+            receiver = None
+        elif flow.flow_type is FlowType.INFLOW:
+            sender = None
+        else:
+            return f"{format_btc(flow.values.total_sat, decimals=2)} BTC inside {sender}"
+    sender = sender or " or ".join(flow.conflict) or "unknown wallet"
+    receiver = receiver or "unknown wallet"
     return f"{format_btc(flow.moved_sat, decimals=2)} BTC from {sender} to {receiver}"
+
+
+def link_to(explorer_url: str | None, txid: str) -> str | None:
+    """Return where an explorer shows a transaction.
+
+    Args:
+        explorer_url: where a txid is appended; None: there is no explorer.
+        txid: of it.
+    """
+    return None if explorer_url is None else explorer_url + txid
 
 
 def _market(forecast: Forecast) -> MarketV1 | None:

@@ -22,6 +22,7 @@ from hydrophone.wire.rest_v1 import (
     PlainStatusV1,
     PredictionDetailV1,
     PredictionsPageV1,
+    PricesV1,
     RecordPageV1,
     StatisticsV1,
     StatusV1,
@@ -126,6 +127,20 @@ FEE_MARKET: Final = Operation(
     "And what was learned about it. Saved as a file, `hydrophone estimate 5 --market FILE` reads it.",
     FeeMarketV1,
 )
+PRICES: Final = Operation(
+    "/api/v1/prices",
+    "prices",
+    "What a bitcoin is worth, for display alone",
+    "As the source tells it, however old: `at` says of when. Nothing that is predicted or recorded rests on "
+    "it.",
+    PricesV1,
+    example={
+        "at": "2026-11-26T00:00:00.000000Z",
+        "source": "mempool.space",
+        "prices": {"USD": 100_000.0, "EUR": 86_000.0},
+        "simulated": False,
+    },
+)
 GAPS: Final = Operation(
     "/api/v1/gaps",
     "gaps",
@@ -204,6 +219,7 @@ OPERATIONS: Final = (
     STATISTICS,
     ACCURACY,
     FEE_MARKET,
+    PRICES,
     GAPS,
     RECORD,
     COVERAGE,

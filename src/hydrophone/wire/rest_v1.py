@@ -43,6 +43,30 @@ class PlainStatusV1(msgspec.Struct, frozen=True):
     status: str
 
 
+class OutcomeV1(msgspec.Struct, frozen=True, kw_only=True):
+    """How a prediction ended."""
+
+    actual_outcome: str
+    ended_at: Instant | None
+    confirmation_time: Instant | None
+    confirmation_block: int | None
+    accuracy_score: (
+        Annotated[
+            float, Meta(description="1 - Brier score at the predicted block; null: none was predicted.")
+        ]
+        | None
+    )
+    time_to_confirmation_s: Annotated[int, Meta(description="Seconds from detection.")] | None
+    lead_time_s: (
+        Annotated[float, Meta(description="Seconds it had been public when its block was heard.")] | None
+    )
+    within_p50: bool | None
+    within_p90: bool | None
+    final_fee_rate: Rate | None
+    change: str | None
+    reason: str | None
+
+
 class PredictionV1(msgspec.Struct, frozen=True, kw_only=True):
     """A prediction, by the current version of its payment."""
 
@@ -96,6 +120,10 @@ class PredictionV1(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None
     simulated: bool | None
     label_set: str | None
+    history: Annotated[list[VersionV1], Meta(description="Earlier versions of the payment, oldest first.")]
+    outcome: Annotated[OutcomeV1, Meta(description="null: it has not ended.")] | None
+    text: Annotated[str, Meta(description="A sentence ready to post, as in the alert.")] | None
+    explorer_url: Annotated[str, Meta(description="Where your explorer shows it.")] | None
 
 
 class PredictionsPageV1(msgspec.Struct, frozen=True):
@@ -103,30 +131,6 @@ class PredictionsPageV1(msgspec.Struct, frozen=True):
 
     data: list[PredictionV1]
     next_cursor: Annotated[str, Meta(description="Ask with it as `cursor` for what is older.")] | None
-
-
-class OutcomeV1(msgspec.Struct, frozen=True, kw_only=True):
-    """How a prediction ended."""
-
-    actual_outcome: str
-    ended_at: Instant | None
-    confirmation_time: Instant | None
-    confirmation_block: int | None
-    accuracy_score: (
-        Annotated[
-            float, Meta(description="1 - Brier score at the predicted block; null: none was predicted.")
-        ]
-        | None
-    )
-    time_to_confirmation_s: Annotated[int, Meta(description="Seconds from detection.")] | None
-    lead_time_s: (
-        Annotated[float, Meta(description="Seconds it had been public when its block was heard.")] | None
-    )
-    within_p50: bool | None
-    within_p90: bool | None
-    final_fee_rate: Rate | None
-    change: str | None
-    reason: str | None
 
 
 class CorrectionV1(msgspec.Struct, frozen=True):
@@ -153,10 +157,8 @@ class EvidenceV1(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PredictionDetailV1(PredictionV1, frozen=True, kw_only=True):
-    """A prediction with all its versions, its end, and what it was said upon."""
+    """A prediction with what was corrected, and what it was said upon."""
 
-    history: list[VersionV1]
-    outcome: OutcomeV1 | None
     amendments: list[CorrectionV1]
     evidence: EvidenceV1
 
@@ -247,6 +249,15 @@ class FeeMarketV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     calibrated: bool
     model: dict[str, Any]
     let_go: Annotated[int, Meta(description="Forecasts not followed to their end: too many.")]
+    simulated: bool
+
+
+class PricesV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a bitcoin is worth, as the source tells it; null: it tells none."""
+
+    at: Annotated[Instant, Meta(description="Of when the prices are; null: none are known.")] | None
+    source: str
+    prices: Annotated[dict[str, float], Meta(description="Of one bitcoin, by currency (ISO 4217).")] | None
     simulated: bool
 
 
@@ -423,6 +434,34 @@ class TokensV1(msgspec.Struct, frozen=True):
     required: Annotated[bool, Meta(description="Whether nobody is let in without one.")]
 
 
+class PercentilesV1(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """Times beside their n; `insufficient_data` in their place where n does not carry them."""
+
+    n: int
+    p50: float | None = None
+    p99: float | None = None
+    insufficient_data: bool = False
+
+
+class LatencyV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How fast we are."""
+
+    received_to_published_ms: Annotated[
+        dict[str, PercentilesV1],
+        Meta(description="By source: from the frame to the subscribers, of the newest 500 announced whales."),
+    ]
+
+
+class LabelAgeV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of when the labels are that are used; null: none says it."""
+
+    oldest: str | None
+    newest: str | None
+    newest_age_days: int | None
+
+
 class StatusV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the service does, and whether it is well."""
 
@@ -434,6 +473,8 @@ class StatusV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     network: str
     simulated: bool
     alerts_port: int
+    whale_threshold_btc: Annotated[float, Meta(description="A whale's outputs sum to more, in BTC.")]
+    explorer_url: Annotated[str, Meta(description="Where a txid is appended.")] | None
     source: dict[str, Any]
     predictions: dict[str, Any]
     accuracy: dict[str, Any]
@@ -444,6 +485,8 @@ class StatusV1(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     record_head: str
     alerts: dict[str, Any]
     queues: dict[str, dict[str, Any]]
+    latency: LatencyV1
     labels: dict[str, Any]
+    label_age: LabelAgeV1
     store: str
     storage: Annotated[dict[str, Any], Meta(description="The database's file, and room beside it.")]

@@ -180,6 +180,11 @@ class TestExpectedShare:
         share = expected_share(outputs, [1.0, 0.0], changed(0.0, 0.0, returned=(0, 1)))
         assert share == pytest.approx(0.25)
 
+    def test_a_payment_is_not_lost_beside_a_coin_as_large_as_all(self) -> None:
+        outputs = [pay(B_HOT, 2_000_000_000_000_001), pay(B_HOT, 3)]
+        share = expected_share(outputs, [0.75, 0.98], changed(0.99, 0.0))
+        assert share == pytest.approx(0.99 * 0.98 + 0.01 * 0.75, abs=1e-12)
+
     def test_of_nothing_it_is_nothing(self) -> None:
         assert expected_share([], [], changed()) == 0.0
         assert expected_share([pay(B_HOT, 0)], [1.0], changed(0.0)) == 0.0

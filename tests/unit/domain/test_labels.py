@@ -53,6 +53,13 @@ def test_a_claim_is_found_by_its_script_alone() -> None:
     assert book.lookup(OTHER_SCRIPT) == ()
 
 
+def test_a_book_says_of_when_its_claims_are() -> None:
+    days = [date(2026, 9, 23), None, date(2024, 1, 2), date(2025, 5, 5)]
+    book = LabelBook([replace(LABEL, as_of=day) for day in days])
+    assert (book.oldest, book.newest) == (date(2024, 1, 2), date(2026, 9, 23))
+    assert (LabelBook().oldest, LabelBook([replace(LABEL, as_of=None)]).newest) == (None, None)
+
+
 def test_claims_of_two_sources_on_one_entity_stand_side_by_side() -> None:
     second = replace(LABEL, source="an explorer", confidence=0.85, entity=replace(BINANCE, name="BINANCE"))
     book = LabelBook([LABEL, second])

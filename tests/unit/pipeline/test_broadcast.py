@@ -1,7 +1,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import structlog
@@ -21,14 +21,17 @@ from hydrophone.domain.events import (
 )
 from hydrophone.domain.outcome import Status
 from hydrophone.domain.questions import AboutTransaction
+from hydrophone.domain.signal import Sighting
 from hydrophone.errors import ServiceStopped, StoreError, StoreFull
 from hydrophone.pipeline.broadcast import Composer, Recorder
+from hydrophone.pipeline.latency import LatencyGauge
 from hydrophone.pipeline.ports import Entry, Handover, Notation, Publication
 from hydrophone.runtime.channel import Channel
 from tests.backends import running, settled, until
 from tests.contract.fake_store import (
     T0,
     FakeStore,
+    bumped,
     doubt_about,
     later,
     outcome_of,
@@ -108,12 +111,14 @@ class Rig:
         self.effects: Channel[Effect] = Channel("effects", capacity)
         self.audience = Audience(self.store)
         self.now = T0
+        self.latency = LatencyGauge()
         self.recorder = Recorder(
             effects=self.effects,
             composer=Composer(Encoder()),
             store=self.store,
             broadcast=self.audience,
             clock=lambda: self.now,
+            latency=self.latency,
         )
 
     async def want(self, *effects: Effect) -> None:
@@ -306,6 +311,21 @@ async def test_a_store_that_cannot_be_written_ends_it_and_nothing_is_said() -> N
     with pytest.raises(StoreError, match="read-only"):
         await rig.run_through()
     assert rig.audience.heard == []
+
+
+# How long it took.
+
+
+async def test_only_what_was_announced_counts_from_its_frame_to_the_subscribers() -> None:
+    rig = Rig()
+    rig.now = later(0.25)
+    seen_late = [
+        replace(whale(n), sighting=kind) for n, kind in enumerate((Sighting.LATE, Sighting.MINED), 100)
+    ]
+    bumps = [bumped(whale(n), 200 + n, seen_at=later(0.125)) for n in range(25)]
+    await rig.want(*(raising(n) for n in range(25)), *(RaiseSignal(T0, s) for s in (*bumps, *seen_late)))
+    await rig.run_through()
+    assert rig.latency.report() == {whale(1).source: {"n": 50, "p50": 125.0, "p99": 250.0}}
 
 
 # The log.

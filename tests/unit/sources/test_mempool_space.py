@@ -205,6 +205,16 @@ async def test_a_404_of_a_backend_counts_more_than_that_of_a_server_without_the_
     assert (answer.path, answer.payload) == (UNDER_API, b"Transaction not found")
 
 
+async def test_what_is_no_event_is_answered_to_who_asks_alone() -> None:
+    async with Backend() as backend, fetching(backend.url()) as asking:
+        backend.answers["/api/v1/prices"] = [(503, b"later"), (200, b"{}")]
+        assert await asking.asker.fetch("/api/v1/prices") == (503, b"later")
+        assert await asking.asker.fetch("/api/v1/prices") == (200, b"{}")
+        assert len(asking.channel) == 0
+    assert await asking.asker.fetch("/api/v1/prices") == (0, b"nothing is asked now")
+    assert backend.asked == ["/api/v1/prices"] * 2
+
+
 async def test_what_is_asked_by_the_websocket_is_sent_and_recorded() -> None:
     async with Backend() as backend, listening(backend.url()) as ears:
         await ears.heard.take(1 + len(SUBSCRIPTIONS))

@@ -219,6 +219,7 @@ async def test_a_signal_fills_its_row_exactly(store: DuckDbStore) -> None:
         "prediction_id": signal.prediction_id,
         "transaction_id": txid(1),
         "first_txid": txid(1),
+        "text": "117.28 BTC from unknown wallet to Exchange é",
         "flow_type": "inflow",
         "flow_probabilities": '{"inflow":0.8,"outflow":0.0,"internal":0.05,"unknown":0.15}',
         "confidence_score": 0.8,

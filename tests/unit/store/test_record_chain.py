@@ -93,6 +93,33 @@ def former_database(path: Path, entry_count: int) -> list[bytes]:
     return messages
 
 
+def test_what_alerts_said_before_it_was_kept_beside_them_is_read_from_the_record(path: Path) -> None:
+    former_database(path, 0)
+    for name in ("said", "amended", "no words", "never said"):
+        change(
+            path,
+            "INSERT INTO mempool_predictions (prediction_id, transaction_id, flow_type, btc_value, "
+            "rbf_enabled, detection_timestamp) VALUES (?, 't', 'inflow', 101, TRUE, '2026-11-22')",
+            name,
+        )
+    for seq, (kind, name, message) in enumerate(
+        [
+            ("signal", "said", '{"data":{"text":"a first version"}}'),
+            ("signal", "said", '{"data":{"text":"a second one"}}'),
+            ("signal", "amended", '{"data":{"text":"not so"}}'),
+            ("amendment", "amended", '{"data":{"reason":"labels","amendment":{"text":"but so"}}}'),
+            ("outcome", "amended", '{"data":{"text":"no sentence of an alert"}}'),
+            ("signal", "no words", "no JSON"),
+        ],
+        start=1,
+    ):
+        change(path, "INSERT INTO record VALUES (?, ?, ?, ?, ?, 'x')", *(seq, AT, kind, name, message))
+    migrate(path)
+    with duckdb.connect(path, read_only=True) as connection:
+        found = dict(connection.execute("SELECT prediction_id, text FROM mempool_predictions").fetchall())
+    assert found == {"said": "a second one", "amended": "but so", "no words": None, "never said": None}
+
+
 @pytest.mark.parametrize("entry_count", [0, 3, 2_001])
 def test_an_existing_record_is_chained_anew(path: Path, entry_count: int) -> None:
     messages = former_database(path, entry_count)

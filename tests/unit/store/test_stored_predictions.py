@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -5,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from hydrophone.domain.events import AmendSignal, NoteSuccessor, RaiseSignal, RecordOutcome
@@ -17,8 +20,9 @@ from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.hours import StoredHours
 from hydrophone.store.stored_predictions import read_prediction, read_predictions, spellings_of
 from hydrophone.wire.openapi import encode_answer
+from hydrophone.wire.rest_json import encode_csv
 from hydrophone.wire.rest_queries import PredictionsQuery, parse_query
-from hydrophone.wire.rest_v1 import PredictionDetailV1, PredictionsPageV1
+from hydrophone.wire.rest_v1 import PredictionDetailV1, PredictionsPageV1, PredictionV1
 from tests.contract.fake_store import DAY, T0, bumped, later, outcome_of, publication, txid, whale
 
 COUNT = 40
@@ -162,6 +166,49 @@ async def test_amounts_are_there_exactly_and_in_btc(store: DuckDbStore) -> None:
     assert prediction.detection_timestamp == format_instant(NEWEST_FIRST[0].detected_at)
 
 
+async def test_a_page_says_how_each_ended_and_shows_it_as_the_alert_did(store: DuckDbStore) -> None:
+    query = parse_query(PredictionsQuery, [("limit", "100")])
+    page = await store.query(
+        lambda c: read_predictions(c, query, explorer_url="https://explorer.example/tx/")
+    )
+    for prediction in page.data:
+        assert prediction.text == "117.28 BTC from unknown wallet to Exchange é"
+        assert prediction.explorer_url == f"https://explorer.example/tx/{prediction.transaction_id}"
+        assert prediction == msgspec.convert(
+            msgspec.to_builtins(await read(store, Txid(prediction.transaction_id)))
+            | {"explorer_url": prediction.explorer_url},
+            PredictionV1,
+        )
+    [ended] = [prediction for prediction in page.data if prediction.outcome is not None]
+    assert (ended.transaction_id, ended.status) == (signal(4).txid, "confirmed")
+    assert ended.outcome is not None
+    assert (
+        ended.outcome.confirmation_time
+        == ended.outcome.ended_at
+        == format_instant(later(600, signal(4).detected_at))
+    )
+    assert {prediction.explorer_url for prediction in (await ask(store)).data} == {None}
+
+
+async def test_an_end_before_the_beginning_is_told_too(store: DuckDbStore) -> None:
+    """A clock was set back meanwhile."""
+    ended = outcome_of(signal(39), Status.DROPPED, ended_at=later(-3_600, signal(39).detected_at))
+    await store.commit([publication(COUNT + 2, RecordOutcome(ended))])
+    [newest] = (await ask(store, limit=1, status="dropped")).data
+    assert newest.outcome is not None
+    assert newest.outcome.ended_at == format_instant(ended.ended_at)
+
+
+async def test_csv_has_a_cell_for_each_name_also_of_what_has_not_ended(store: DuckDbStore) -> None:
+    rows = list(
+        csv.reader(io.StringIO(encode_csv(PredictionV1, (await ask(store)).data).decode(), newline=""))
+    )
+    assert {len(row) for row in rows} == {len(rows[0])}
+    told = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+    assert {row["history"] for row in told} == {"[]"}
+    assert sorted({row["outcome_actual_outcome"] for row in told}) == ["", "confirmed"]
+
+
 async def test_any_version_finds_the_payment_with_all_that_belongs_to_it(store: DuckDbStore) -> None:
     first = signal(7)
     second = bumped(first, 700, seen_at=later(60, first.detected_at))
@@ -215,5 +262,6 @@ async def test_rows_of_the_quickstart_can_be_told(store: DuckDbStore) -> None:
     [prediction] = (await ask(store, limit=1)).data
     assert (prediction.prediction_id, prediction.status, prediction.gross_sat) == ("q", "pending", None)
     assert prediction.exchange_addresses == []
+    assert (prediction.history, prediction.outcome, prediction.text) == ([], None, None)
     detail = await read(store, txid(5_000))
     assert (detail.history, detail.outcome, detail.evidence.record) == ([], None, [])

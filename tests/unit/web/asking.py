@@ -13,8 +13,12 @@ from hydrophone.web.access import Access
 from hydrophone.web.gate import Doors, Gate
 from hydrophone.web.http_server import Limits, Neighbour
 from hydrophone.web.rest import RestServer, Route
+from hydrophone.web.static_files import Pages, make_file
 
 NOW = UnixMicros(1_790_000_000_000_000)
+PAGES = Pages(
+    {"/docs": make_file("/docs.html", b"<p>the API")}, make_file("/index.html", b"<p>the dashboard")
+)
 
 
 @dataclass
@@ -63,6 +67,7 @@ def make_server(
     port: int = 0,
     limits: Limits = Limits(),  # noqa: B008 -- it cannot change
     alerts: Neighbour | None = None,
+    pages: Pages = PAGES,
 ) -> RestServer:
     let_in = access or make_access()
     return RestServer(
@@ -72,6 +77,7 @@ def make_server(
         gate=Gate(let_in, doors),
         version="1.2.3",
         is_open=let_in.is_open,
+        pages=pages,
         alerts=alerts,
         limits=limits,
     )

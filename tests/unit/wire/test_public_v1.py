@@ -417,20 +417,28 @@ if __name__ == "__main__":
     SNAPSHOT.write_text(schema(), encoding="utf-8")
 
 
-def test_coins_that_stay_inside_an_exchange_are_said_to_do_so() -> None:
-    said = describe_in_words(
-        FlowAssessment(
-            flow_type=FlowType.INTERNAL,
-            subtype=None,
-            probabilities={FlowType.INTERNAL: 1.0},
-            values=FlowValues(Sats(0), Sats(0), Sats(12_345_000_000), Sats(0), Sats(0)),
-            moved_sat=Sats(0),
-            change=(0.0,),
-            entities=(),
-            exchange_scripts=(),
-            sender="Kraken",
-            receiver="Kraken",
-            reason=None,
-        )
+@pytest.mark.parametrize(
+    ("flow_type", "moved_sat", "said"),
+    [
+        (FlowType.INTERNAL, 0, "123.45 BTC inside Kraken"),
+        (FlowType.OUTFLOW, 500_000_000, "5 BTC from Kraken to unknown wallet"),
+        (FlowType.INFLOW, 500_000_000, "5 BTC from unknown wallet to Kraken"),
+    ],
+)
+def test_what_mostly_stays_inside_an_exchange_is_said_by_its_direction(
+    flow_type: FlowType, moved_sat: int, said: str
+) -> None:
+    flow = FlowAssessment(
+        flow_type=flow_type,
+        subtype=None,
+        probabilities={flow_type: 1.0},
+        values=FlowValues(Sats(0), Sats(0), Sats(12_345_000_000), Sats(0), Sats(0)),
+        moved_sat=Sats(moved_sat),
+        change=(0.0,),
+        entities=(),
+        exchange_scripts=(),
+        sender="Kraken",
+        receiver="Kraken",
+        reason=None,
     )
-    assert said == "123.45 BTC inside Kraken"
+    assert describe_in_words(flow) == said

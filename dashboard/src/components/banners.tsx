@@ -1,0 +1,110 @@
+// What must not be overlooked: that none of it is real, and that we do not hear, since when, and why.
+import { effect, signal } from "@preact/signals";
+import { formatInstant } from "../model/amounts";
+import { connection, isReady, isResyncing, simulated, streamState } from "../state/session";
+import { Alert } from "./icons";
+
+const GOOD_NEWS_MS = 15_000; // chosen: long enough to be read, too short to be in the way
+/** So long a lost connection is none yet: a reload of the service is not news. */
+const GRACE_MS = 1_500;
+
+type Sight = { kind: "degraded" | "lost" | "again"; title: string; text: string };
+
+const isLost = signal(false);
+const isBack = signal(false);
+let lostTimer = 0;
+let wasAway = false;
+
+effect(() => {
+  const isGone = streamState.value === "lost" || streamState.value === "resuming";
+  if (!isGone) {
+    clearTimeout(lostTimer);
+    lostTimer = 0;
+    isLost.value = false;
+  } else if (lostTimer === 0) {
+    lostTimer = window.setTimeout(() => {
+      isLost.value = true;
+    }, GRACE_MS);
+  }
+});
+
+effect(() => {
+  const isAway = isLost.value || connection.value?.mempool_available === false;
+  if (wasAway && !isAway) {
+    isBack.value = true;
+    setTimeout(() => {
+      isBack.value = false;
+    }, GOOD_NEWS_MS);
+  }
+  if (isAway) isBack.value = false;
+  wasAway = isAway;
+});
+
+function sight(): Sight | null {
+  if (isLost.value) {
+    return {
+      kind: "lost",
+      title: "Disconnected",
+      text: "Hydrophone itself does not answer. What you see is as it was; trying again.",
+    };
+  }
+  const said = connection.value;
+  if (said?.status === "degraded") {
+    const [title = "", ...why] = said.message.split(": ");
+    return {
+      kind: "degraded",
+      title: `${title}${sinceOf(said.since)}`,
+      text: `${why.join(": ")} ${blocksOf(said.blocks_followed)}`,
+    };
+  }
+  if (said?.status === "disconnected") {
+    return { kind: "lost", title: `The mempool is not heard${sinceOf(said.since)}`, text: said.message };
+  }
+  if (isBack.value) return { kind: "again", title: "The mempool is heard again", text: said?.message ?? "" };
+  return null;
+}
+
+function sinceOf(since: string | null | undefined): string {
+  return since ? `, since ${formatInstant(Date.parse(since))}` : "";
+}
+
+function blocksOf(followed: boolean | null | undefined): string {
+  if (followed === true)
+    return "Confirmed blocks are still followed: whales found in them appear as confirmed.";
+  return followed === false ? "Blocks are not to be had either." : "";
+}
+
+export function Banners() {
+  const seen = sight();
+  return (
+    <>
+      {simulated.value && (
+        <p class="ribbon" data-testid="simulated">
+          <strong>SIMULATED</strong>{" "}
+          <span>these transactions come from a simulation, not from the network</span>
+        </p>
+      )}
+      <div role="status" class="sights">
+        {seen !== null && (
+          <section class={`sight sight-${seen.kind}`} data-testid="sight">
+            <Alert />
+            <div>
+              <strong>{seen.title}</strong>
+              <p>{seen.text}</p>
+            </div>
+          </section>
+        )}
+        {isResyncing.value && (
+          <section class="sight sight-resync" data-testid="resync">
+            <span class="sonar" aria-hidden="true" />
+            <div>
+              <strong>Reading everything anew</strong>
+              <p>What was said while this page was away is not to be had message by message.</p>
+            </div>
+          </section>
+        )}
+      </div>
+      {isReady.value && <span class="unseen" data-testid="ready" />}
+    </>
+  );
+}

@@ -1,0 +1,238 @@
+// What the page knows, kept true by the stream; views read the signals, nothing else writes them.
+import { batch, computed, effect, signal } from "@preact/signals";
+import { ApiError, ask } from "../api/rest";
+import { type Said, Stream, type StreamState } from "../api/stream";
+import { refusal, token } from "../api/token";
+import type { Connection, Prediction, Status } from "../api/types";
+import type { Price } from "../model/amounts";
+import { Book, type Moved } from "../model/book";
+import { type Filters, parseFilters, restQuery } from "../model/filters";
+import { isOpen, type Whale } from "../model/whale";
+import { announce } from "./announcer";
+import { query } from "./router";
+import { currency } from "./settings";
+
+const FLUSH_MS = 100;
+const STATUS_MS = 5_000;
+const PRICE_MS = 60_000;
+const PAGE = 200;
+const PENDING_PAGE = 1_000;
+
+const book = new Book();
+const revision = signal(0);
+let queue: Said[] = [];
+let flushTimer = 0;
+let isLoading = false;
+/** Predictions that the stream spoke of while a page of REST was under way. */
+let heardMeanwhile = new Set<string>();
+
+export const streamState = signal<StreamState>("connecting");
+export const connection = signal<Connection | null>(null);
+export const status = signal<Status | null>(null);
+export const prices = signal<Readonly<Record<string, number>> | null>(null);
+/** The predictions, and their transactions, that the stream spoke of last. */
+export const heard = signal<ReadonlySet<string>>(new Set());
+/** The first lists have come. */
+export const isReady = signal(false);
+/** Lists are being read anew, as what was said meanwhile is not to be had. */
+export const isResyncing = signal(false);
+/** Older whales: are they being asked for, is there more, why did it fail. */
+export const history = signal<{ loading: boolean; complete: boolean; error: string | null }>({
+  loading: false,
+  complete: false,
+  error: null,
+});
+
+export const filters = computed<Filters>(() => parseFilters(query.value));
+export const pending = computed<readonly Whale[]>(() => {
+  revision.value;
+  return book.pending(filters.value, Date.now());
+});
+export const ended = computed<readonly Whale[]>(() => {
+  revision.value;
+  return book.ended(filters.value);
+});
+/** All that wait, whatever is filtered. */
+export const waiting = computed<readonly Whale[]>(() => {
+  revision.value;
+  return book.open();
+});
+export const price = computed<Price | null>(() => {
+  const perBtc = prices.value?.[currency.value];
+  return perBtc === undefined ? null : { currency: currency.value, perBtc };
+});
+export const simulated = computed(
+  () => status.value?.simulated ?? (pending.value[0] ?? ended.value[0])?.simulated ?? false,
+);
+
+let beforeMove: (moved: readonly Moved[]) => void = () => undefined;
+let afterMove: (moved: readonly Moved[]) => void = () => undefined;
+
+/** Who shows that whales move from list to list is told before and after the lists change. */
+export function watchMoves(before: typeof beforeMove, after: typeof afterMove): () => void {
+  beforeMove = before;
+  afterMove = after;
+  return () => {
+    beforeMove = () => undefined;
+    afterMove = () => undefined;
+  };
+}
+
+function hear(message: Said): void {
+  queue.push(message);
+  heardMeanwhile.add(message.data.prediction_id);
+  if (flushTimer === 0 && !isLoading) flushTimer = window.setTimeout(flush, FLUSH_MS);
+}
+
+function flush(): void {
+  flushTimer = 0;
+  const said = queue;
+  queue = [];
+  const nowMs = Date.now();
+  const moved: Moved[] = [];
+  const fresh: Whale[] = [];
+  for (const message of said) {
+    const before = book.find(message.data.prediction_id);
+    const move = book.hear(message, nowMs);
+    if (move !== null) moved.push(move);
+    const whale = book.find(message.data.prediction_id);
+    if (before === undefined && whale !== undefined && isOpen(whale)) fresh.push(whale);
+  }
+  beforeMove(moved);
+  revision.value += 1;
+  heard.value = new Set(said.flatMap(({ data }) => [data.prediction_id, data.transaction_id]));
+  afterMove(moved);
+  announce(fresh, filters.value);
+  if (book.isFading) setTimeout(() => (revision.value += 1), 1000);
+}
+
+/** Reads both lists; what the stream says meanwhile is applied after them. */
+async function load(): Promise<void> {
+  if (isLoading) {
+    isStale = true;
+    return;
+  }
+  isLoading = true;
+  isResyncing.value = isReady.value;
+  for (let waitMs = 500; ; waitMs = Math.min(waitMs * 2, 10_000)) {
+    isStale = false;
+    try {
+      const open = [...(await readOpen("pending")), ...(await readOpen("in_doubt"))];
+      book.clear();
+      book.addPage(open);
+      await readOlder();
+      if (!isStale) break;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) break;
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    }
+  }
+  isLoading = false;
+  batch(() => {
+    isResyncing.value = false;
+    isReady.value = refusal.value === null;
+    flush();
+  });
+}
+let isStale = false;
+
+async function readOpen(wanted: "pending" | "in_doubt"): Promise<Prediction[]> {
+  const found: Prediction[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await ask("/api/v1/predictions", {
+      query: { status: wanted, limit: PENDING_PAGE, ...(cursor === undefined ? {} : { cursor }) },
+    });
+    found.push(...page.data);
+    cursor = page.next_cursor ?? undefined;
+  } while (cursor !== undefined);
+  return found;
+}
+
+/** Reads one page of what ended, older than what is known. */
+async function readOlder(): Promise<void> {
+  const asked = filters.value;
+  const { frontier } = book;
+  // Up to the frontier and one past it: several whales may have come in one frame.
+  const before = Number.isFinite(frontier) ? { to: new Date(frontier + 1).toISOString() } : {};
+  const page = await ask("/api/v1/predictions", { query: { ...restQuery(asked), ...before, limit: PAGE } });
+  if (asked !== filters.value) return;
+  book.addPage(page.data, (id) => heardMeanwhile.has(id) && !isLoading);
+  const oldest = page.data.at(-1);
+  const isLast = page.next_cursor === null;
+  book.reach(
+    isLast || oldest === undefined ? Number.NEGATIVE_INFINITY : Date.parse(oldest.detection_timestamp),
+  );
+  history.value = { loading: false, complete: isLast, error: null };
+}
+
+/** Asks for whales older than the list has; nothing happens while that is under way or there are none. */
+export async function loadOlder(): Promise<void> {
+  if (history.value.loading || history.value.complete || isLoading) return;
+  history.value = { ...history.value, loading: true, error: null };
+  heardMeanwhile = new Set();
+  try {
+    await readOlder();
+  } catch (error) {
+    history.value = { loading: false, complete: false, error: String((error as Error).message) };
+  }
+  history.value = { ...history.value, loading: false };
+  revision.value += 1;
+}
+
+async function poll(): Promise<void> {
+  try {
+    status.value = await ask("/api/v1/status");
+  } catch {
+    // The stream says that nobody answers.
+  }
+  setTimeout(poll, STATUS_MS);
+}
+
+async function pollPrices(): Promise<void> {
+  try {
+    prices.value = (await ask("/api/v1/prices")).prices;
+  } catch {
+    // Without a price there is no fiat; the switch says so.
+  }
+  setTimeout(pollPrices, PRICE_MS);
+}
+
+/** Begins to listen; once, at the start of the page. */
+export function start(): void {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const stream = new Stream({
+    url: `${scheme}://${location.host}/ws`,
+    token: () => token.value,
+    listener: {
+      said: hear,
+      connection: (said) => {
+        connection.value = said;
+      },
+      resync: () => void load(),
+      state: (state) => {
+        streamState.value = state;
+      },
+      refused: (message) => {
+        refusal.value = message;
+      },
+    },
+  });
+  let shown: string | null | undefined;
+  effect(() => {
+    if (token.value === shown) return;
+    shown = token.value;
+    stream.start();
+  });
+  let asked = filters.peek();
+  effect(() => {
+    const wanted = JSON.stringify(restQuery(filters.value));
+    if (wanted === JSON.stringify(restQuery(asked))) return;
+    asked = filters.value;
+    book.resetFrontier();
+    history.value = { loading: false, complete: false, error: null };
+    if (isReady.peek()) void loadOlder();
+  });
+  void poll();
+  void pollPrices();
+}

@@ -1,0 +1,119 @@
+import { useState } from "preact/hooks";
+import { FlowMark } from "../../components/flow";
+import { Sliders } from "../../components/icons";
+import { countConditions, type Filters, formatFilters, NO_FILTERS } from "../../model/filters";
+import { FLOWS, type Flow } from "../../model/whale";
+import { go } from "../../state/router";
+import { ended, filters, waiting } from "../../state/session";
+
+const SIZES = [0, 100, 250, 500, 1000, 5000] as const;
+const URGENCIES = [0, 0.25, 0.5, 0.75] as const;
+
+/** Sets conditions; they stand in the page's address. */
+export function setFilters(change: Partial<Filters>): void {
+  const text = formatFilters({ ...filters.value, ...change }).toString();
+  go(text === "" ? "/" : `/?${text}`, { replace: true });
+}
+
+export function FilterBar() {
+  const [isOpen, setOpen] = useState(false);
+  const { flows, exchange, minMovedBtc, minUrgency } = filters.value;
+  const count = countConditions(filters.value);
+  return (
+    <search class="filters" aria-label="Filters">
+      <button
+        type="button"
+        class="button filters-toggle"
+        aria-expanded={isOpen}
+        aria-controls="filter-controls"
+        onClick={() => setOpen(!isOpen)}
+      >
+        <Sliders /> Filters{count > 0 && <span class="badge">{count}</span>}
+      </button>
+      <div id="filter-controls" class={`filter-controls ${isOpen ? "is-open" : ""}`}>
+        <fieldset class="chips">
+          <legend class="unseen">Flow</legend>
+          {FLOWS.map((flow) => (
+            <label key={flow} class="chip">
+              <input
+                type="checkbox"
+                checked={flows.includes(flow)}
+                onChange={() => setFilters({ flows: toggled(flows, flow) })}
+              />
+              <FlowMark flow={flow} words />
+            </label>
+          ))}
+        </fieldset>
+        <label class="field">
+          <span>Exchange</span>
+          <input
+            type="search"
+            list="exchanges"
+            value={exchange}
+            placeholder="any"
+            maxLength={100}
+            onChange={(event) => setFilters({ exchange: event.currentTarget.value.trim() })}
+          />
+        </label>
+        <datalist id="exchanges">
+          {knownExchanges().map((name) => (
+            <option key={name} value={name} />
+          ))}
+        </datalist>
+        <label class="field">
+          <span>Moved</span>
+          <select
+            value={String(minMovedBtc)}
+            onChange={(event) => setFilters({ minMovedBtc: Number(event.currentTarget.value) })}
+          >
+            {withValue(SIZES, minMovedBtc).map((size) => (
+              <option key={size} value={String(size)}>
+                {size === 0 ? "any size" : `from ${size.toLocaleString("en")} BTC`}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label class="field">
+          <span>Urgency</span>
+          <select
+            value={String(minUrgency)}
+            onChange={(event) => setFilters({ minUrgency: Number(event.currentTarget.value) })}
+          >
+            {withValue(URGENCIES, minUrgency).map((least) => (
+              <option key={least} value={String(least)}>
+                {least === 0 ? "any" : `from ${least}`}
+              </option>
+            ))}
+          </select>
+        </label>
+        {count > 0 && (
+          <button
+            type="button"
+            class="button button-plain"
+            onClick={() => setFilters({ ...NO_FILTERS, ended: filters.value.ended })}
+          >
+            Clear
+          </button>
+        )}
+      </div>
+    </search>
+  );
+}
+
+/** Without one of the flows, or with it; none at all would show nothing, so that means all. */
+function toggled(flows: readonly Flow[], flow: Flow): readonly Flow[] {
+  const left = FLOWS.filter((known) => flows.includes(known) !== (known === flow));
+  return left.length === 0 ? FLOWS : left;
+}
+
+/** The choices there are, and what the address asked for. */
+function withValue(choices: readonly number[], value: number): number[] {
+  return [...new Set([...choices, value])].sort((one, other) => one - other);
+}
+
+function knownExchanges(): string[] {
+  const names = [...waiting.value, ...ended.value.slice(0, 500)].flatMap(({ entities }) =>
+    entities.map(({ name }) => name),
+  );
+  return [...new Set(names)].sort();
+}
