@@ -6,25 +6,27 @@ import io
 import re
 import shlex
 from collections.abc import Iterable
-from pathlib import Path
 
 import pytest
 
 from hydrophone.cli import build_parser
 from hydrophone.cli.documentation import settings_page
 from hydrophone.config import TABLE
+from tests.docs.pages import PAGES, ROOT
 
-ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/hydrophone"
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)[^)]*\)")
+ANCHOR = re.compile(r"\]\((?!https?:)([^)#\s]+\.md)#([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FINDING = re.compile(r"\b(?:Finding|bad|warn)\(\s*\"(\w+)\"")
 SPAN = re.compile(r"`([^`\n]+)`")
 COMMAND = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?hydrophone (.+)$")
 MAKE = re.compile(r"^(?:\$ )?make ([a-z]+)\b")
-PATH = re.compile(r"[\w.-]*(?:/[\w.-]+)*(?:\.(?:py|md|sql|json|csv|toml|txt|html)|/)|\.importlinter")
+OTHER_VARIABLES = {"HYDROPHONE_SECTION__KEY", "HYDROPHONE_URL"}
+"""A pattern; what dashboard/vite.config.ts reads."""
+PATH = re.compile(r"[\w.-]*(?:/[\w.-]+)*(?:\.(?:py|md|sql|json|csv|toml|txt|html|tsx?|css)|/)|\.importlinter")
 
 
 def text_of(name: str) -> str:
@@ -53,8 +55,8 @@ def complaints_about(snippets: Iterable[str]) -> list[str]:
 
 def test_there_is_something_to_check() -> None:
     assert {"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/config.md"} <= set(NAMES)
-    commands = [snippet for snippet in snippets_of("README.md") if COMMAND.match(snippet)]
-    assert len(commands) >= 5
+    commands = [snippet for snippet in snippets_of("docs/commands.md") if COMMAND.match(snippet)]
+    assert len(commands) >= 15
     assert len(PATHS_IN_ARCHITECTURE) >= 20
 
 
@@ -67,6 +69,24 @@ def test_every_relative_link_leads_somewhere(name: str) -> None:
     folder = (ROOT / name).parent
     missing = [target for target in LINK.findall(text_of(name)) if not (folder / target).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_anchor_is_a_heading(name: str) -> None:
+    """Of pages that are none of the site; in the site, building it shows that."""
+    folder = (ROOT / name).parent
+    missing = [
+        f"{target}#{anchor}"
+        for target, anchor in ANCHOR.findall(text_of(name))
+        if anchor not in anchors_of(text_of(str((folder / target).relative_to(ROOT))))
+    ]
+    assert name.startswith("docs/") or missing == []
+
+
+def anchors_of(text: str) -> set[str]:
+    """Return what the headings of a page can be linked by."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -91,7 +111,7 @@ def test_every_make_target_is_one(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_variable_is_one_of_a_setting(name: str) -> None:
     variables = {row.variable for row in TABLE.values()}
-    assert set(re.findall(r"HYDROPHONE_\w+", text_of(name))) - {"HYDROPHONE_SECTION__KEY"} <= variables
+    assert set(re.findall(r"HYDROPHONE_\w+", text_of(name))) - OTHER_VARIABLES <= variables
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -108,9 +128,16 @@ PATHS_IN_ARCHITECTURE = sorted(
 
 @pytest.mark.parametrize("path", PATHS_IN_ARCHITECTURE)
 def test_every_file_that_the_architecture_names_exists(path: str) -> None:
-    assert any((place / path).exists() for place in (ROOT, PACKAGE))
+    assert any((place / path).exists() for place in (ROOT, PACKAGE, ROOT / "dashboard/src"))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_image_is_described(name: str) -> None:
     assert "![](" not in text_of(name)
+
+
+def test_troubleshooting_knows_every_finding_of_the_doctor() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (PACKAGE / "cli").glob("*.py")]
+    found = {name for source in sources for name in FINDING.findall(source)}
+    assert {"source", "store", "port", "labels", "clock"} <= found
+    assert found <= set(SPAN.findall(text_of("docs/troubleshooting.md").rpartition("\n## ")[2]))
