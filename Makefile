@@ -8,9 +8,11 @@ NPM := $(BIN)/python dashboard/npm.py
 NODE_MODULES := dashboard/node_modules/.ready
 PAGE := src/hydrophone/web/static/index.html
 PAGE_SOURCES := $(shell find dashboard -type f -not -path '*/node_modules/*' -not -name '*.gen.ts' -not -name '*.py')
+CHROMIUM ?= /usr/bin/chromium
+MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dashboard demo run test check bench evaluate fmt docs site dist lock audit clean
+.PHONY: help setup dashboard demo run test browser check bench soak evaluate fmt docs site dist lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -49,7 +51,16 @@ WORKERS ?= 4
 test: $(READY)  ## the test suite (under five minutes, no root)
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses $(WORKERS) --dist worksteal
 
-check: $(READY) $(PAGE)  ## all that CI runs: format, lint, types, architecture, docs, tests
+browser: $(READY) $(PAGE) $(CHROMIUM)  ## the page in a real browser (Chromium; installed when missing, which needs root)
+	CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest tests/browser
+
+$(CHROMIUM):
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes chromium fonts-liberation; fi
+	@test -x $@ || { echo "The browser tests need Chromium and found none at $@. On Debian:" \
+	  "apt-get install chromium; elsewhere: make browser CHROMIUM=/path/to/chromium"; exit 2; }
+
+check: $(READY) $(PAGE)  ## all that CI runs: format, lint, types, architecture, docs, tests, browser
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -60,9 +71,13 @@ check: $(READY) $(PAGE)  ## all that CI runs: format, lint, types, architecture,
 	$(BIN)/python -m evaluation.rest_contract --examples 5 --least 300 --predictions 2000
 	.ci/promtool
 	$(MAKE) test
+	$(MAKE) browser
 
-bench: $(READY)  ## ratios against named baselines, measured in one run
-	$(BIN)/python -m evaluation.benchmarks
+bench: $(READY)  ## ratios against named baselines, measured in one run (BENCH="--full --json FILE" for all of it)
+	$(BIN)/python -m evaluation.benchmarks $(BENCH)
+
+soak: $(READY)  ## the whole service for an hour in a world where everything goes wrong in turn (MINUTES=60)
+	$(BIN)/python -m evaluation.soak --minutes $(MINUTES)
 
 evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, chaos, simulator, flow; needs ../shared for some
 	$(BIN)/python -m evaluation.recordings

@@ -8,7 +8,6 @@ alternating in one run. Linux, with a C compiler.
 
 import asyncio
 import json
-import os
 import resource
 import shutil
 import socket
@@ -18,24 +17,28 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Final
 
 import psutil
 
+from evaluation.bench_table import FULL, Bar, Effort, On, Row, not_measured, render
 from hydrophone.web.live import AlertServer
 from hydrophone.wire.socket_v1 import FiltersV1
 
 MESSAGE_BYTES: Final = 1_024
 """# chosen: a whale alert with a few entities."""
-ROUNDS: Final = 31
 WARM_UP: Final = 3
 FILTERS: Final = 100
 """Different ones among the clients. # chosen: far more than people think of."""
 MAX_RATIO: Final = 2.5
-"""The bar at 5,000 clients."""
+"""The bar against the C loop."""
+SAME: Final = 1.2
+"""The bar where nothing should change. # chosen: medians of so few differ by a tenth by themselves."""
+_MOST_MB: Final = Bar(4.0, On.VALUE)
+_LATER_MB: Final = Bar(1.0, On.VALUE)
+GROUP: Final = "broadcast"
 _UPGRADE: Final = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -45,65 +48,41 @@ _Broadcast = Callable[[], Awaitable[float]]
 """Says one message to all; returns the seconds until the last had it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One figure.
-
-    Attributes:
-        name: what was measured.
-        value: the figure.
-        unit: of the value; `x` is a ratio.
-        bar: the most it may be; None where it is there for comparison.
-    """
-
-    name: str
-    value: float
-    unit: str
-    bar: float | None = None
-
-    def __str__(self) -> str:
-        bar = "" if self.bar is None else f"  (bar {self.bar:g} {self.unit})"
-        return f"{self.name:<58} {self.value:9.2f} {self.unit}{bar}"
-
-
-def run() -> list[Row]:
-    """Measure everything; nothing where there is no C compiler."""
+def rows(effort: Effort) -> list[Row]:
+    """Measure everything that a machine with a C compiler can."""
     compiler = shutil.which("cc")
     if compiler is None:
-        return []
+        return [not_measured(GROUP, "time to the last client", "no C compiler (cc)")]
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as folder:
         binary = Path(folder, "broadcast_floor")
         source = Path(__file__).with_suffix("").with_name("broadcast_floor.c")
         subprocess.run([compiler, "-O2", "-o", binary, source], check=True)
-        return asyncio.run(_measure(binary))
+        return asyncio.run(_measure(binary, effort.pick(11, 31)))
 
 
-async def _measure(binary: Path) -> list[Row]:
+async def _measure(binary: Path, rounds: int) -> list[Row]:
     return [  # memory first: a heap that has held thousands of clients would hide what one costs
-        *await _beside_a_stalled_client(binary, 1_000),
-        *await _against_floor(binary, 1_000),
-        *await _against_floor(binary, 5_000, bar=MAX_RATIO),
-        *await _with_filters(binary, 5_000),
+        *await _beside_a_stalled_client(binary, 1_000, rounds),
+        *await _against_floor(binary, 1_000, rounds),
+        *await _against_floor(binary, 5_000, rounds),
+        *await _with_filters(binary, 5_000, rounds),
     ]
 
 
-async def _against_floor(binary: Path, clients: int, *, bar: float | None = None) -> list[Row]:
+async def _against_floor(binary: Path, clients: int, rounds: int) -> list[Row]:
     async with AsyncExitStack() as stack:
         tool = _tools(binary, stack)
         floor = await _floor(tool, clients)
         server = await stack.enter_async_context(_serving())
         ours = await _ours(tool, server, clients)
-        floor_s, ours_s = await _alternate(floor, ours)
-    return [
-        Row(f"C loop, to the last of {clients:,} clients", floor_s * 1e3, "ms"),
-        Row(f"ours, to the last of {clients:,} clients", ours_s * 1e3, "ms"),
-        Row(f"ours / C loop, {clients:,} clients", ours_s / floor_s, "x", bar),
-    ]
+        floor_s, ours_s = await _alternate(rounds, floor, ours)
+    what, bar = f"to the last of {clients:,} clients", Bar(MAX_RATIO)
+    return [Row(GROUP, what, ours_s * 1e3, "ms", "C loop", floor_s * 1e3, rounds, bar)]
 
 
-async def _with_filters(binary: Path, clients: int) -> list[Row]:
+async def _with_filters(binary: Path, clients: int, rounds: int) -> list[Row]:
     async with AsyncExitStack() as stack:
         tool = _tools(binary, stack)
         broadcasts = []
@@ -111,10 +90,11 @@ async def _with_filters(binary: Path, clients: int) -> list[Row]:
             server = await stack.enter_async_context(_serving())
             broadcasts.append(await _ours(tool, server, clients))
             _subscribe(server, different)
-        plain_s, shared_s, many_s = await _alternate(*broadcasts)
+        plain_s, *filtered_s = await _alternate(rounds, *broadcasts)
+    names = (f"{clients:,} clients with one filter", f"{clients:,} clients with {FILTERS} filters")
     return [
-        Row(f"one filter for all / none, {clients:,} clients", shared_s / plain_s, "x", 1.2),
-        Row(f"{FILTERS} filters / none, {clients:,} clients", many_s / plain_s, "x", 1.2),
+        Row(GROUP, name, took_s * 1e3, "ms", "without", plain_s * 1e3, rounds, Bar(SAME))
+        for name, took_s in zip(names, filtered_s, strict=True)
     ]
 
 
@@ -126,7 +106,7 @@ def _subscribe(server: AlertServer, different: int) -> None:
         server._room.regroup(client)  # noqa: SLF001
 
 
-async def _beside_a_stalled_client(binary: Path, clients: int) -> list[Row]:
+async def _beside_a_stalled_client(binary: Path, clients: int, rounds: int) -> list[Row]:
     async with AsyncExitStack() as stack:
         tool = _tools(binary, stack)
         plain = await stack.enter_async_context(_serving())
@@ -140,18 +120,19 @@ async def _beside_a_stalled_client(binary: Path, clients: int) -> list[Row]:
         await _publish_distinct(burdened, 20_000)
         later = _resident_bytes()
         without_s, with_s = await _alternate(
-            await _ours(tool, plain, clients), await _ours(tool, burdened, clients)
+            rounds, await _ours(tool, plain, clients), await _ours(tool, burdened, clients)
         )
+    what = f"{clients:,} clients beside a stalled one"
     return [
-        Row(f"with one stalled client / without, {clients:,} clients", with_s / without_s, "x", 1.2),
-        Row("memory a stalled client costs", (full - before) / 1e6, "MB", 4.0),
-        Row("and 20,000 messages later, more", (later - full) / 1e6, "MB", 1.0),
+        Row(GROUP, what, with_s * 1e3, "ms", "without it", without_s * 1e3, rounds, Bar(SAME)),
+        Row(GROUP, "memory a stalled client costs", (full - before) / 1e6, "MB", count=1, bar=_MOST_MB),
+        Row(GROUP, "and 20,000 messages later, more", (later - full) / 1e6, "MB", count=1, bar=_LATER_MB),
     ]
 
 
-async def _alternate(*broadcasts: _Broadcast) -> list[float]:
+async def _alternate(rounds: int, *broadcasts: _Broadcast) -> list[float]:
     samples: list[list[float]] = [[] for _ in broadcasts]
-    for _ in range(WARM_UP + ROUNDS):
+    for _ in range(WARM_UP + rounds):
         for broadcast, times in zip(broadcasts, samples, strict=True):
             times.append(await broadcast())
     return [statistics.median(times[WARM_UP:]) for times in samples]
@@ -264,15 +245,5 @@ def _resident_bytes() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def main() -> None:
-    """Print the table."""
-    rows = run()
-    print(f"broadcast: {MESSAGE_BYTES} bytes, median of {ROUNDS}, alternating, {os.cpu_count()} processors")
-    for row in rows:
-        print(f"  {row}")
-    if not rows:
-        print("  not measured: there is no C compiler (cc)")
-
-
 if __name__ == "__main__":
-    main()
+    print(render(rows(FULL)))

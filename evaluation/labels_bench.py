@@ -11,8 +11,10 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from itertools import islice
 from pathlib import Path
 
+from evaluation.bench_table import FULL, Effort, Row, render
 from hydrophone.domain.labels import Entity, EntityKind, Label, LabelBook, Role
 from hydrophone.domain.script import Network
 from hydrophone.store.label_files import build_label_book
@@ -65,30 +67,51 @@ def nanoseconds(look_up: Callable[[bytes], object], scripts: Iterable[bytes]) ->
     return statistics.median(times)
 
 
-def main() -> None:
-    """Measure and print."""
-    print(f"labels (n = {COUNT:,}; times are medians of {ROUNDS})")
-    plain = bytes_of(lambda: {label.script: (label,) for label in labels()})
-    ours = bytes_of(lambda: LabelBook(labels()))
-    print(f"  memory   book {ours / 2**20:.1f} MB, dict of label objects {plain / 2**20:.1f} MB")
+def rows(effort: Effort) -> Iterator[Row]:
+    """Yield the lines."""
+    count = effort.pick(20_000, 100_000)
+    made = list(islice(labels(), count))
+    plain = bytes_of(lambda: {label.script: (label,) for label in islice(labels(), count)}) / 2**20
+    ours = bytes_of(lambda: LabelBook(islice(labels(), count))) / 2**20
+    yield Row("labels", f"memory of {count:,}", ours, "MB", "dict of label objects", plain, 1)
     with tempfile.TemporaryDirectory() as folder:
         sets = LabelSets(Path(folder), Network.MAINNET)
-        sets.revise(SetInfo("a-list", Network.MAINNET.value), tuple(labels()), on=TODAY)
-        times, book = [], LabelBook()
+        sets.revise(SetInfo("a-list", Network.MAINNET.value), tuple(made), on=TODAY)
+        loading, reading, book = [], [], LabelBook()
         for _ in range(ROUNDS):
             begin = time.process_time()
             book, _reports = build_label_book(Network.MAINNET, [], sets=sets.load_all(), on=TODAY)
-            times.append(time.process_time() - begin)
-        print(f"  load     {statistics.median(times):.2f} s of CPU, from the file of a set")
-    known = [label.script for label in labels()]
+            loading.append(time.process_time() - begin)
+            begin = time.process_time()
+            LabelBook(made)
+            reading.append(time.process_time() - begin)
+    yield Row(
+        *("labels", f"loading {count:,} from a set's file, processor", statistics.median(loading), "s"),
+        *("a book of objects that are there", statistics.median(reading), ROUNDS),
+    )
+    known = [label.script for label in made]
     random.Random(2).shuffle(known)
     strangers = [random.Random(number).randbytes(22) for number in range(10_000)]
     plain_dict = dict.fromkeys(known)
-    print(f"  look-up  of a stranger {nanoseconds(book.lookup, strangers):.0f} ns")
-    print(f"           of a known script {nanoseconds(book.lookup, known):.0f} ns, its labels made")
-    print(f"           of its entity {nanoseconds(book.entity_of, known):.0f} ns")
-    print(f"           a plain dict {nanoseconds(plain_dict.get, known):.0f} ns")
+    stranger_ns = nanoseconds(plain_dict.get, strangers)
+    known_ns = nanoseconds(plain_dict.get, known)
+    yield Row(
+        *("labels", "look-up of a stranger", nanoseconds(book.lookup, strangers), "ns"),
+        *("dict.get", stranger_ns, len(strangers)),
+    )
+    yield Row(
+        "labels",
+        "look-up of a known script",
+        nanoseconds(book.lookup, known),
+        "ns",
+        "dict.get",
+        known_ns,
+        count,
+    )
+    yield Row(
+        "labels", "and of its entity", nanoseconds(book.entity_of, known), "ns", "dict.get", known_ns, count
+    )
 
 
 if __name__ == "__main__":
-    main()
+    print(render(rows(FULL)))

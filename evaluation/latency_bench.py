@@ -4,24 +4,24 @@ The service is a process of its own, the subscribers another: they read raw sock
 them never reads.
 """
 
-import argparse
 import asyncio
 import multiprocessing
 import selectors
 import socket
-import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import duckdb
 import psutil
 
+from evaluation.bench_table import FULL, Bar, Effort, On, Row, render
 from evaluation.feeder import Feeder
+from evaluation.scores import quantile
 from evaluation.service_process import ServiceProcess
 
 _HANDSHAKE = (
@@ -33,7 +33,8 @@ _TXID_DIGITS = 64
 _PING, _PONG = 0x9, 0xA
 
 
-def _join(port: int, *, receive_buffer: int | None = None) -> socket.socket:
+def join(port: int, *, receive_buffer: int | None = None) -> socket.socket:
+    """Return a socket that is past the handshake of the alert websocket."""
     client = socket.socket()
     if receive_buffer is not None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -49,7 +50,7 @@ class Subscriber:
     """A client as cheap as can be: it parses frame headers, answers pings and looks for txids."""
 
     def __init__(self, port: int) -> None:
-        self.socket = _join(port)
+        self.socket = join(port)
         self.socket.settimeout(0)
         self._pending = b""
 
@@ -83,7 +84,7 @@ class Subscriber:
 
 def subscribe(port: int, count: int, channel: Connection) -> None:
     """Join with so many clients and one that never reads; send back when each alert came to each."""
-    stalled = _join(port, receive_buffer=4096)
+    stalled = join(port, receive_buffer=4096)
     selector = selectors.DefaultSelector()
     for _ in range(count):
         subscriber = Subscriber(port)
@@ -112,15 +113,69 @@ def subscribers(port: int, count: int) -> Iterator[Connection]:
         process.kill()
 
 
-async def measure(name: str, feeder: Feeder, clients: int, frames: int, bars: str) -> None:
-    """Feed a fresh service and print how long alerts took to the first and to the last subscriber."""
+@dataclass(frozen=True)
+class Load:
+    """One way of feeding a service.
+
+    Attributes:
+        name: of it.
+        frames_per_s: frames a second.
+        whales: in each.
+        ordinary: others in each.
+        clients: that listen.
+        inside: bars for p50 and p99 from receipt to the hand-over, in ms; None: no bar.
+        last: bar for p99 from sending to the last subscriber, in ms.
+    """
+
+    name: str
+    frames_per_s: float
+    whales: int
+    ordinary: int
+    clients: int
+    inside: tuple[float | None, float | None] = (None, None)
+    last: float | None = None
+
+
+LOADS = (
+    Load("50 tx/s, each a whale, 100 clients", 50, 1, 0, 100, (3.0, 10.0)),
+    Load("50 tx/s, each a whale, 1,000 clients", 50, 1, 0, 1_000),
+    Load("2,000 tx/s, 100 clients", 4, 2, 498, 100),
+    Load("2,000 tx/s, 1,000 clients", 4, 2, 498, 1_000, last=60.0),
+)
+
+
+def paced_commits(per_s: float, seconds: float) -> list[float]:
+    """Return how long DuckDB takes to commit one number, asked so often a second, idle in between. In ms.
+
+    It is what remains of latency when nothing is detected, said or sent; idleness makes each slower.
+    """
+    times: list[float] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        duckdb.connect(str(Path(folder) / "floor.db")) as connection,
+    ):
+        connection.execute("CREATE TABLE t (n BIGINT)")
+        began = time.perf_counter()
+        for number in range(int(per_s * seconds)):
+            time.sleep(max(0.0, began + number / per_s - time.perf_counter()))
+            start = time.perf_counter()
+            connection.execute("INSERT INTO t VALUES (1)")
+            times.append((time.perf_counter() - start) * 1e3)
+    return times
+
+
+async def measure(load: Load, seconds: float) -> list[Row]:
+    """Feed a fresh service and return how long alerts took."""
+    frames = int(load.frames_per_s * seconds)
+    feeder = Feeder(frames_per_s=load.frames_per_s, whales=load.whales, ordinary=load.ordinary, limit=frames)
+    floor = await asyncio.to_thread(paced_commits, load.frames_per_s, seconds / 2)
     up = asyncio.Event()
     feeding = asyncio.create_task(feeder.run(up.set))
     await up.wait()
     with tempfile.TemporaryDirectory() as folder:
         feeder.is_held.clear()
         service = await ServiceProcess.start(f"ws://127.0.0.1:{feeder.port}", Path(folder) / "bench.db")
-        with subscribers(service.alerts_port, clients) as channel:
+        with subscribers(service.alerts_port, load.clients) as channel:
             await asyncio.to_thread(channel.recv)
             feeder.is_held.set()
             await feeder.is_done.wait()
@@ -128,59 +183,63 @@ async def measure(name: str, feeder: Feeder, clients: int, frames: int, bars: st
             memory_mb = psutil.Process(service.process.pid).memory_info().rss / 2**20
             channel.send("stop")
             arrivals: dict[str, list[int]] = await asyncio.to_thread(channel.recv)
-        code = await service.stop()
+        await service.stop()
         inside_ms = inside(Path(folder) / "bench.db")
     feeding.cancel()
-    first, last, lost = [], [], 0
-    for txid, sent_ns in feeder.sent_ns.items():
-        times = arrivals.get(txid, [])
-        lost += clients - len(times)
-        if times:
-            first.append((min(times) - sent_ns) / 1e6)
-            last.append((max(times) - sent_ns) / 1e6)
-    print(f"{name}: {frames} frames, {len(feeder.sent_ns)} whales, {clients} clients and one stalled; {bars}")
-    _say("frame received -> stored and written to every socket", inside_ms)
-    _say("frame sent -> read by the first subscriber", first)
-    _say("frame sent -> read by the last subscriber", last)
-    print(f"  lost {lost}, resident memory {memory_mb:.0f} MB, exit code {code}")
+    floor += await asyncio.to_thread(paced_commits, load.frames_per_s, seconds / 2)
+    last = [(max(times) - feeder.sent_ns[txid]) / 1e6 for txid, times in arrivals.items() if times]
+    lost = sum(load.clients - len(arrivals.get(txid, [])) for txid in feeder.sent_ns)
+    group, count = f"latency: {load.name}", len(inside_ms)
+    insert = "one number, as often"
+    return [
+        *(
+            Row(
+                *(group, f"received to sent, {name}", quantile(inside_ms, share), "ms"),
+                *(insert, quantile(floor, share), count, _at_most(bar)),
+            )
+            for name, share, bar in (("p50", 0.5, load.inside[0]), ("p99", 0.99, load.inside[1]))
+        ),
+        *(
+            Row(
+                group,
+                f"to the last client, {name}",
+                quantile(last, share),
+                "ms",
+                count=count,
+                bar=_at_most(bar),
+            )
+            for name, share, bar in (("p50", 0.5, None), ("p99", 0.99, load.last))
+        ),
+        Row(group, "lost", lost, "alerts", count=len(feeder.sent_ns) * load.clients, bar=Bar(0, On.VALUE)),
+        Row(group, "resident memory after", memory_mb, "MB", count=1),
+    ]
+
+
+def _at_most(bar: float | None) -> Bar | None:
+    return None if bar is None else Bar(bar, On.VALUE)
 
 
 def inside(store: Path) -> list[float]:
     """Return what the service itself recorded: from the frame's receipt to the hand-over, in ms."""
     with duckdb.connect(str(store), read_only=True) as connection:
-        rows = connection.execute(
+        found = connection.execute(
             "SELECT epoch_us(published_at) - epoch_us(detection_timestamp) FROM mempool_predictions"
             " WHERE published_at IS NOT NULL"
         ).fetchall()
-    return [micros / 1e3 for (micros,) in rows]
+    return [micros / 1e3 for (micros,) in found]
 
 
-def _say(name: str, times_ms: Sequence[float]) -> None:
-    ordered = sorted(times_ms)
-    p50, p99 = statistics.median(ordered), ordered[int(len(ordered) * 0.99)]
-    print(f"  {name:<52} p50 {p50:6.2f} ms  p99 {p99:6.2f} ms  max {ordered[-1]:6.2f} ms")
+async def rows(effort: Effort) -> AsyncIterator[Row]:
+    """Yield the lines."""
+    for load in LOADS:
+        for row in await measure(load, effort.pick(5.0, 60.0)):
+            yield row
 
 
-async def main() -> int:
+async def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    seconds = parser.parse_args().seconds
-    frames = int(50 * seconds)
-    slow = Feeder(frames_per_s=50, whales=1, limit=frames)
-    await measure("50 tx/s, each a whale", slow, 100, frames, "bars p50 < 3 ms, p99 < 10 ms")
-    frames = int(4 * seconds)
-    fast = Feeder(frames_per_s=4, whales=2, ordinary=498, limit=frames)
-    await measure("2,000 tx/s in frames of 500", fast, 100, frames, "bar: no loss")
-    await measure(
-        "2,000 tx/s, 1,000 clients",
-        Feeder(frames_per_s=4, whales=2, ordinary=498, limit=frames),
-        1_000,
-        frames,
-        "bar: p99 to the last < 60 ms",
-    )
-    return 0
+    print(render([row async for row in rows(FULL)]))
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    asyncio.run(main())

@@ -28,18 +28,31 @@ class ServiceProcess:
     ready_s: float
 
     @classmethod
-    async def start(cls, source_url: str, store: Path, *, patience_s: float = 20.0) -> "ServiceProcess":
-        """Start it and wait until its alert port accepts connections."""
+    async def start(
+        cls, source_url: str, store: Path, *, patience_s: float = 20.0, log: Path | None = None
+    ) -> "ServiceProcess":
+        """Start it and wait until its alert port accepts connections.
+
+        Args:
+            source_url: where it listens.
+            store: its file.
+            patience_s: how long it may take to be ready.
+            log: gets its warnings, a JSON line each; None: they go where ours go.
+        """
         alerts_port, api_port = free_port(), free_port()
+        errors = None if log is None else log.open("ab")
         began = time.monotonic()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "hydrophone", "run", "--source", source_url, "--network", "regtest"),
             *("--store-path", str(store), "--alerts-port", str(alerts_port), "--api-port", str(api_port)),
-            *("--log-level", "WARNING"),
+            *("--log-level", "WARNING", *(() if log is None else ("--log-format", "json"))),
             stdout=PIPE,
+            stderr=errors,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
+        if errors is not None:
+            errors.close()
         while time.monotonic() < began + patience_s:
             if process.returncode is not None:
                 raise RuntimeError(f"the service ended with {process.returncode}")

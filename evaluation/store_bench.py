@@ -3,14 +3,14 @@
 import asyncio
 import os
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 
+from evaluation.bench_table import FULL, Effort, Row, render
 from evaluation.feeder import Feeder, new_txid
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.script import Network, address_from_script
@@ -24,9 +24,11 @@ from hydrophone.wire.mempool_space import MempoolSpaceDecoder
 from hydrophone.wire.public_v1 import PublicEncoder
 from hydrophone.wire.quarantine import Quarantine
 
-ROUNDS = 300
 SYNCED_BYTES = 4096
 BATCH = 100
+BATCHES = 5
+OPENED = 25
+_PLAIN = "one number"
 START_MICROS = 1_700_000_000_000_000
 
 
@@ -68,18 +70,32 @@ def plain_insert(folder: Path) -> Callable[[], None]:
     return commit
 
 
-async def main() -> int:
-    """Print the table."""
-    entries = entries_of(ROUNDS + BATCH)
-    times_ms: dict[str, list[float]] = {"synced write": [], "plain insert": [], "ours": []}
+def opened_insert(folder: Path) -> Callable[[], None]:
+    """Return the baseline of who keeps no connection: the file is opened and closed for each row."""
+    path = str(folder / "opened.db")
+    with duckdb.connect(path) as connection:
+        connection.execute("CREATE TABLE t (n BIGINT)")
+
+    def commit() -> None:
+        with duckdb.connect(path) as connection:
+            connection.execute("INSERT INTO t VALUES (1)")
+
+    return commit
+
+
+async def rows(effort: Effort) -> list[Row]:
+    """Return the lines."""
+    rounds = effort.pick(60, 300)
+    entries = entries_of(rounds + BATCH * BATCHES + OPENED)
+    times_ms: dict[str, list[float]] = {"floor": [], "insert": [], "ours": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        baselines = {"synced write": synced_write(folder), "plain insert": plain_insert(folder)}
+        baselines = {"floor": synced_write(folder), "insert": plain_insert(folder)}
         store = DuckDbStore(
             folder / "bench.db", address_of=lambda script: address_from_script(script, Network.REGTEST)
         )
         await store.open()
-        for entry in entries[:ROUNDS]:
+        for entry in entries[:rounds]:
             for key, commit in baselines.items():
                 began = time.perf_counter()
                 commit()
@@ -87,24 +103,42 @@ async def main() -> int:
             began = time.perf_counter()
             await store.commit([entry])
             times_ms["ours"].append((time.perf_counter() - began) * 1e3)
-        began = time.perf_counter()
-        await store.commit(entries[ROUNDS:])
-        batch_ms = (time.perf_counter() - began) * 1e3
+        batches_ms, alone_ms = [], []
+        for number in range(BATCHES):
+            began = time.perf_counter()
+            await store.commit(entries[rounds + number * BATCH :][:BATCH])
+            batches_ms.append((time.perf_counter() - began) * 1e3 / BATCH)
+            began = time.perf_counter()
+            baselines["insert"]()
+            alone_ms.append((time.perf_counter() - began) * 1e3)
+        opened_ms, kept_ms = [], []
+        reopen = opened_insert(folder)
+        for entry in entries[rounds + BATCH * BATCHES :]:
+            began = time.perf_counter()
+            reopen()
+            opened_ms.append((time.perf_counter() - began) * 1e3)
+            began = time.perf_counter()
+            await store.commit([entry])
+            kept_ms.append((time.perf_counter() - began) * 1e3)
         await store.close()
-    print(f"store: {ROUNDS} commits of one whale each, alternating with the baselines")
-    _say(f"write of {SYNCED_BYTES} bytes, forced to the disk", times_ms["synced write"])
-    _say("one number, committed by DuckDB", times_ms["plain insert"])
-    _say("one whale and its record entry, committed", times_ms["ours"])
-    ratio = statistics.median(times_ms["ours"]) / statistics.median(times_ms["plain insert"])
-    print(f"  ours / DuckDB {ratio:.1f}x; in a batch of {BATCH}: {batch_ms / BATCH:.2f} ms a whale")
-    return 0
-
-
-def _say(name: str, times: Sequence[float]) -> None:
-    ordered = sorted(times)
-    p50, p99 = statistics.median(ordered), ordered[int(len(ordered) * 0.99)]
-    print(f"  {name:<44} p50 {p50:6.2f} ms  p99 {p99:6.2f} ms")
+    insert = f"{_PLAIN} by DuckDB"
+    p50 = {key: statistics.median(times) for key, times in times_ms.items()}
+    p99 = {key: sorted(times)[int(len(times) * 0.99)] for key, times in times_ms.items()}
+    whale = "a whale and its entry, committed"
+    return [
+        Row("store", f"{whale}, p50", p50["ours"], "ms", insert, p50["insert"], rounds),
+        Row("store", f"{whale}, p99", p99["ours"], "ms", insert, p99["insert"], rounds),
+        Row("store", f"{whale}, p50", p50["ours"], "ms", "4 kB forced to disk", p50["floor"], rounds),
+        Row(
+            *("store", f"the same in batches of {BATCH}, each", statistics.median(batches_ms), "ms"),
+            *(insert, statistics.median(alone_ms), BATCHES * BATCH),
+        ),
+        Row(
+            *("store", f"{whale}, p50", statistics.median(kept_ms), "ms"),
+            *(f"{_PLAIN}, the file opened for it", statistics.median(opened_ms), OPENED),
+        ),
+    ]
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    print(render(asyncio.run(rows(FULL))))

@@ -16,7 +16,9 @@ from hydrophone.cli.asking import open_direct
 from hydrophone.config import Settings, load_settings
 from hydrophone.domain.access import Scope
 from hydrophone.domain.units import UnixMicros
-from hydrophone.errors import ConfigError
+from hydrophone.errors import ConfigError, StoreClosed
+from hydrophone.pipeline.ports import StoreStatus
+from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.web.access import AccessDenied
 from hydrophone.wire.rest_paths import OPERATIONS
 from tests.integration.test_degradation import Client, is_alert, make_source, service, serving, url_of
@@ -96,6 +98,31 @@ async def test_a_page_learns_what_it_shows_beside_whales(tmp_path: Path) -> None
         assert (status["whale_threshold_btc"], status["explorer_url"]) == (100.0, "https://mempool.space/tx/")
         assert status["latency"]["received_to_published_ms"].keys() == {"mempool.space"}
         assert status["label_age"] == dict.fromkeys(("oldest", "newest", "newest_age_days"))
+
+
+async def test_while_the_database_cannot_be_read_the_status_says_so_and_what_it_held_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(make_source()) as source, service(url_of(source.port), tmp_path) as client:
+        await client.until(is_alert)
+        _, body = await answer_when_counted(client, "/api/v1/status")
+        before = json.loads(body)
+        assert before["storage"]["trouble"] is None
+
+        async def refuse(_store: DuckDbStore) -> StoreStatus:
+            raise StoreClosed("it was closed after an error")
+
+        monkeypatch.setattr(DuckDbStore, "query_status", refuse)
+        while (now := json.loads((await ask(client, "/api/v1/status"))[1]))["storage"]["trouble"] is None:
+            assert now["uptime_s"] < 60
+        assert now["storage"]["trouble"] == "it was closed after an error"
+        assert now["predictions"]["total"] >= before["predictions"]["total"] >= 1
+        status, figures = await ask(client, "/metrics")
+        assert status == 200
+        assert b"hydrophone_store_readable 0\n" in figures
+        monkeypatch.undo()
+        while json.loads((await ask(client, "/api/v1/status"))[1])["storage"]["trouble"] is not None:
+            pass
 
 
 def settings_with(tmp_path: Path, **flags: object) -> Settings:

@@ -9,6 +9,8 @@ import { type Fill, Paint } from "./chart-paint";
 const HEIGHT_PX = 260;
 const FONT_PX = 12; // uPlot knows whole pixels only
 const TIME_AXIS_PX = 34;
+const DAY_S = 86_400;
+const DAYS_S = [1, 2, 5, 10, 30].map((days) => days * DAY_S);
 const BAR_SHARE = 0.72;
 const BAR_MOST_PX = 42;
 
@@ -107,9 +109,9 @@ function Plot(props: ChartProps & { onPoint: (index: number | null) => void }) {
 }
 
 /** What a plot is made anew for; other figures are only put in. */
-function shapeOf({ series, height, rangeX, rangeY, xScale }: ChartProps): string {
+function shapeOf({ series, height, rangeX, rangeY, xScale, x }: ChartProps): string {
   const looks = series.map(({ name, colour, draw, fill, dashed }) => [name, colour, draw, fill, dashed]);
-  return JSON.stringify([looks, height, rangeX, rangeY, xScale]);
+  return JSON.stringify([looks, height, rangeX, rangeY, xScale, isDaily(x)]);
 }
 
 function dataOf({ x, series }: ChartProps): uPlot.AlignedData {
@@ -150,6 +152,7 @@ function optionsOf(newest: Newest, paint: Paint, width: number): uPlot.Options {
         ...axis,
         grid: { show: false },
         size: TIME_AXIS_PX,
+        ...(xScale !== "number" && isDaily(newest.current.x) ? { incrs: DAYS_S } : {}),
         values:
           xScale === "number" ? (_, at) => at.map((value) => newest.current.formatX(value)) : clockOf(xScale),
       },
@@ -158,6 +161,11 @@ function optionsOf(newest: Newest, paint: Paint, width: number): uPlot.Options {
     series: [{}, ...series.map((one) => seriesOf(one, paint))],
     hooks: { setCursor: [({ cursor }) => newest.current.onPoint(cursor.idx ?? null)] },
   };
+}
+
+/** Days have no hours that could be written between them. */
+function isDaily([first = 0, second = 0]: readonly number[]): boolean {
+  return second - first >= DAY_S;
 }
 
 /** The date where a day begins, else the hour. */

@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 
 /** Names and what there is to each, one under the other. */
 export function Facts({ children }: { children: ComponentChildren }) {
-  return <dl class="facts">{children}</dl>;
+  return <dl class="fact-list">{children}</dl>;
 }
 
 export function Fact({ name, children }: { name: string; children: ComponentChildren }) {

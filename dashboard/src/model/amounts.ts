@@ -59,8 +59,17 @@ export function formatCount(count: number): string {
   return whole.format(count);
 }
 
+/** What a figure rests on; it does not break. */
+export function formatN(n: number): string {
+  return `n\u00a0=\u00a0${whole.format(n)}`;
+}
+
 export function formatCompact(count: number): string {
   return compact.format(count);
+}
+
+export function formatBytes(bytes: number): string {
+  return bytes >= 1e9 ? `${one.format(bytes / 1e9)} GB` : `${whole.format(bytes / 1e6)} MB`;
 }
 
 export function formatRate(rateSatVb: number | null): string {

@@ -1,6 +1,6 @@
 // What somebody who runs the service should know of it, and what to do.
 import type { Coverage, Status } from "../api/types";
-import { formatCount, formatDuration, formatInstant, formatShare } from "./amounts";
+import { formatBytes, formatCount, formatDuration, formatInstant, formatShare } from "./amounts";
 import { numberIn, textIn, textsIn, truthIn } from "./fields";
 import { readQueues, share } from "./vitals";
 
@@ -12,13 +12,18 @@ export interface Finding {
   readonly todo: string;
 }
 
-/** # chosen: from here on a burst may fill what is left. */
+/** chosen: from here on a burst may fill what is left. */
 const NEARLY_FULL = 0.8;
-/** # chosen: exchanges move their wallets within months. */
+/** As `hydrophone doctor` has it: months of growth, and a checkpoint needs room beside the file. */
+const LOW_DISK_BYTES = 1e9;
+const MOST_FILES = 0.9;
+/** As there: a few odd messages are the source's own business. */
+const MALFORMED_NOTED = 10;
+/** chosen: exchanges move their wallets within months. */
 const OLD_DAYS = 180;
-/** # chosen: alerts are meant to be out within a second. */
+/** chosen: alerts are meant to be out within a second. */
 const SLOW_MS = 1_000;
-/** # chosen: below a fiftieth of the time, figures of the rest are nearly those of all. */
+/** chosen: below a fiftieth of the time, figures of the rest are nearly those of all. */
 const BLIND_SHARE = 0.02;
 const KINDS = ["bad", "warn", "note"] as const;
 
@@ -34,6 +39,9 @@ export function findingsOf({ status, coverage, expiredTokens }: Observed): Findi
   const found = [
     ...ofSource(status),
     ...ofQueues(status),
+    ...ofMemory(status),
+    ...ofStorage(status),
+    ...ofFiles(status),
     ...ofLatency(status),
     ...ofAccuracy(status),
     ...ofBlindness(status),
@@ -50,7 +58,7 @@ function ofSource(status: Status): Finding[] {
   if (malformed > 0) {
     const newest = textsIn(status.source, "malformed_newest").at(-1);
     found.push({
-      kind: "warn",
+      kind: malformed > MALFORMED_NOTED ? "warn" : "note",
       title: `${formatCount(malformed)} ${malformed === 1 ? "message" : "messages"} could not be read`,
       text: newest === undefined ? "They were set aside; each counts as a gap." : `The newest: ${newest}.`,
       todo: "Probably the backend is of another version. The messages are set aside with their reason: please report one.",
@@ -90,37 +98,89 @@ function ofRefusals({ source }: Status): Finding[] {
   return [
     {
       kind: "warn",
-      title: `The source refused ${formatCount(refused)} ${refused === 1 ? "question" : "questions"}`,
-      text: "Why whales vanish, and what old blocks hold, is asked by REST.",
-      todo: "If it is a shared service, ask your own backend instead: `hydrophone run --source ws://localhost:8999/api/v1/ws`.",
+      title: `${formatCount(refused)} ${refused === 1 ? "question" : "questions"} to the source ${refused === 1 ? "was" : "were"} not asked`,
+      text: "Too many were under way. Why whales vanish, and what old blocks hold, is asked by REST.",
+      todo: "See that the REST of the backend answers, or name another: `source.rest_url`.",
     },
   ];
 }
 
 function ofQueues(status: Status): Finding[] {
-  return readQueues(status).flatMap(({ name, waiting, highWater, capacity }): Finding[] => {
-    if (share(waiting, capacity) >= NEARLY_FULL) {
+  return readQueues(status).flatMap(({ words, waiting, highWater, capacity, fullForS }): Finding[] => {
+    const of = `${formatCount(waiting)} of ${formatCount(capacity)}`;
+    if (fullForS !== null || share(waiting, capacity) >= NEARLY_FULL) {
+      const since = fullForS === null ? "" : `, for ${formatDuration(fullForS)} now`;
       return [
         {
           kind: "bad",
-          title: `The queue “${name}” is nearly full`,
-          text: `${formatCount(waiting)} of ${formatCount(capacity)} wait: more comes in than is dealt with.`,
-          todo: "Look for what else loads this machine, above all its disk; alerts are late until it is over.",
+          title: `Nearly full: ${words}`,
+          text: `${of}${since}: more comes in than is dealt with.`,
+          todo: "Look for what else loads this machine, above all its disk; alerts may be late until it is over.",
         },
       ];
     }
     if (share(highWater, capacity) >= NEARLY_FULL) {
       return [
         {
-          kind: "warn",
-          title: `The queue “${name}” was nearly full`,
-          text: `${formatCount(highWater)} of ${formatCount(capacity)} waited at worst since the start.`,
-          todo: "Nothing now. If it comes again, this machine is too slow or too busy for the mempool.",
+          kind: "note",
+          title: `Was nearly full once: ${words}`,
+          text: `${formatCount(highWater)} of ${formatCount(capacity)} at worst since the start.`,
+          todo: "Nothing now. If it comes again, this machine is too slow or too busy.",
         },
       ];
     }
     return [];
   });
+}
+
+function ofMemory({ memory }: Status): Finding[] {
+  const short = numberIn(memory, "short_for_s");
+  const times = numberIn(memory, "times_short") ?? 0;
+  const used = `${formatCount(numberIn(memory, "rss_mb") ?? 0)} MB of ${formatCount(numberIn(memory, "shed_mb") ?? 0)}`;
+  const todo =
+    "If the machine has more, raise `memory.shed_mb`; docs/operations.md, Memory, says what is let go.";
+  if (short !== null) {
+    return [
+      {
+        kind: "bad",
+        title: `Short of memory for ${formatDuration(short)}`,
+        text: `${used}. Caches and slow subscribers are let go, no prediction is.`,
+        todo,
+      },
+    ];
+  }
+  if (times === 0) return [];
+  const title =
+    times === 1 ? "It was short of memory once" : `It was short of memory ${formatCount(times)} times`;
+  return [{ kind: "note", title, text: `Now ${used} since the start.`, todo }];
+}
+
+function ofStorage({ storage }: Status): Finding[] {
+  const free = numberIn(storage, "free_bytes");
+  const size = numberIn(storage, "file_bytes");
+  if (free === null || (free >= LOW_DISK_BYTES && (size === null || free >= size))) return [];
+  const isFull = free < LOW_DISK_BYTES;
+  return [
+    {
+      kind: isFull ? "bad" : "warn",
+      title: `Only ${formatBytes(free)} are free on the disk`,
+      text: `The database takes ${size === null ? "an unknown size" : formatBytes(size)}.${isFull ? " When the disk is full nothing is published." : " It may double before old history goes."}`,
+      todo: "Make room, or keep history for less long: `store.retention_days`.",
+    },
+  ];
+}
+
+function ofFiles({ process }: Status): Finding[] {
+  const [used, limit] = [numberIn(process, "open_files"), numberIn(process, "file_limit")];
+  if (used === null || limit === null || used <= MOST_FILES * limit) return [];
+  return [
+    {
+      kind: "bad",
+      title: "Open files are running out",
+      text: `${formatCount(used)} of ${formatCount(limit)} are open.`,
+      todo: "Raise the limit (`LimitNOFILE=`, `ulimit -n`), or lower `alerts.max_clients`.",
+    },
+  ];
 }
 
 function ofLatency({ latency }: Status): Finding[] {

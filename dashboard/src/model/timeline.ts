@@ -1,5 +1,5 @@
 // The life of a payment, oldest first: when it was heard, what its sender changed, what we corrected, how it ended.
-import type { PredictionDetail } from "../api/types";
+import type { PredictionDetail, StatusUpdate } from "../api/types";
 import { formatCount, formatExactBtc, formatRate, formatShare, shortTxid } from "./amounts";
 import { CHANGES } from "./words";
 
@@ -33,9 +33,12 @@ export interface Changed {
   readonly after: string;
 }
 
-/** Everything that is known to have happened to a payment. */
-export function timelineOf(said: PredictionDetail): Happening[] {
-  const found = [...versionsOf(said), ...amendmentsOf(said), ...reopeningsOf(said), ...endOf(said)];
+/** Everything that is known to have happened to a payment. `messages`: what the record says, by index. */
+export function timelineOf(
+  said: PredictionDetail,
+  messages: ReadonlyMap<number, StatusUpdate> = new Map(),
+): Happening[] {
+  const found = [...versionsOf(said), ...undoneEnds(said, messages), ...amendmentsOf(said), ...endOf(said)];
   return found.sort((one, other) => one.atMs - other.atMs);
 }
 
@@ -97,19 +100,48 @@ function amendmentsOf({ amendments }: PredictionDetail): Happening[] {
   }));
 }
 
-/** What the record says of a payment that was taken for ended, and was not. */
-function reopeningsOf({ evidence }: PredictionDetail): Happening[] {
-  const entries = evidence.record.map(({ kind, recorded_at }) => ({
-    kind: String(kind),
-    at: String(recorded_at),
-  }));
-  return entries.flatMap(({ kind, at }, index) => {
-    if (kind === "reopening") {
-      return [happening("reopened", at, "Waits again", "its block was reorganised away, or it came back")];
-    }
-    const isUndone = entries.slice(index).some((later) => later.kind === "reopening");
-    return kind === "outcome" && isUndone ? [happening("ended", at, "Ended, as it seemed then")] : [];
-  });
+/** Entries of the record that tell of an end that was none, by their index. */
+export function undoneOf({ evidence }: PredictionDetail): number[] {
+  const last = evidence.record.findLastIndex(({ kind }) => kind === "reopening");
+  const told = evidence.record.slice(0, last + 1);
+  return told.filter(({ kind }) => kind === "outcome" || kind === "reopening").map(({ seq }) => Number(seq));
+}
+
+/** A payment that was taken for ended, and was not. What exactly was said is in the record, if it is kept. */
+function undoneEnds(said: PredictionDetail, messages: ReadonlyMap<number, StatusUpdate>): Happening[] {
+  const seqs = new Set(undoneOf(said));
+  return said.evidence.record
+    .filter(({ seq }) => seqs.has(Number(seq)))
+    .map(({ seq, kind, recorded_at }) => {
+      const message = messages.get(Number(seq));
+      const at = String(recorded_at);
+      return kind === "reopening" ? reopening(at, message) : undoneEnd(at, message);
+    });
+}
+
+function reopening(at: string, message: StatusUpdate | undefined): Happening {
+  switch (message?.new_status) {
+    case "reorged":
+      return happening(
+        "reopened",
+        at,
+        "Reorganised away",
+        "its block is no longer in the chain: it waits again",
+      );
+    case "returned":
+      return happening("reopened", at, "Came back", "it is in the mempool again");
+    default:
+      return happening("reopened", at, "Waits again", "its block was reorganised away, or it came back");
+  }
+}
+
+function undoneEnd(at: string, message: StatusUpdate | undefined): Happening {
+  const height = message?.confirmation_block;
+  if (message === undefined) return happening("ended", at, "Ended, as it seemed then");
+  if (height) return happening("ended", at, `Confirmed in block ${formatCount(height)}`);
+  const changed = (message.change && CHANGES[message.change]) || message.reason || "";
+  const title = message.new_status === "replaced" ? "Taken for replaced" : "Taken for dropped";
+  return happening("ended", at, title, changed, message.replacement_txid ?? null);
 }
 
 function endOf(said: PredictionDetail): Happening[] {

@@ -2,7 +2,7 @@
 import type { Status } from "../api/types";
 import { numberIn } from "./fields";
 
-/** # chosen: ten minutes at a sample each two seconds; later ones are thinned, the page may stay open for weeks. */
+/** chosen: ten minutes at a sample each two seconds; later ones are thinned, the page may stay open for weeks. */
 export const MOST_SAMPLES = 300;
 const CLOSE_MS = 1_500;
 
@@ -42,17 +42,35 @@ export function withSample(samples: readonly Sample[], sample: Sample): readonly
 
 export interface Queue {
   readonly name: string;
+  /** What waits in it. */
+  readonly words: string;
   readonly waiting: number;
   readonly highWater: number;
   readonly capacity: number;
+  /** How long it has been full; null: it is not. */
+  readonly fullForS: number | null;
 }
+
+const WORDS: Record<string, string> = {
+  frames: "frames of the source",
+  frame_bytes: "their bytes",
+  effects: "what is to be stored and told",
+  lookups: "questions to the source",
+  lookups_held: "questions that are held back",
+  database_questions: "questions to the database",
+  http_connections: "connections to REST",
+  alert_clients: "subscribers to alerts",
+  client_backlog: "messages for the slowest subscriber",
+};
 
 export function readQueues(status: Status): Queue[] {
   return Object.entries(status.queues).map(([name, queue]) => ({
     name,
+    words: WORDS[name] ?? name.replaceAll("_", " "),
     waiting: numberIn(queue, "waiting") ?? 0,
     highWater: numberIn(queue, "high_water") ?? 0,
     capacity: numberIn(queue, "capacity") ?? 0,
+    fullForS: numberIn(queue, "full_for_s"),
   }));
 }
 

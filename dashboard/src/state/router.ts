@@ -1,5 +1,5 @@
 // The page's address: the path names a view, the query its filters.
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 
 const here = signal(new URL(location.href));
 window.addEventListener("popstate", () => {
@@ -27,6 +27,29 @@ export const view = computed<View>(() => {
 });
 
 export const query = computed(() => here.value.searchParams);
+
+const TITLES = {
+  live: "Hydrophone",
+  flows: "Flows \u00b7 Hydrophone",
+  fees: "Fees \u00b7 Hydrophone",
+  record: "Record \u00b7 Hydrophone",
+  system: "System \u00b7 Hydrophone",
+  nowhere: "No such page \u00b7 Hydrophone",
+} as const;
+
+/** The live view as it was left, with its filters. */
+export const lastLive = signal("/");
+
+effect(() => {
+  if (view.value.name === "live") lastLive.value = `/${here.value.search}`;
+});
+
+// Tabs and bookmarks are told apart by it.
+effect(() => {
+  const { value } = view;
+  document.title =
+    value.name === "whale" ? `Whale ${value.txid.slice(0, 8)} \u00b7 Hydrophone` : TITLES[value.name];
+});
 
 /** Goes to another address of the page. `replace`: the way back leads past this one. */
 export function go(address: string, { replace = false } = {}): void {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { PredictionDetail } from "../../src/api/types";
-import { timelineOf } from "../../src/model/timeline";
+import { timelineOf, undoneOf } from "../../src/model/timeline";
 import { detailOf } from "../explanations";
-import { SEEN } from "../whales";
+import { SEEN, updateOf } from "../whales";
 
 const at = (minute: number) => `2026-11-26T02:${String(minute).padStart(2, "0")}:00.000000Z`;
 const outcomeOf = (
@@ -98,6 +98,33 @@ describe("a history", () => {
       "Waits again",
       "Confirmed",
     ]);
+  });
+
+  it.each([
+    [
+      { new_status: "confirmed", confirmation_block: 900_001 },
+      "reorged",
+      "Confirmed in block 900,001",
+      "Reorganised away",
+    ],
+    [{ new_status: "dropped", reason: "evicted" }, "returned", "Taken for dropped", "Came back"],
+    [{ new_status: "replaced", change: "cancelled" }, "returned", "Taken for replaced", "Came back"],
+  ])("says what the record kept of it: %o", (end, again, ...expected) => {
+    const said = detailOf({ evidence: recordOf(["signal", 0], ["outcome", 4], ["reopening", 5]) });
+    expect(undoneOf(said)).toEqual([1, 2]);
+    const { new_status, ...more } = end;
+    const messages = new Map([
+      [1, updateOf(new_status, more)],
+      [2, updateOf(again)],
+    ]);
+    expect(timelineOf(said, messages).map(({ title }) => title)).toEqual([
+      "Heard in the mempool",
+      ...expected,
+    ]);
+  });
+
+  it("asks the record for nothing while nothing was undone", () => {
+    expect(undoneOf(detailOf({ evidence: recordOf(["signal", 0], ["outcome", 4]) }))).toEqual([]);
   });
 
   it("is in the order of time", () => {

@@ -27,7 +27,7 @@ from hydrophone.web.rest import Encoded, Question, Route
 from hydrophone.wire import rest_paths as paths
 from hydrophone.wire.metrics import CONTENT_TYPE, Metric, encode_metrics
 from hydrophone.wire.openapi import encode_answer, shaped
-from hydrophone.wire.rest_json import encode_csv
+from hydrophone.wire.rest_json import encode_csv, encode_page
 from hydrophone.wire.rest_v1 import (
     AccuracyV1,
     ConfusionV1,
@@ -156,7 +156,7 @@ class Api:
     async def _predictions(self, question: Question) -> Encoded:
         def ask(cursor: Cursor) -> Encoded:
             page = read_predictions(cursor, question.query, explorer_url=self._sources.explorer_url)
-            body = encode_csv(PredictionV1, page.data) if question.wants_csv else encode_answer(page)
+            body = encode_csv(PredictionV1, page.data) if question.wants_csv else encode_page(page)
             return Encoded(body, CSV if question.wants_csv else JSON, page.next_cursor)
 
         return await self._store.query(ask)
@@ -179,7 +179,7 @@ class Api:
 
         def ask(cursor: Cursor) -> Encoded:
             page = read_netflow(cursor, question.query)
-            body = encode_csv(NetflowV1, page.data) if question.wants_csv else encode_answer(page)
+            body = encode_csv(NetflowV1, page.data) if question.wants_csv else encode_page(page)
             return Encoded(body, CSV if question.wants_csv else JSON, page.next_cursor)
 
         return await self._store.query(ask)

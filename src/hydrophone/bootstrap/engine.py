@@ -31,13 +31,14 @@ from hydrophone.domain.events import GapFound, GapReason, RecordGap
 from hydrophone.domain.labels import LabelBook
 from hydrophone.domain.script import Network
 from hydrophone.domain.units import MICROS_PER_S, UnixMicros, datetime_from_micros, format_instant
+from hydrophone.errors import StoreError
 from hydrophone.pipeline.accuracy_watch import AccuracyWatch
 from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.connection import ConnectionMonitor, Signs
 from hydrophone.pipeline.degradation import Degradation, Patience
 from hydrophone.pipeline.gaps import GapDesk
 from hydrophone.pipeline.latency import LatencyGauge
-from hydrophone.pipeline.ports import SavedState
+from hydrophone.pipeline.ports import SavedState, StoreStatus
 from hydrophone.pipeline.prices import PriceBoard
 from hydrophone.pipeline.record import RecordDesk
 from hydrophone.pipeline.retention import Retention
@@ -173,6 +174,7 @@ class Engine:
             clock=self._clock,
         )
         self._is_up = asyncio.Event()
+        self._counted: tuple[StoreStatus, dict[str, object]] | None = None
         self._hours = StoredHours(store)
         self._api = Api(
             store,
@@ -307,8 +309,21 @@ class Engine:
         }
 
     async def report(self) -> dict[str, object]:
-        """Return its state for people and programs."""
-        counts = await self._store.query_status()
+        """Return its state for people and programs.
+
+        While the database cannot be read, what it held last, and why: that is when somebody looks.
+
+        Raises:
+            StoreError: it could not be read yet.
+        """
+        trouble = None
+        try:
+            self._counted = await self._store.query_status(), await self._gaps.summary()
+        except StoreError as error:
+            if self._counted is None:
+                raise
+            trouble = str(error)
+        counts, blindness = self._counted
         ears, monitor, alerts = self._ears, self._monitor, self._alerts
         unheard_since = monitor.unheard_since
         return {
@@ -351,7 +366,7 @@ class Engine:
             "accuracy": self._watch.report(),
             "retention": self._retention_report(),
             "gaps": counts.gap_count,
-            "blindness": await self._gaps.summary(),
+            "blindness": blindness,
             "record_seq": counts.last_seq,
             "record_head": counts.record_head,
             "alerts": {
@@ -372,7 +387,7 @@ class Engine:
             },
             "label_age": _label_age(self._book, self._clock()),
             "store": str(self._settings.store.path),
-            "storage": self._vitals.storage(),
+            "storage": {**self._vitals.storage(), "trouble": trouble},
         }
 
 

@@ -164,6 +164,8 @@ def _memory(report: Report) -> Iterator[Metric]:
 def _store(report: Report, timings: Timings) -> Iterator[Metric]:
     storage, retention = report["storage"], report["retention"]
     yield counter("store_commits_failed_total", "Batches tried again.", timings.failed_commits)
+    is_readable = int(storage["trouble"] is None)
+    yield gauge("store_readable", "0 while the database cannot be read: counts of it are old.", is_readable)
     yield gauge("store_file_bytes", "Of the database.", storage["file_bytes"])
     yield gauge("store_wal_bytes", "Of its log.", storage["wal_bytes"])
     yield gauge("store_free_bytes", "Free on its disk.", storage["free_bytes"])

@@ -31,7 +31,7 @@ def add_commands(commands: Commands) -> None:
     backup.add_argument("file", type=Path, help="a file that is not there yet, as the service sees the disk")
     add_json(backup)
     restoring = add_command(inner, "restore", "put a copy in the place of the database", _restore)
-    restoring.add_argument("file", type=Path, help="a file that `hydrophone db backup` wrote")
+    restoring.add_argument("file", type=Path, help="a file that `hydrophone db backup FILE` wrote")
 
 
 def _init(_arguments: argparse.Namespace, loaded: LoadedSettings) -> int:

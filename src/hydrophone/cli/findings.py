@@ -132,6 +132,8 @@ def _of_queues(queues: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
 
 def of_storage(storage: Mapping[str, Any]) -> Iterator[Finding]:
     """Return whether there is room for the database to grow."""
+    if storage.get("trouble"):
+        yield bad("database", storage["trouble"], "counts are those of before; it tries again by itself")
     free, size = storage.get("free_bytes"), storage.get("file_bytes")
     if free is None:
         return

@@ -23,7 +23,8 @@ def listen_at(path: Path) -> socket.socket:
     Raises:
         OSError: it cannot be made.
     """
-    path.unlink(missing_ok=True)
+    if path.is_socket():
+        path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(_OWNER_ONLY)
     try:

@@ -130,6 +130,23 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     ),
     "flood": Scenario("two thousand transactions a second", rate_per_s=2_000.0),
     "silence": Scenario("blocks, and nothing else", rate_per_s=0.0, whales_per_hour=0.0),
+    "soak": Scenario(
+        "twenty a second, a block a minute, and every quarter of an hour all that goes wrong, in its turn",
+        rate_per_s=20.0,
+        block_interval_s=60.0,
+        whales_per_hour=2_000.0,
+        prefill=3_000,
+        max_usage_bytes=12_000_000,
+        habits={"bump": 0.3, "bump_again": 0.3, "bump_after_s": 20.0, "rescue_after_s": 30.0},
+        incidents=(  # calm for two minutes, congested until what evicts is gone, then one after the other
+            Incident(IncidentKind.DEMAND, 120.0, 900.0, 150.0, (5.0,)),
+            Incident(IncidentKind.PRESSURE, 120.0, 900.0, 150.0, (8.0,)),
+            Incident(IncidentKind.REORGANISATION, 450.0, 900.0, amounts=(1, 2, 1, 3)),
+            Incident(IncidentKind.NODE_DOWN, 520.0, 900.0, 60.0),
+            Incident(IncidentKind.RESTART, 640.0, 900.0, 5.0),
+            Incident(IncidentKind.INDEXING, 660.0, 900.0, 60.0),
+        ),
+    ),
     "demo": Scenario(
         "a whale every few seconds and two blocks a minute, to look at",
         rate_per_s=4.0,

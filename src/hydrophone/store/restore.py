@@ -52,9 +52,9 @@ def restore(path: Path, copy: Path, now: datetime) -> Restored:
         StoreError: there is no copy, or the disk refuses.
     """
     if not copy.is_file():
-        raise StoreError(f"there is no copy at {copy}: name a file that `hydrophone db backup` wrote")
+        raise StoreError(f"there is no copy at {copy}: name a file that `hydrophone db backup FILE` wrote")
     if path.exists() and path.samefile(copy):
-        raise StoreError(f"{copy} is the database itself: name a file that `hydrophone db backup` wrote")
+        raise StoreError(f"{copy} is the database itself: name a file that `hydrophone db backup FILE` wrote")
     with reading(copy):
         pass  # nobody has it open
     log = Path(f"{path}.wal")
@@ -68,8 +68,7 @@ def restore(path: Path, copy: Path, now: datetime) -> Restored:
                 if (wal := Path(f"{copy}.wal")).exists():  # of a database that was not closed
                     shutil.copyfile(wal, f"{unfinished}.wal")
                 counts = _checked(unfinished, copy)
-                if path.exists():
-                    unfinished.chmod(path.stat().st_mode & 0o777)
+                _hand_over(unfinished, path)
                 settle(unfinished, prepared)
             if kept is not None:
                 os.link(path, kept)
@@ -83,6 +82,16 @@ def restore(path: Path, copy: Path, now: datetime) -> Restored:
             with suppress(OSError):
                 prepared.unlink(missing_ok=True)
     return Restored(*counts, kept)
+
+
+def _hand_over(unfinished: Path, path: Path) -> None:
+    """Give a file the owner of the database, or of its folder: root may restore it for a service."""
+    former = path.stat() if path.exists() else None
+    owner = former or path.parent.stat()
+    if former is not None:
+        unfinished.chmod(former.st_mode & 0o777)
+    if os.geteuid() == 0:
+        os.chown(unfinished, owner.st_uid, owner.st_gid)
 
 
 def _held(path: Path) -> closing[duckdb.DuckDBPyConnection] | nullcontext[None]:

@@ -22,6 +22,9 @@ from hydrophone.store.record_chain import chain_anew, read_entries
 MEMORY_LIMIT_MB: Final = 96
 """# chosen: at 200,000 predictions (90 busy days) every query fits, and the process stays near 110 MB."""
 
+_SPILL_LIMIT_MB: Final = 1_000
+"""Of a question that does not fit into memory, on the disk. # chosen: a hundred times what honest ones need;
+left alone DuckDB takes what is free, and then nothing can be committed."""
 DUCKDB_VERSION: Final = str(duckdb.__version__)
 DUCKDB_WANTED: Final = "2.0."
 """Sources: pyproject.toml; a newer one writes files that this one cannot read."""
@@ -329,6 +332,7 @@ def _connect(path: Path, *, memory_limit_mb: int, read_only: bool) -> duckdb.Duc
             config={
                 "memory_limit": f"{memory_limit_mb}MB",
                 "threads": 1,  # chosen: with 2 a one-row commit takes a fifth longer
+                "max_temp_directory_size": f"{_SPILL_LIMIT_MB}MB",
                 "autoinstall_known_extensions": False,  # a database must not download code
             },
         )

@@ -6,7 +6,7 @@ bytes, are skipped as raw JSON. Stage two decodes the inputs of the few that pas
 Sources: frames of a backend 3.4-dev on regtest (August 2026), and its websocket-handler.ts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -302,12 +302,10 @@ class MempoolSpaceDecoder:
             event = self._checked(at, replacement)
             if event is not None:
                 events.append(event)
-        threshold_sat = self._threshold_sat
-        for gated in delta.added:
-            if sum([output.value for output in gated.vout]) > threshold_sat:
-                transaction = self._candidate(at, gated)
-                if transaction is not None:
-                    events.append(TransactionSeen(at, self._source, transaction))
+        for gated in _above(self._threshold_sat, delta.added):
+            transaction = self._candidate(at, gated)
+            if transaction is not None:
+                events.append(TransactionSeen(at, self._source, transaction))
         self.transaction_count += len(delta.added)
         left = delta.removed
         if block is not None:
@@ -418,6 +416,16 @@ def parse_landmarks(payload: bytes) -> Landmarks:
         connected=None if marked.block is None else block_connected(at, marked.block, None),
         listed=tuple(block_connected(at, block, None) for block in linked(marked.blocks)),
     )
+
+
+def _above(threshold_sat: Sats, added: Iterable[GatedTransaction]) -> Iterator[GatedTransaction]:
+    """Yield those that move more: the value gate, which all transactions come to."""
+    for gated in added:
+        value_sat = 0
+        for output in gated.vout:  # mostly one or two: a list of their amounts would cost twice as much
+            value_sat += output.value
+        if value_sat > threshold_sat:
+            yield gated
 
 
 def _rate_of(gated: GatedTransaction) -> float:

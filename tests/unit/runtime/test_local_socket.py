@@ -42,6 +42,13 @@ def test_what_an_earlier_service_left_is_replaced(tmp_path: Path) -> None:
     assert exchange(path) == b"hello"
 
 
+def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "socket").write_text("precious")
+    with pytest.raises(OSError, match="in use"):
+        listen_at(tmp_path / "socket")
+    assert (tmp_path / "socket").read_text() == "precious"
+
+
 def test_nobody_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         connect_to(tmp_path / "socket")

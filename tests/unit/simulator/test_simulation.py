@@ -54,7 +54,7 @@ def test_every_scenario_runs_and_announces_what_its_truth_says(name: str) -> Non
     assert set(heard) == {txid for txid, line in truth.items() if line["announced_at"] is not None}
     for delta in deltas(listener.frames):
         for txid in delta["mined"][1:]:
-            assert truth[txid]["end"] == "confirmed" or truth[txid]["reorged"] or name == "reorg"
+            assert truth[txid]["end"] == "confirmed" or truth[txid]["reorged"] or name in {"reorg", "soak"}
     if name == "silence":
         assert heard == []
     else:

@@ -1,3 +1,4 @@
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def test_the_copy_takes_the_place_and_the_former_database_is_kept(path: Path, co
     assert check_database(restored.kept) == []
     assert read_status(copy).last_seq == 1
     assert names(path.parent) == {"store.db", restored.kept.name}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_restores_belongs_to_whoever_owned_it(path: Path, copy: Path) -> None:
+    os.chown(path, 1234, 1235)
+    restore(path, copy, NOW)
+    assert (path.stat().st_uid, path.stat().st_gid) == (1234, 1235)
+    path.unlink()
+    os.chown(path.parent, 1236, 1237)
+    restore(path, copy, NOW)
+    assert (path.stat().st_uid, path.stat().st_gid) == (1236, 1237)
 
 
 async def test_the_service_goes_on_from_what_was_restored(path: Path, copy: Path) -> None:

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from hydrophone.domain.units import Txid, UnixMicros
-from hydrophone.errors import QueryTooSlow, StoreClosed, StoreMismatch
+from hydrophone.errors import QueryTooSlow, StoreClosed, StoreFull, StoreMismatch
 from hydrophone.pipeline.ports import GapPeriod
 from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.side_reader import Cursor
@@ -185,3 +185,26 @@ async def test_a_database_that_was_opened_anew_has_its_usual_memory(store: DuckD
     await store._run(store._writer, store._database._reopen)
     assert await limit_of(store) == "91.5 MiB"
     assert await store.limit_memory(48)
+
+
+async def test_a_question_that_does_not_fit_may_not_fill_the_disk(tmp_path: Path) -> None:
+    store = DuckDbStore(tmp_path / "x.db", address_of=lambda _: None, memory_limit_mb=32)
+    await store.open()
+
+    def ask_for_much(cursor: Cursor) -> object:
+        cursor.execute("SET max_temp_directory_size = '1MB'")
+        return cursor.execute(
+            "SELECT md5(range::TEXT) h FROM range(3000000) ORDER BY h LIMIT 1 OFFSET 2000000"
+        )
+
+    def limit(cursor: Cursor) -> str:
+        [(size,)] = cursor.execute("SELECT current_setting('max_temp_directory_size')").fetchall()
+        return str(size)
+
+    try:
+        assert await store.query(limit) == "953.6 MiB"
+        with pytest.raises(StoreFull):
+            await store.query(ask_for_much)
+        assert await store.query(count) == 0
+    finally:
+        await store.close()

@@ -15,7 +15,7 @@ from websockets.typing import Origin
 
 from hydrophone.domain.units import UnixMicros
 from hydrophone.errors import StoreClosed
-from hydrophone.web import live
+from hydrophone.web import journal, live
 from hydrophone.web.live import AlertServer, OpenToThisMachine
 from hydrophone.wire.socket_v1 import FiltersV1
 from tests.said import MemoryRecord, alert, facts, notice, seqs_in, update
@@ -124,6 +124,29 @@ async def test_a_client_resumes_from_memory_and_from_the_record(tail: int) -> No
         assert (record.reads > reads) == (tail == 4)
         await server.publish(*alerts(261, 262))
         assert await receive(client, 2) == [261, 262]
+
+
+async def test_a_tail_that_is_let_go_while_clients_resume_costs_nobody_an_entry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(journal, "_TAIL_SHORT", 8)
+    record = MemoryRecord(alerts(1, 1_500))
+    server = make_server(record=record, last_seq=1_200, tail=1_000)
+    async with running(server), joined(server) as early, joined(server) as late:
+        assert server.kept["entries"] == 1_000
+        await ask(early, type="subscribe", since=250)
+        reads = record.reads
+        assert server.shrink() >= 992
+        assert server.kept["entries"] == 8
+        await ask(late, type="subscribe", since=600)
+        await server.publish(*alerts(1_201, 1_210))
+        assert await receive(early, 960) == list(range(251, 1_211))
+        assert await receive(late, 610) == list(range(601, 1_211))
+        assert record.reads > reads, "what was let go was read from the record"
+        server.grow()
+        await server.publish(*alerts(1_211, 1_260))
+        assert await receive(late, 50) == list(range(1_211, 1_261))
+        assert server.kept["entries"] == 58
 
 
 async def test_what_is_published_while_a_client_catches_up_comes_after_that() -> None:

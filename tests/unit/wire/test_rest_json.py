@@ -9,6 +9,7 @@ from msgspec import Meta
 from hydrophone.wire.public_v1 import VersionV1
 from hydrophone.wire.rest_json import (
     encode_csv,
+    encode_page,
     parse_addresses,
     parse_entities,
     parse_history,
@@ -105,3 +106,15 @@ def test_numbers_by_name() -> None:
     assert parse_numbers('{"1":0.5}') == {"1": 0.5}
     assert parse_numbers("[]") is None
     assert parse_numbers(None) is None
+
+
+class Page(msgspec.Struct):
+    data: list[Holder]
+    next_cursor: str | None
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
+@pytest.mark.parametrize("cursor", [None, "a"])
+def test_a_page_in_steps_is_the_same_bytes_as_at_once(count: int, cursor: str | None) -> None:
+    page = Page([Holder([], Within("x,]", None), number) for number in range(count)], cursor)
+    assert encode_page(page) == msgspec.json.encode(page)

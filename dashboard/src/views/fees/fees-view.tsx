@@ -94,10 +94,7 @@ function Figures({ said, market }: { said: FeeMarket; market: Market }) {
       <Figure name="Between blocks" hint="the mean of the last day's">
         {formatDuration(market.tauS)}
       </Figure>
-      <Figure
-        name="Newest block"
-        hint={`${formatVirtual(totalOf(market.mined))} in the last ones and the next`}
-      >
+      <Figure name="Newest block" hint="height">
         {formatCount(market.tip)}
       </Figure>
       <Figure

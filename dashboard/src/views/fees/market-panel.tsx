@@ -138,7 +138,7 @@ function Picture(props: {
   const most = Math.max(1, ...columns.map(({ weight }) => weight));
   const height = HEIGHT_PX + AXIS_PX;
   return (
-    <div ref={place} class="market">
+    <div ref={place} class="fee-picture">
       <svg
         width={width}
         height={height}
@@ -158,7 +158,7 @@ function Picture(props: {
           />
         ))}
         <line class="plot-grid" x1={0} x2={width} y1={TOP_PX} y2={TOP_PX} />
-        <text class="plot-tick market-scale" x={width} y={TOP_PX - 5} text-anchor="end">
+        <text class="plot-tick market-scale" x={width} y={TOP_PX + 13} text-anchor="end">
           {formatVirtual(most)}
         </text>
         <line class="market-base" x1={0} x2={width} y1={HEIGHT_PX} y2={HEIGHT_PX} />
@@ -179,7 +179,7 @@ function Picture(props: {
 }
 
 function Marginal({ rate, place, x }: { rate: number; place: number; x: number }) {
-  const isRight = place > 0.8;
+  const isRight = place > 0.5;
   return (
     <>
       <line class="market-marginal" x1={x} x2={x} y1={0} y2={HEIGHT_PX} />

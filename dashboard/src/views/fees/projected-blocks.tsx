@@ -47,7 +47,8 @@ function countBetween(rates: readonly number[], blocks: readonly Projected[], pl
 
 function Block(props: { block: Projected; place: number; tauS: number; whales: number }) {
   const { block, place, tauS, whales } = props;
-  const fullness = block.weight / (CAPACITY_WU * block.blocks);
+  // Weights are sums of parts: what lacks a millionth is full.
+  const fullness = Math.round((block.weight / (CAPACITY_WU * block.blocks)) * 1e6) / 1e6;
   return (
     <li class="block" data-block={Math.min(place, MOST - 1)}>
       <span class="block-fill" style={{ height: `${fullness * 100}%` }} aria-hidden="true" />

@@ -29,7 +29,7 @@ export function StandingPanel({ market, marginal }: { market: Market; marginal: 
       title="Where a fee rate would stand"
       hint="in what waits now; not how likely it is to confirm"
     >
-      <div class="panel-body standing">
+      <div class="panel-body rate-standing">
         <div class="standing-choice">
           <label class="field">
             <span>Fee rate</span>

@@ -30,7 +30,8 @@ export function Controls(props: {
   const { interval, period, exchange } = question;
   const known = names.some((name) => name === exchange) || exchange === "" ? names : [exchange, ...names];
   return (
-    <search class="flow-controls" aria-label="What is shown">
+    <search class="view-head flow-controls" aria-label="What is shown">
+      <h1>Flows</h1>
       <Segmented
         label="Period"
         options={PERIODS.map((value) => [value, PERIOD_WORDS[value]] as const)}

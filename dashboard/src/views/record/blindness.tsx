@@ -4,7 +4,7 @@ import { Figure, Panel } from "../../components/panel";
 import { Scrolling } from "../../components/scrolling";
 import { Empty, Failed, Insufficient, Loading } from "../../components/states";
 import { LEAST, rateOf } from "../../model/accuracy";
-import { formatCount, formatDuration, formatInstant, formatShare } from "../../model/amounts";
+import { formatCount, formatDuration, formatInstant, formatN, formatShare } from "../../model/amounts";
 import { type Gap, listGaps, reasonOf, stretchesOf } from "../../model/gaps";
 
 const FIRST_ROWS = 8;
@@ -50,9 +50,7 @@ function Blindness({ gaps }: { gaps: Gaps }) {
           <Figure
             name="Whales mined unseen"
             hint={
-              unseen === null
-                ? undefined
-                : `of n = ${formatCount(n)} mined; miners also take what no mempool had`
+              unseen === null ? undefined : `of ${formatN(n)} mined; miners also take what no mempool had`
             }
           >
             {unseen === null ? <Insufficient n={n} least={LEAST} /> : formatShare(unseen, 1)}

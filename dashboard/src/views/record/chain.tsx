@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import type { RecordPage } from "../../api/types";
-import { CopyButton } from "../../components/copy-button";
+import { Copy } from "../../components/copy";
 import { Fact, Facts } from "../../components/facts";
 import { Alert, Good } from "../../components/icons";
 import { Link } from "../../components/link";
@@ -57,14 +57,14 @@ function Newest({ seq }: { seq: number }) {
         <Facts>
           <Fact name="Newest entry">{formatCount(page.head.seq)}</Fact>
           <Fact name="Its hash">
-            <code class="hash">{page.head.hash}</code> <CopyButton text={page.head.hash} what="the hash" />
+            <code class="hash">{page.head.hash}</code> <Copy text={page.head.hash} what="the hash" />
           </Fact>
         </Facts>
         <Proof page={page} />
         <p>Check the whole record against what you noted, on the machine that runs Hydrophone:</p>
         <div class="command">
           <code>{verifyCommand(page)}</code>
-          <CopyButton text={verifyCommand(page)} what="the command" />
+          <Copy text={verifyCommand(page)} what="the command" />
         </div>
       </div>
       <Entries entries={page.entries.slice(-NEWEST)} />

@@ -3,7 +3,7 @@ import type { Accuracy } from "../../api/types";
 import { Panel } from "../../components/panel";
 import { Scrolling } from "../../components/scrolling";
 import { type Day, LEAST, readDays } from "../../model/accuracy";
-import { formatCount, formatDuration, formatShare } from "../../model/amounts";
+import { formatCount, formatDuration, formatN, formatShare } from "../../model/amounts";
 import { useWidth } from "../../state/use-width";
 
 const SHARES_PX = 130;
@@ -117,7 +117,7 @@ function shareText({ met, n }: Day["p50"]): string {
 
 function describe(day: Day | undefined): string {
   if (day === undefined) return "";
-  const score = day.score === null ? "" : `; score ${day.score.toFixed(3)} (n = ${formatCount(day.scored)})`;
+  const score = day.score === null ? "" : `; score ${day.score.toFixed(3)} (${formatN(day.scored)})`;
   const kind = day.simulated ? " (simulated)" : "";
   return `${day.day}${kind}: ${formatCount(endedOf(day))} ended; within P50 ${shareText(day.p50)}, within P90 ${shareText(day.p90)}${score}`;
 }
@@ -156,9 +156,7 @@ function DaysTable({ days }: { days: readonly Day[] }) {
               <td class="number">{shareText(day.p50)}</td>
               <td class="number">{shareText(day.p90)}</td>
               <td class="number">
-                {day.score === null
-                  ? "none scored"
-                  : `${day.score.toFixed(3)} (n = ${formatCount(day.scored)})`}
+                {day.score === null ? "none scored" : `${day.score.toFixed(3)} (${formatN(day.scored)})`}
               </td>
               <td class="number">
                 {day.leadS === null ? "unknown" : `${formatDuration(day.leadS)} (median)`}

@@ -1,9 +1,10 @@
 import type { Accuracy } from "../../api/types";
 import { FlowMark } from "../../components/flow";
 import { Figure, Panel } from "../../components/panel";
+import { Scrolling } from "../../components/scrolling";
 import { Insufficient } from "../../components/states";
 import { LEAST, readFlows, shareOf } from "../../model/accuracy";
-import { formatCount, formatShare } from "../../model/amounts";
+import { formatCount, formatN, formatShare } from "../../model/amounts";
 import { FLOWS } from "../../model/whale";
 
 /** What was said of directions at first, and what is said now. */
@@ -20,17 +21,18 @@ export function FlowPanel({ accuracy }: { accuracy: Accuracy }) {
         <Rate name="Corrected later" part={amended} n={n} />
         <Rate name="No direction said" part={unsaid} n={n} />
       </dl>
-      <div class="table-wrap">
+      <Scrolling label="Directions first said and said now">
         <table class="confusion">
           <caption class="unseen">
             Predictions by the direction first said (rows) and said now (columns)
           </caption>
           <thead>
             <tr>
-              <th scope="col">first said</th>
+              <th scope="col">first said ↓ now →</th>
               {FLOWS.map((flow) => (
                 <th key={flow} scope="col" class="number">
-                  now {flow}
+                  <span class="unseen">now </span>
+                  {flow}
                 </th>
               ))}
             </tr>
@@ -61,7 +63,7 @@ export function FlowPanel({ accuracy }: { accuracy: Accuracy }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scrolling>
     </Panel>
   );
 }
@@ -69,7 +71,7 @@ export function FlowPanel({ accuracy }: { accuracy: Accuracy }) {
 function Rate({ name, part, n }: { name: string; part: number; n: number }) {
   const share = shareOf(part, n);
   return (
-    <Figure name={name} hint={share === null ? undefined : `${formatCount(part)} of n = ${formatCount(n)}`}>
+    <Figure name={name} hint={share === null ? undefined : `${formatCount(part)} of ${formatN(n)}`}>
       {share === null ? <Insufficient n={n} least={LEAST} /> : formatShare(share, 1)}
     </Figure>
   );

@@ -2,7 +2,7 @@ import type { Accuracy } from "../../api/types";
 import { Panel } from "../../components/panel";
 import { Insufficient } from "../../components/states";
 import { LEAST, type Measured, RIVALS, readCoverage, readPit, readSkill } from "../../model/accuracy";
-import { formatCount, formatShare } from "../../model/amounts";
+import { formatCount, formatN, formatShare } from "../../model/amounts";
 
 const RIVAL_WORDS: Record<(typeof RIVALS)[number], string> = {
   climatology: "how it went in the last seven days",
@@ -37,8 +37,7 @@ function Kept({ name, promised, found }: { name: string; promised: number; found
           <span>
             <strong>{formatShare(value, 1)}</strong>{" "}
             <small>
-              {formatShare(low, 1)} to {formatShare(high, 1)}, n = {formatCount(n)} in {formatCount(blocks)}{" "}
-              blocks
+              {formatShare(low, 1)} to {formatShare(high, 1)}, {formatN(n)} in {formatCount(blocks)} blocks
             </small>
           </span>
         )}
@@ -84,7 +83,7 @@ function Pit({ accuracy }: { accuracy: Accuracy }) {
     <figure class="pit">
       <figcaption>
         <h3>Where in the forecast it came</h3>
-        <small>Level bars: neither too early nor too late (n = {formatCount(n)})</small>
+        <small>Level bars: neither too early nor too late ({formatN(n)})</small>
       </figcaption>
       <svg
         viewBox={`0 0 200 ${BARS_HEIGHT}`}
@@ -130,10 +129,10 @@ function Skill({ accuracy }: { accuracy: Accuracy }) {
       ) : (
         <>
           <small>
-            Skill: 1 is perfect, 0 no better, below 0 worse. Our ranked score is {score.value.toFixed(3)} (n ={" "}
-            {formatCount(score.n)} in {formatCount(score.blocks)} blocks).
+            Skill: 1 is perfect, 0 no better, below 0 worse. Our ranked score is {score.value.toFixed(3)} (
+            {formatN(score.n)} in {formatCount(score.blocks)} blocks).
           </small>
-          <dl class="facts">
+          <dl class="fact-list">
             {RIVALS.map((rival) => (
               <div key={rival} class="fact">
                 <dt>{RIVAL_WORDS[rival]}</dt>

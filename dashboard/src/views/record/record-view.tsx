@@ -3,7 +3,7 @@ import { Figure } from "../../components/panel";
 import { Segmented } from "../../components/segmented";
 import { Empty, Failed, Insufficient, Loading } from "../../components/states";
 import { LEAST, PERIODS, parsePeriod, rateOf, readCoverage, readSkill } from "../../model/accuracy";
-import { formatAge, formatCount, formatShare } from "../../model/amounts";
+import { formatAge, formatCount, formatN, formatShare } from "../../model/amounts";
 import { now } from "../../state/clock";
 import { go, query } from "../../state/router";
 import { useAsk } from "../../state/use-ask";
@@ -36,9 +36,14 @@ export function RecordView() {
         />
       </header>
       {accuracy.data !== null && <Figures accuracy={accuracy.data} gaps={gaps.data} />}
-      {accuracy.data === null && accuracy.error === null && <Loading what="how often we were right" />}
-      {accuracy.data === null && accuracy.error !== null && (
-        <Failed error={accuracy.error} again={accuracy.again} />
+      {accuracy.data === null && (
+        <section class="panel">
+          {accuracy.error === null ? (
+            <Loading what="how often we were right" />
+          ) : (
+            <Failed error={accuracy.error} again={accuracy.again} />
+          )}
+        </section>
       )}
       {accuracy.data !== null && <Scores accuracy={accuracy.data} />}
       <BlindnessPanel gaps={gaps.data} error={gaps.error} again={gaps.again} />
@@ -84,7 +89,7 @@ function Figures({ accuracy, gaps }: { accuracy: Accuracy; gaps: Gaps | null }) 
         hint={
           skill.next_block.value === null
             ? undefined
-            : `skill; 0 is no better, 1 perfect (n = ${formatCount(skill.next_block.n)})`
+            : `skill; 0 is no better, 1 perfect (${formatN(skill.next_block.n)})`
         }
       >
         {skill.next_block.value === null ? (
@@ -119,7 +124,7 @@ function Scored(props: { name: string; kind: "real" | "simulated"; accuracy: Acc
   return (
     <Figure
       name={props.name}
-      hint={value === null ? undefined : `1 is perfect, a coin scores .75 (n = ${formatCount(n)})`}
+      hint={value === null ? undefined : `1 is perfect, a coin scores .75 (${formatN(n)})`}
     >
       {value === null ? <Insufficient n={n} least={LEAST} /> : value.toFixed(3)}
     </Figure>
@@ -128,10 +133,7 @@ function Scored(props: { name: string; kind: "real" | "simulated"; accuracy: Acc
 
 function Share(props: { name: string; aim: string; n: number; value: number | null }) {
   return (
-    <Figure
-      name={props.name}
-      hint={props.value === null ? undefined : `${props.aim} (n = ${formatCount(props.n)})`}
-    >
+    <Figure name={props.name} hint={props.value === null ? undefined : `${props.aim} (${formatN(props.n)})`}>
       {props.value === null ? <Insufficient n={props.n} least={LEAST} /> : formatShare(props.value, 1)}
     </Figure>
   );

@@ -3,7 +3,7 @@ import { Panel } from "../../components/panel";
 import { Scrolling } from "../../components/scrolling";
 import { Insufficient } from "../../components/states";
 import { type CurvePoint, type Horizon, LEAST, readHorizons } from "../../model/accuracy";
-import { formatCount, formatShare } from "../../model/amounts";
+import { formatCount, formatN, formatShare } from "../../model/amounts";
 
 const SIZE = 200;
 const LEFT = 30;
@@ -43,7 +43,7 @@ function Curve({ horizon: { horizon, score, n, blocks } }: { horizon: Horizon })
       <figcaption>
         <h3>{nameOf(horizon)}</h3>
         <small>
-          n = {formatCount(n)} in {formatCount(blocks)} blocks
+          {formatN(n)} in {formatCount(blocks)} blocks
         </small>
       </figcaption>
       {score === null ? (
@@ -95,7 +95,7 @@ function CurvePicture({ name, curve }: { name: string; curve: readonly CurvePoin
           r={LEAST_DOT + (MOST_DOT - LEAST_DOT) * Math.sqrt(n / most) * (curve.length === 1 ? 1 : 0.5)}
         >
           <title>
-            said {formatShare(said, 1)}, came {formatShare(came, 1)} (n = {formatCount(n)})
+            said {formatShare(said, 1)}, came {formatShare(came, 1)} ({formatN(n)})
           </title>
         </circle>
       ))}

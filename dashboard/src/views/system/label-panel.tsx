@@ -4,7 +4,7 @@ import { Figure, Panel } from "../../components/panel";
 import { Scrolling } from "../../components/scrolling";
 import { Empty, Failed, Insufficient, Loading } from "../../components/states";
 import { LEAST, rateOf } from "../../model/accuracy";
-import { formatCount, formatShare } from "../../model/amounts";
+import { formatCount, formatN, formatShare } from "../../model/amounts";
 import { COLUMNS, type Column, type Order, orderBy, tabulate } from "../../model/label-table";
 
 const HEADS: Record<Column, string> = {
@@ -61,7 +61,7 @@ function Figures({ coverage, status }: { coverage: Coverage; status: Status }) {
       </Figure>
       <Figure
         name="Give a direction"
-        hint={`to whales of the last ${signals.days} days (n = ${formatCount(signals.n)})`}
+        hint={`to whales of the last ${signals.days} days (${formatN(signals.n)})`}
       >
         {share === null ? <Insufficient n={signals.n} least={LEAST} /> : formatShare(share, 1)}
       </Figure>

@@ -6,7 +6,16 @@ import { Figure, Panel } from "../../components/panel";
 import { Sparkline } from "../../components/sparkline";
 import { Failed, Insufficient, Loading } from "../../components/states";
 import { LEAST } from "../../model/accuracy";
-import { formatAge, formatCount, formatDuration, formatInstant, formatShare } from "../../model/amounts";
+import {
+  formatAge,
+  formatBytes,
+  formatCompact,
+  formatCount,
+  formatDuration,
+  formatInstant,
+  formatN,
+  formatShare,
+} from "../../model/amounts";
 import { fieldsIn, numberIn, textIn, truthIn } from "../../model/fields";
 import { type Finding, findingsOf } from "../../model/findings";
 import { readQueues, type Sample, share } from "../../model/vitals";
@@ -44,9 +53,9 @@ export function SystemView() {
       <Findings findings={findingsOf({ status: data, coverage: coverage.data, expiredTokens })} />
       <div class="system-grid">
         <SourcePanel status={data} />
-        <MachinePanel status={data} samples={vitals.value} />
         <AlertsPanel status={data} samples={vitals.value} />
       </div>
+      <MachinePanel status={data} samples={vitals.value} />
       <LabelPanel status={data} coverage={coverage.data} error={coverage.error} again={coverage.again} />
     </div>
   );
@@ -118,8 +127,9 @@ function SourcePanel({ status: { source } }: { status: Status }) {
             {count(source, "frames")}, {count(source, "transactions")}
           </Fact>
           <Fact name="Unreadable">{count(source, "malformed")}</Fact>
-          <Fact name="Questions open, refused">
-            {count(source, "questions_open")}, {count(source, "lookups_refused")}
+          <Fact name="Questions about whales open">{count(source, "questions_open")}</Fact>
+          <Fact name="Asked by REST, held back, not asked">
+            {count(source, "lookups")}, {count(source, "lookups_held")}, {count(source, "lookups_refused")}
           </Fact>
         </Facts>
       </div>
@@ -147,59 +157,95 @@ function count(fields: Readonly<Record<string, unknown>>, name: string): string 
 
 function MachinePanel({ status, samples }: { status: Status; samples: readonly Sample[] }) {
   const firstMs = samples[0]?.atMs;
-  const span = firstMs === undefined ? "" : `the lines: the last ${formatAge(firstMs, now.value)}`;
+  const span =
+    firstMs === undefined
+      ? ""
+      : `lines: the last ${formatAge(firstMs, now.value)}; marks: the most since the start`;
+  const { memory, storage, process } = status;
   return (
     <Panel id="machine" title="Memory and queues" hint={span}>
       <div class="panel-body">
-        <div class="vital">
-          <span>Memory</span>
-          <Sparkline
-            name="Memory while this page was open"
-            values={samples.map(({ memoryMb }) => memoryMb)}
+        <div class="vitals">
+          <Vital
+            words="memory"
+            line={samples.map(({ memoryMb }) => memoryMb)}
+            now={status.memory_mb}
+            highWater={numberIn(memory, "peak_mb") ?? status.memory_mb}
+            most={numberIn(memory, "shed_mb") ?? 0}
+            unit=" MB"
           />
-          <strong>{formatCount(status.memory_mb)} MB</strong>
+          {readQueues(status).map(({ name, words, waiting, highWater, capacity }) => (
+            <Vital
+              key={name}
+              words={words}
+              line={samples.map(({ queues }) => queues[name] ?? 0)}
+              now={waiting}
+              highWater={highWater}
+              most={capacity}
+            />
+          ))}
         </div>
-        {readQueues(status).map(({ name, waiting, highWater, capacity }) => (
-          <div key={name} class="queue">
-            <div class="vital">
-              <span>Queue “{name}”</span>
-              <Sparkline
-                name={`Queue ${name} while this page was open`}
-                values={samples.map(({ queues }) => queues[name] ?? 0)}
-                most={1}
-              />
-              <strong>
-                {formatCount(waiting)} <small>of {formatCount(capacity)}</small>
-              </strong>
-            </div>
-            <div class="fill">
-              <meter
-                min={0}
-                max={1}
-                value={share(waiting, capacity)}
-                aria-label={`fill of the queue ${name}`}
-              />
-              <span
-                class="fill-mark"
-                style={{ left: `${share(highWater, capacity) * 100}%` }}
-                aria-hidden="true"
-              />
-            </div>
-            <small>
-              at worst {formatCount(highWater)} since the start ({formatShare(share(highWater, capacity))})
-            </small>
-          </div>
-        ))}
         <Facts>
+          <Fact name="Open files, threads">
+            {count(process, "open_files")}, {count(process, "threads")}
+          </Fact>
           <Fact name="Database">
             <code>{status.store}</code>
           </Fact>
-          <Fact name="Predictions">{count(status.predictions, "total")}</Fact>
-          <Fact name="Record">{formatCount(status.record_seq)} entries</Fact>
+          <Fact name="Its size, room beside it">
+            {bytes(storage, "file_bytes")}, {bytes(storage, "free_bytes")}
+          </Fact>
+          <Fact name="Predictions, record">
+            {count(status.predictions, "total")}, {formatCount(status.record_seq)} entries
+          </Fact>
         </Facts>
       </div>
     </Panel>
   );
+}
+
+/** How far something is filled now, was at worst, and how that went. */
+function Vital(props: {
+  words: string;
+  line: readonly number[];
+  now: number;
+  highWater: number;
+  most: number;
+  unit?: string;
+}) {
+  const { words, now: filled, highWater, most, unit = "" } = props;
+  return (
+    <div class="vital" title={`at worst ${formatCompact(highWater)}${unit} of ${formatCompact(most)}${unit}`}>
+      <span>{words}</span>
+      <Sparkline
+        name={`${words} while this page was open`}
+        values={props.line}
+        {...(unit === "" ? { most: 1 } : {})}
+      />
+      <strong>
+        {formatCompact(filled)}
+        <small>
+          {" "}
+          of {formatCompact(most)}
+          {unit}
+        </small>
+      </strong>
+      <div class="fill">
+        <meter min={0} max={1} value={share(filled, most)} aria-label={`fill: ${words}`} />
+        <span class="fill-mark" style={{ left: `${share(highWater, most) * 100}%` }}>
+          <span class="unseen">
+            at worst {formatCompact(highWater)}
+            {unit}
+          </span>
+        </span>
+      </div>
+    </div>
+  );
+}
+
+function bytes(fields: Readonly<Record<string, unknown>>, name: string): string {
+  const value = numberIn(fields, name);
+  return value === null ? "unknown" : formatBytes(value);
 }
 
 function AlertsPanel({ status, samples }: { status: Status; samples: readonly Sample[] }) {
@@ -220,14 +266,16 @@ function AlertsPanel({ status, samples }: { status: Status; samples: readonly Sa
                 hint={
                   insufficient_data
                     ? undefined
-                    : `half; 99 in 100 within ${milliseconds(p99)} (n = ${formatCount(n)})`
+                    : `half; 99 in 100 within ${milliseconds(p99)} (${formatN(n)})`
                 }
               >
                 {insufficient_data ? <Insufficient n={n} least={LEAST} /> : milliseconds(p50)}
-                <Sparkline
-                  name={`Latency of ${source} (p99) while this page was open`}
-                  values={samples.flatMap(({ p99Ms }) => p99Ms[source] ?? [])}
-                />
+                {!insufficient_data && (
+                  <Sparkline
+                    name={`Latency of ${source} (p99) while this page was open`}
+                    values={samples.flatMap(({ p99Ms }) => p99Ms[source] ?? [])}
+                  />
+                )}
               </Figure>
             ),
           )}
@@ -236,7 +284,9 @@ function AlertsPanel({ status, samples }: { status: Status; samples: readonly Sa
           <Fact name="Subscribers now">{count(alerts, "clients")}</Fact>
           <Fact name="Messages sent">{count(alerts, "messages")}</Fact>
           <Fact name="Left out for slow ones">{count(alerts, "dropped")}</Fact>
-          <Fact name="Connections closed">{count(alerts, "kicked")}</Fact>
+          <Fact name="Connections closed, refused">
+            {count(alerts, "kicked")}, {count(alerts, "refused")}
+          </Fact>
           <Fact name="Port">{status.alerts_port}</Fact>
           <Fact name="Whales are above">{formatCount(status.whale_threshold_btc)} BTC</Fact>
           <Fact name="Blind spots">
@@ -255,7 +305,7 @@ function BlindSpots({ blindness }: { blindness: Status["blindness"] }) {
   if (value === null) return <Insufficient n={n} least={LEAST} />;
   return (
     <>
-      {formatShare(value, 1)} mined unseen <small>(n = {formatCount(n)})</small>
+      {formatShare(value, 1)} mined unseen <small>({formatN(n)})</small>
     </>
   );
 }

@@ -88,9 +88,11 @@ function Entities({ entities }: { entities: readonly Entity[] }) {
               <th scope="row">{entity.name}</th>
               <td class="number">
                 <Amount sat={entity.in_sat} />
+                <Sure ledger={entity.received} />
               </td>
               <td class="number">
                 <Amount sat={entity.out_sat} />
+                <Sure ledger={entity.sent} />
               </td>
               <td class="number">
                 <b>
@@ -105,5 +107,26 @@ function Entities({ entities }: { entities: readonly Entity[] }) {
         Expected amounts: each part times how sure it is. Positive net: coins into the exchange.
       </p>
     </div>
+  );
+}
+
+/** How sure an amount is, in a word where all of it is the same. */
+function Sure({ ledger }: { ledger: Entity["received"] }) {
+  const parts = [
+    ["certain", ledger.certain_sat],
+    ["likely", ledger.likely_sat],
+    ["unsure", ledger.unknown_sat],
+  ] as const;
+  const [first, ...others] = parts.filter(([, sat]) => sat > 0);
+  if (first === undefined) return null;
+  if (others.length === 0) return <small>{first[0]}</small>;
+  return (
+    <>
+      {[first, ...others].map(([word, sat]) => (
+        <small key={word}>
+          <Amount sat={sat} /> {word}
+        </small>
+      ))}
+    </>
   );
 }

@@ -3,11 +3,13 @@ import type { PredictionDetail } from "../../api/types";
 import { Link } from "../../components/link";
 import { Panel } from "../../components/panel";
 import { formatInstant, formatTime, shortTxid } from "../../model/amounts";
-import { type Changed, type Happening, timelineOf } from "../../model/timeline";
+import { type Changed, type Happening, timelineOf, undoneOf } from "../../model/timeline";
+import { useMessages } from "../../state/use-messages";
 
 /** Versions, corrections, and how it ended, in the order of time. */
 export function Timeline({ said }: { said: PredictionDetail }) {
-  const happenings = useMemo(() => timelineOf(said), [said]);
+  const messages = useMessages(undoneOf(said));
+  const happenings = useMemo(() => timelineOf(said, messages), [said, messages]);
   const versions = said.history.length + 1;
   return (
     <Panel
@@ -41,7 +43,7 @@ function Step({ kind, atMs, title, detail, txid, changes, current }: Happening &
       {detail !== "" && <p class="step-detail">{detail}</p>}
       {txid !== null && txid !== current && (
         <p class="step-detail">
-          {kind === "replaced" ? (
+          {kind === "replaced" || kind === "ended" ? (
             <Link to={`/whales/${txid}`} class="mono" title={txid}>
               {shortTxid(txid)}
             </Link>

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import type { PredictionDetail } from "../../api/types";
 import { Back } from "../../components/icons";
 import { Link } from "../../components/link";
@@ -7,8 +7,9 @@ import { Panel } from "../../components/panel";
 import { Empty, Failed, Loading } from "../../components/states";
 import { shortTxid } from "../../model/amounts";
 import { fromPrediction } from "../../model/whale";
-import { heard, isResyncing } from "../../state/session";
+import { lastLive } from "../../state/router";
 import { useAsk } from "../../state/use-ask";
+import { useNews } from "../../state/use-news";
 import { Claims } from "./claims";
 import { Coins } from "./coins";
 import { Confirmation } from "./confirmation";
@@ -27,7 +28,7 @@ export function WhaleView({ txid }: { txid: string }) {
   useNews([txid, data?.transaction_id, data?.prediction_id], asked.again);
   return (
     <div class="detail">
-      <Link to="/" class="back">
+      <Link to={lastLive.value} class="back">
         <Back /> Live
       </Link>
       {data === null ? (
@@ -38,21 +39,6 @@ export function WhaleView({ txid }: { txid: string }) {
       {data !== null && asked.error !== null && <Stale error={asked.error} />}
     </div>
   );
-}
-
-/** Asks again when the stream spoke of one of these, and after it had to begin anew. */
-function useNews(ids: readonly (string | undefined)[], again: () => void): void {
-  const told = heard.value;
-  const wasResyncing = useRef(false);
-  const isNew = ids.some((id) => id !== undefined && told.has(id));
-  useEffect(() => {
-    if (isNew) again();
-  }, [told]);
-  const isAway = isResyncing.value;
-  useEffect(() => {
-    if (wasResyncing.current && !isAway) again();
-    wasResyncing.current = isAway;
-  }, [isAway]);
 }
 
 function Nothing(props: { txid: string; status: number | null; error: string | null; again: () => void }) {

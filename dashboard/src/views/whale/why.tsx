@@ -21,9 +21,7 @@ export function Why({ explanation }: { explanation: Explanation }) {
           {reasons.map((reason) => (
             <p key={reason}>{reason}</p>
           ))}
-          {explanation.said_differs === true && (
-            <p class="note">At the time it was judged otherwise: see the corrections in its history.</p>
-          )}
+          {explanation.said_differs === true && explanation.said && <Otherwise said={explanation.said} />}
         </div>
         <Directions explanation={explanation} />
         <Values explanation={explanation} />
@@ -31,6 +29,18 @@ export function Why({ explanation }: { explanation: Explanation }) {
         <Change explanation={explanation} />
       </div>
     </Panel>
+  );
+}
+
+/** Labels, or what was learned since, make another answer today. */
+function Otherwise({ said }: { said: NonNullable<Explanation["said"]> }) {
+  return (
+    <p class="note">
+      At the time it was said otherwise: {said.flow_type}
+      {said.flow_subtype !== null && ` (${said.flow_subtype.replaceAll("_", " ")})`}
+      {said.confidence !== null && `, ${formatShare(said.confidence)} sure`}
+      {said.flow_reason !== null && `: ${said.flow_reason}`}.
+    </p>
   );
 }
 
@@ -213,6 +223,7 @@ function Odds({ items }: { items: readonly (readonly [name: string, odds: number
   const most = Math.max(...items.map(([, odds]) => Math.abs(odds)), 1);
   return (
     <table class="bars odds">
+      <caption>log-odds: what speaks for it goes right, what speaks against it left</caption>
       <thead class="unseen">
         <tr>
           <th scope="col">What speaks</th>

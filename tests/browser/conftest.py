@@ -1,0 +1,101 @@
+"""A service, what it hears, and a browser that looks at it.
+
+The browser and all fixtures share one loop for the whole session: it starts once.
+"""
+
+import os
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+from typing import Final, Protocol
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright, expect
+
+from tests.browser.service import RunningService, running_service
+from tests.browser.simulated import SimulatedSource, simulated_source
+from tests.browser.watched_page import Scheme, Screen, WatchedPage, open_watched
+
+CHROMIUM: Final = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+IMPATIENCE_S: Final = 2.0
+"""How long a service of a test marked `impatient` waits for the mempool: ten polls."""
+_TIMEOUT_S: Final = 60
+"""Of a test: a browser and a service start in it, on a machine that may be busy."""
+_LOOK_MS: Final = 10_000
+"""How long is waited for what the page should show."""
+
+
+class OpenPage(Protocol):
+    """Opens a page of the service that a test uses."""
+
+    def __call__(
+        self, path: str = "/", *, screen: Screen = "wide", scheme: Scheme = "light", **others: object
+    ) -> Awaitable[WatchedPage]: ...
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "impatient: the service calls predictions unavailable after seconds, not after five minutes",
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            item.add_marker(pytest.mark.timeout(_TIMEOUT_S))
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    if not CHROMIUM.is_file():
+        pytest.fail(
+            f"expected a browser at {CHROMIUM}, found none; on Debian: apt-get install chromium; elsewhere "
+            "set CHROMIUM to where it is"
+        )
+    async with async_playwright() as playwright:
+        found = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox"] if os.geteuid() == 0 else [],  # it refuses to run as root with one
+        )
+        expect.set_options(timeout=_LOOK_MS)
+        yield found
+        await found.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def source() -> AsyncIterator[SimulatedSource]:
+    """Yield a backend that does what the test says."""
+    async with simulated_source() as simulated:
+        yield simulated
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def service(
+    request: pytest.FixtureRequest, source: SimulatedSource, tmp_path: Path
+) -> AsyncIterator[RunningService]:
+    """Yield a service that hears it."""
+    is_impatient = request.node.get_closest_marker("impatient") is not None
+    unheard_s = IMPATIENCE_S if is_impatient else None
+    async with running_service(source, tmp_path, unheard_s=unheard_s) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browser: Browser, service: RunningService) -> AsyncIterator[OpenPage]:
+    """Yield what opens pages of the service; in the end none of them may have complained."""
+    opened: list[WatchedPage] = []
+
+    async def open_it(
+        path: str = "/", *, screen: Screen = "wide", scheme: Scheme = "light", **others: object
+    ) -> WatchedPage:
+        watched = await open_watched(browser, service.origin, path, screen=screen, scheme=scheme, **others)
+        watched.page.set_default_timeout(_LOOK_MS)
+        opened.append(watched)
+        return watched
+
+    yield open_it
+    for watched in opened:
+        await watched.close()

@@ -1,0 +1,152 @@
+"""A page in a real browser, and all that it complains of and asks for."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebSocket
+
+from tests.e2e.program import ROOT
+
+AXE: Final = ROOT / "dashboard/node_modules/axe-core/axe.min.js"
+SCREENSHOTS: Final = "SCREENSHOTS"
+"""Environment variable: the folder that `WatchedPage.screenshot` writes into; without it, it does nothing."""
+_GRAVE: Final = frozenset({"serious", "critical"})
+
+Screen = Literal["wide", "phone"]
+Scheme = Literal["light", "dark"]
+SCREENS: Final[dict[Screen, dict[str, Any]]] = {
+    "wide": {"viewport": {"width": 1440, "height": 900}},
+    "phone": {
+        "viewport": {"width": 390, "height": 844},
+        "device_scale_factor": 2,
+        "is_mobile": True,
+        "has_touch": True,
+    },
+}
+
+
+class WatchedPage:
+    """A page, watched from its first request on.
+
+    Args:
+        context: of the browser, for this page alone.
+        page: its only page.
+        origin: that it may ask.
+
+    Attributes:
+        page: to be steered.
+        complaints: errors and warnings of its console, and errors nobody caught, but those tolerated.
+        foreign: URLs that it asked for elsewhere.
+    """
+
+    def __init__(self, context: BrowserContext, page: Page, origin: str) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.foreign: list[str] = []
+        self._context = context
+        self._origin = origin
+        self._tolerated: list[re.Pattern[str]] = []
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self._complain(f"uncaught: {error}"))
+        page.on("request", self._note_request)
+        page.on("websocket", self._note_socket)
+
+    async def open(self, path: str = "/") -> None:
+        """Go to a path of the service."""
+        await self.page.goto(self._origin + path)
+
+    def tolerate(self, pattern: str) -> None:
+        """Let complaints that match pass from now on: what a browser says while the service is gone."""
+        self._tolerated.append(re.compile(pattern))
+
+    async def assert_accessible(self, *, without: Sequence[str] = ()) -> None:
+        """Assert that axe finds nothing serious or critical on the page as it is now.
+
+        Args:
+            without: names of rules that do not count; say why where you use it.
+        """
+        assert AXE.is_file(), f"expected axe-core at {AXE}, found nothing; `make dashboard` installs it"
+        await self.page.evaluate(AXE.read_text(encoding="utf-8"))  # so it is not the page that loads it
+        found = await self.page.evaluate(
+            "async (off) => (await axe.run(document, {resultTypes: ['violations'], rules: off})).violations",
+            {name: {"enabled": False} for name in without},
+        )
+        grave = [
+            f"{rule['impact']} {rule['id']} ({rule['help']}): {[node['target'] for node in rule['nodes']]}"
+            for rule in found
+            if rule["impact"] in _GRAVE
+        ]
+        assert grave == []
+
+    async def assert_fits(self) -> None:
+        """Assert that nothing makes the page wider than the screen."""
+        widths = await self.page.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        assert widths[0] <= widths[1], f"the page is {widths[0]} pixels wide, the screen {widths[1]}"
+
+    async def screenshot(self, name: str, *, is_whole: bool = False) -> None:
+        """Draw what is seen, if somebody wants to look at it.
+
+        Args:
+            name: of the file, without its ending.
+            is_whole: the whole page, not only the part on the screen.
+        """
+        folder = os.environ.get(SCREENSHOTS)
+        if folder:
+            await self.page.screenshot(path=Path(folder) / f"{name}.png", full_page=is_whole)
+
+    async def close(self) -> None:
+        """Close it, and assert that it complained of nothing and asked nobody else."""
+        await self._context.close()
+        assert self.complaints == []
+        assert self.foreign == []
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self._complain(f"{message.type}: {message.text} ({message.location.get('url')})")
+
+    def _complain(self, text: str) -> None:
+        if not any(pattern.search(text) for pattern in self._tolerated):
+            self.complaints.append(text)
+
+    def _note_request(self, request: Request) -> None:
+        scheme, host, *_ = urlsplit(request.url)
+        if scheme not in {"data", "blob"} and f"{scheme}://{host}" != self._origin:
+            self.foreign.append(request.url)
+
+    def _note_socket(self, socket: WebSocket) -> None:
+        # Alerts have a port of their own, so the host alone has to agree.
+        if urlsplit(socket.url).hostname != urlsplit(self._origin).hostname:
+            self.foreign.append(socket.url)
+
+
+async def open_watched(
+    browser: Browser, origin: str, path: str, *, screen: Screen, scheme: Scheme, **others: object
+) -> WatchedPage:
+    """Open a page of its own, with storage of its own.
+
+    Args:
+        browser: that shows it.
+        origin: of the service.
+        path: of the page.
+        screen: how large, and whether it is touched.
+        scheme: what the system prefers.
+        others: of the context, as Playwright names them.
+    """
+    options: dict[str, Any] = {
+        "color_scheme": scheme,
+        "locale": "en-GB",
+        "timezone_id": "UTC",
+        "reduced_motion": "reduce",
+        **SCREENS[screen],
+        **others,
+    }
+    context = await browser.new_context(**options)
+    watched = WatchedPage(context, await context.new_page(), origin)
+    await watched.open(path)
+    return watched
