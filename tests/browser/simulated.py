@@ -18,6 +18,7 @@ from hydrophone.simulator.scenarios import Scenario
 from hydrophone.simulator.server import SimulatorServer
 from hydrophone.simulator.simulation import Simulation, SimulationSettings
 from hydrophone.simulator.world.habits import Habits
+from hydrophone.simulator.world.label_claims import LabelQuality
 from hydrophone.simulator.world.lives import End, Life, truth_of
 from tests.backends import running
 
@@ -40,6 +41,7 @@ _NO_SURPRISES: Final = {
     "template_lag_median_s": 1e-6,  # a block has all that waits
     "fixed_fee": 0.0,
     "overpay": 0.0,
+    "deposit_to_hot": 1.0,  # of new deposit addresses the labels, written at the start, would know nothing
     "whale_floor_btc": 110.0,
     "payment_sigma": 1.0,
     "exact_payment": 0.0,  # what is paid is what was wanted, and the rest is change
@@ -48,6 +50,9 @@ _NO_SURPRISES: Final = {
 }
 _SMALL_CHANGE: Final = dict.fromkeys(Habits().ordinary_mix, 0.0) | {"payment": 80.0, "deposit": 20.0}
 """Ordinary transactions. Of other kinds some exceed 100 BTC: an exchange may pay out of its largest coin."""
+
+_ALL_KNOWN: Final = LabelQuality(coverage=1.0, deposits=1.0)
+"""Every exchange is recognised, so that a kind of whale always reads the same."""
 
 Replacement = Literal["fee_bump", "other_payee", "cancelled", "other_amount"]
 
@@ -81,7 +86,9 @@ class SimulatedSource(SimulatorServer):
             habits=_NO_SURPRISES,
             ordinary_mix=_SMALL_CHANGE,
         )
-        settings = SimulationSettings(scenario, seed, time.time(), price_usd=65_000.0)
+        settings = SimulationSettings(
+            scenario, seed, time.time(), label_quality=_ALL_KNOWN, price_usd=65_000.0
+        )
         self.simulation = Simulation(settings)
         super().__init__(self.simulation, listeners_on(HOST))
         self._world = self.simulation.world

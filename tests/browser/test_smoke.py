@@ -33,6 +33,7 @@ async def test_a_whale_surfaces(
     await expect(watched.page).to_have_title(re.compile("Hydrophone"))
     await hears(watched.page)
     await shows(watched.page, source.whale("whale_deposit", btc=1_234))
+    await expect(watched.page.get_by_text(re.compile("inflow")).first).to_be_visible()
     await watched.screenshot(f"whale-{screen}-{scheme}")
 
 
