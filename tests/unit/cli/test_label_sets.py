@@ -313,7 +313,7 @@ def test_whatever_fails_the_last_good_copy_is_kept(failure: str, capsys: Capture
     main(["doctor", "--source", "recording:x", "--api-port", "0", "--json"])
     findings = {finding["what"]: finding for finding in json.loads(capsys.readouterr().out)}
     assert not findings["sync"]["is_sound"]
-    assert "try `hydrophone labels sync ofac`" in findings["sync"]["text"]
+    assert "try `hydrophone labels sync ofac`" in findings["sync"]["advice"]
 
 
 def test_a_list_that_shrank_is_taken_when_somebody_says_so(capsys: Capture) -> None:
