@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+PATIENCE_S = 100
+"""A command that takes longer hangs, and is ended: less than the time-out of a test, which cannot end it."""
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["__main__", "hydrophone.cli", "tests.docs.forked"])
 
@@ -59,6 +61,7 @@ def _become(pipe: Path, arguments: list[str], folder: Path, environment: dict[st
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     os.close(descriptor)
+    signal.alarm(PATIENCE_S)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

@@ -140,3 +140,12 @@ def test_troubleshooting_knows_every_finding_of_the_doctor() -> None:
     found = {name for source in sources for name in FINDING.findall(source)}
     assert {"source", "store", "port", "labels", "clock"} <= found
     assert found <= set(SPAN.findall(text_of("docs/troubleshooting.md").rpartition("\n## ")[2]))
+
+
+def test_what_may_stand_in_the_address_of_the_dashboard_is_told() -> None:
+    model = ROOT / "dashboard/src/model"
+    sources = [path.read_text(encoding="utf-8") for path in model.glob("*.ts")]
+    read = {name for source in sources for name in re.findall(r"query\.get\(\"(\w+)\"\)", source)}
+    assert {"flow", "moved", "ended"} <= read
+    told = text_of("docs/dashboard.md").partition("## Filters")[2].partition("\n## ")[0]
+    assert [name for name in sorted(read) if re.search(rf"\b{name}\b", told) is None] == []

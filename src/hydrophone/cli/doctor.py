@@ -196,12 +196,13 @@ def _check_package() -> Iterator[Finding]:
             f"version {DUCKDB_VERSION}, tested is {DUCKDB_WANTED}x",
             "install what requirements.txt pins: an older one cannot read a newer one's file",
         )
-    web = resources.files("hydrophone.web")
-    if web.joinpath("static", "index.html").is_file() or web.joinpath("page.html").is_file():
+    if resources.files("hydrophone.web").joinpath("static", "index.html").is_file():
         yield ok("dashboard", "is in the package")
     else:
         yield warn(
-            "dashboard", "is not in the package: port 8000 shows no page", "install a released package"
+            "dashboard",
+            "is not in the package: port 8000 shows no page",
+            "install a released package, or run `make dashboard`",
         )
 
 

@@ -75,7 +75,7 @@ async def served(path: Path) -> AsyncIterator[int]:
 
 async def verify_served(path: Path, *arguments: str) -> int:
     async with served(path) as port:
-        return await asyncio.to_thread(verify, Path("nowhere.db"), *arguments, port=port)
+        return await asyncio.to_thread(verify, path.with_name("nowhere.db"), *arguments, port=port)
 
 
 def test_a_whole_record_is_said_to_be_whole(database: Path, capsys: Capture) -> None:

@@ -64,6 +64,10 @@ export function FlowPanel({ accuracy }: { accuracy: Accuracy }) {
           </tbody>
         </table>
       </Scrolling>
+      <p class="panel-body muted record-note">
+        “Unknown” is an answer, too: it is said where no label gives a direction, and is better than a guess.
+        Green: what was first said still stands.
+      </p>
     </Panel>
   );
 }
