@@ -2,8 +2,8 @@
 
 python -m evaluation.benchmarks [--full] [--json FILE] [--only GROUP ...]
 
-A look takes some minutes and uses less of everything; --full takes the better part of an hour and prints the
-figures that docs/performance.md keeps. Bars are shown, and a missed one fails nothing: a busy or slow machine
+A look takes some minutes and uses less of everything; --full takes some twenty and prints the figures that
+docs/performance.md keeps. Bars are shown, and a missed one fails nothing: a busy or slow machine
 is no bug.
 """
 

@@ -80,10 +80,14 @@ class Place:
         return sum(file.stat().st_size for file in files if file.exists()) / 2**20
 
 
-def figures(api_port: int) -> dict[str, float]:
-    """Return what the service tells Prometheus; of several with one name the largest."""
+def ask_figures(api_port: int) -> dict[str, float]:
+    """Return what the service tells Prometheus."""
     with urllib.request.urlopen(f"http://127.0.0.1:{api_port}/metrics", timeout=30) as answer:
-        text = answer.read().decode()
+        return parse_figures(answer.read().decode())
+
+
+def parse_figures(text: str) -> dict[str, float]:
+    """Return figures by name, without the program's; of several with one name the largest."""
     found: dict[str, float] = {}
     for name, value in _FIGURE.findall(text):
         found[name] = max(found.get(name, float("-inf")), float(value))
@@ -119,7 +123,7 @@ async def watch(service: ServiceProcess, place: Place, minutes: float) -> list[S
         while time.monotonic() < began + 60 * minutes and service.process.returncode is None:
             await asyncio.sleep(SAMPLE_EVERY_S)
             try:
-                told = await asyncio.to_thread(figures, service.api_port)
+                told = await asyncio.to_thread(ask_figures, service.api_port)
                 samples.append(sample_of(process, told, place, time.monotonic() - began))
             except (OSError, psutil.Error) as error:
                 print(f"no sample at {time.monotonic() - began:.0f} s: {error!r}", flush=True)

@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 
 NOT_RUN: Mapping[str, str] = {
     r"(sudo|docker|systemctl|journalctl|timedatectl|ss) ": "asks or changes the machine",
+    r"cd /var/lib/hydrophone": "a service that is installed, as root",
     r"make \w+": "installs, or runs this suite: what it would do is printed instead (below)",
     r".*wss://mempool\.space/": "a public host",
     r".*192\.168\.1\.10": "a machine of an example",
@@ -50,7 +51,6 @@ OF_ITS_OWN = {
 }
 """What a second service needs beside the one that runs."""
 ASSIGNMENT = re.compile(r"[A-Z_]+=").match
-PLACEHOLDER = re.compile(r"\b(?:TXID|ADDRESS|HASH|ID)\b")
 STRETCHES = stretches()
 PYTHON = [block for block in ALL_BLOCKS if block.language == "python"]
 SQL = [block for block in ALL_BLOCKS if block.language == "sql"]
@@ -73,7 +73,8 @@ async def usual(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
 def as_here(line: str, world: World) -> str:
     """Return a line with the ports and names of this world."""
     ported = re.sub(r"\b(?:8000|8765|8766|8999)\b", lambda found: world.ports[found[0]], line)
-    return PLACEHOLDER.sub(lambda found: world.words[found[0]], ported)
+    words = "|".join(rf"(?<!\w){re.escape(word)}\b" for word in world.words)
+    return re.sub(words, lambda found: world.words[found[0]], ported)
 
 
 def environment_of(world: World, **variables: str) -> dict[str, str]:

@@ -71,16 +71,15 @@ def test_every_relative_link_leads_somewhere(name: str) -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("docs/")])
 def test_every_anchor_is_a_heading(name: str) -> None:
-    """Of pages that are none of the site; in the site, building it shows that."""
-    folder = (ROOT / name).parent
+    """Of links from pages that are not in the site; in the site, building it shows that."""
     missing = [
         f"{target}#{anchor}"
         for target, anchor in ANCHOR.findall(text_of(name))
-        if anchor not in anchors_of(text_of(str((folder / target).relative_to(ROOT))))
+        if anchor not in anchors_of(text_of(target))
     ]
-    assert name.startswith("docs/") or missing == []
+    assert missing == []
 
 
 def anchors_of(text: str) -> set[str]:

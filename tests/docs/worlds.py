@@ -15,6 +15,7 @@ from hydrophone.bootstrap import sync_labels, today
 from hydrophone.bootstrap.label_sets import find_list
 from hydrophone.client import Client, WhaleAlertMessage
 from hydrophone.config import load_settings
+from hydrophone.store.schema import open_database
 from tests.backends import free_port
 from tests.docs.pages import ROOT, USUAL
 from tests.e2e.program import addresses_of, hydrophone, started
@@ -146,6 +147,14 @@ async def _no_service(usual: World, folder: Path) -> AsyncIterator[World]:
 
 
 @asynccontextmanager
+async def _a_database(usual: World, folder: Path) -> AsyncIterator[World]:
+    world = await _elsewhere(usual, folder)
+    (folder / "backup").mkdir()
+    open_database(folder / "data/mempool_predictions.db").close()
+    yield replace(world, words={**world.words, "/backup/": f"{folder}/backup/"})
+
+
+@asynccontextmanager
 async def _no_backend(usual: World, folder: Path) -> AsyncIterator[World]:
     world = await _elsewhere(usual, folder)
     port = str(await free_port())
@@ -202,6 +211,7 @@ WORLDS: Mapping[str, Callable[[World, Path], AbstractAsyncContextManager[World]]
     USUAL: _the_usual,
     "no service": _no_service,
     "no token": _no_service,
+    "a database and no service": _a_database,
     "no backend": _no_backend,
     "somebody on 8765": _somebody_on_8765,
     "no database of ours": _no_database_of_ours,

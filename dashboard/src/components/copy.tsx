@@ -15,7 +15,7 @@ export function Copy({ text, what }: { text: string; what: string }) {
   return (
     <button
       type="button"
-      class="copy"
+      class="copy-icon"
       title={isDone ? "Copied" : `Copy ${what}`}
       onClick={() => {
         navigator.clipboard.writeText(text).then(

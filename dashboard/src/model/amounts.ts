@@ -104,6 +104,12 @@ export function formatDuration(seconds: number): string {
   return `${size > 60 && count < 10 ? number(1).format(count) : whole.format(count)} ${name}`;
 }
 
+/** A short time: `4.2 ms`, `180 ms`, `1.5 s`. */
+export function formatMilliseconds(ms: number): string {
+  if (ms >= 1_000) return `${number(1).format(ms / 1_000)} s`;
+  return `${(ms < 10 ? number(1) : whole).format(ms)} ms`;
+}
+
 /** From a span to another: `1\u20133 min` where both have the same unit. */
 export function formatSpan(fromS: number, toS: number): string {
   const [from, to] = [formatDuration(fromS), formatDuration(toS)];

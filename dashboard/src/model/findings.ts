@@ -1,6 +1,13 @@
 // What somebody who runs the service should know of it, and what to do.
 import type { Coverage, Status } from "../api/types";
-import { formatBytes, formatCount, formatDuration, formatInstant, formatShare } from "./amounts";
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatInstant,
+  formatMilliseconds,
+  formatShare,
+} from "./amounts";
 import { numberIn, textIn, textsIn, truthIn } from "./fields";
 import { readQueues, share } from "./vitals";
 
@@ -189,7 +196,7 @@ function ofLatency({ latency }: Status): Finding[] {
       ? [
           {
             kind: "warn",
-            title: `One alert in a hundred takes ${formatDuration(p99 / 1000)} or longer`,
+            title: `One alert in a hundred takes ${formatMilliseconds(p99)} or longer`,
             text: `From the frame of ${source} to the subscribers, of the newest ${formatCount(n)} whales.`,
             todo: "Look for what else loads this machine; a burst after the start counts too, and passes.",
           },

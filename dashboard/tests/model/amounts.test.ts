@@ -85,6 +85,19 @@ describe("time", () => {
   });
 });
 
+it.each([
+  [4.25, "4.3 ms"],
+  [180.4, "180 ms"],
+  [1_500, "1.5 s"],
+])("%d ms: %s", (ms, text) => {
+  expect(amounts.formatMilliseconds(ms)).toBe(text);
+});
+
+it("has sizes and counts that do not break", () => {
+  expect([amounts.formatBytes(3.2e9), amounts.formatBytes(5e8)]).toEqual(["3.2 GB", "500 MB"]);
+  expect(amounts.formatN(1_234)).toBe("n\u00a0=\u00a01,234");
+});
+
 it("shortens a txid at its middle", () => {
   expect(amounts.shortTxid(`${"a".repeat(32)}${"b".repeat(32)}`)).toBe("aaaaaaaa\u2026bbbbbb");
 });

@@ -114,10 +114,13 @@ describe("what ended", () => {
 
   it("is let go of beyond a bound, the oldest first, and the frontier says so", () => {
     const count = Math.floor(MOST_ENDED * 1.1) + 1;
+    const ended = predictionOf({ status: "confirmed" });
     book.addPage(
-      Array.from({ length: count }, (_, n) =>
-        predictionOf({ prediction_id: `p${n}`, detection_timestamp: at(n), status: "confirmed" }),
-      ),
+      Array.from({ length: count }, (_, n) => ({
+        ...ended,
+        prediction_id: `p${n}`,
+        detection_timestamp: at(n),
+      })),
     );
     book.reach(Number.NEGATIVE_INFINITY);
     expect(book.size).toBe(MOST_ENDED);

@@ -93,7 +93,7 @@ function Head(props: {
   const isAscending = isSorted ? !question.isAscending : order === "exchange";
   return (
     <th scope="col" class={order === "net" ? "number" : ""} aria-sort={sort}>
-      <button type="button" class="sort" onClick={() => set({ order, isAscending })}>
+      <button type="button" class="flow-sort" onClick={() => set({ order, isAscending })}>
         {text}
         <span aria-hidden="true">{isSorted ? (question.isAscending ? " \u2191" : " \u2193") : ""}</span>
       </button>

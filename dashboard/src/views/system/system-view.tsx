@@ -13,6 +13,7 @@ import {
   formatCount,
   formatDuration,
   formatInstant,
+  formatMilliseconds,
   formatN,
   formatShare,
 } from "../../model/amounts";
@@ -311,6 +312,5 @@ function BlindSpots({ blindness }: { blindness: Status["blindness"] }) {
 }
 
 function milliseconds(ms: number | null | undefined): string {
-  if (ms === null || ms === undefined) return "unknown";
-  return ms >= 1_000 ? `${(ms / 1_000).toFixed(1)} s` : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+  return ms === null || ms === undefined ? "unknown" : formatMilliseconds(ms);
 }

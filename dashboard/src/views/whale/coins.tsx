@@ -189,26 +189,26 @@ function CoinsTable({ explanation }: { explanation: Explanation }) {
         <tbody>
           {inputs.map(({ index, address, script, value_sat: sat }) => (
             <tr key={`input ${index}`}>
-              <td>input {index}</td>
+              <td class="coins-side">input {index}</td>
               <td class="mono address">{address ?? script ?? "not told"}</td>
-              <td class="number">{sat === null ? "not told" : formatExactBtc(sat)}</td>
+              <td class="number coins-amount">{sat === null ? "not told" : formatExactBtc(sat)}</td>
               <td>{labelOf(labels, "input", index)}</td>
               <td />
             </tr>
           ))}
           {outputs.map(({ index, address, script, value_sat: sat, change_probability: change }) => (
             <tr key={`output ${index}`}>
-              <td>output {index}</td>
+              <td class="coins-side">output {index}</td>
               <td class="mono address">{address ?? script}</td>
-              <td class="number">{formatExactBtc(sat)}</td>
+              <td class="number coins-amount">{formatExactBtc(sat)}</td>
               <td>{labelOf(labels, "output", index)}</td>
-              <td class="number">{change === null ? "not known" : formatChange(change)}</td>
+              <td class="number coins-change">{change === null ? "not known" : formatChange(change)}</td>
             </tr>
           ))}
           <tr>
-            <td>fee</td>
+            <td class="coins-side">fee</td>
             <td />
-            <td class="number">{fee === null ? "not known" : formatExactBtc(fee)}</td>
+            <td class="number coins-amount">{fee === null ? "not known" : formatExactBtc(fee)}</td>
             <td />
             <td />
           </tr>

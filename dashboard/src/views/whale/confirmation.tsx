@@ -77,7 +77,7 @@ function Chances({ said }: { said: PredictionDetail }) {
 function Facts({ said, whale }: { said: PredictionDetail; whale: Whale }) {
   const { urgency, urgencyReason } = whale;
   return (
-    <dl class="facts">
+    <dl class="detail-facts">
       {said.confirm_probability !== null && (
         <div>
           <dt>Half, and nine in ten, within</dt>
@@ -102,7 +102,7 @@ function Facts({ said, whale }: { said: PredictionDetail; whale: Whale }) {
           <dd>{formatShare(said.p_dropped, 1)}</dd>
         </div>
       )}
-      <div class="facts-wide">
+      <div class="detail-facts-wide">
         <dt>Urgency</dt>
         <dd>
           {urgency === null ? "not known" : urgency.toFixed(2)}

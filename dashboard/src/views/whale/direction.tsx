@@ -46,8 +46,8 @@ export function Direction({ said, whale }: { said: PredictionDetail; whale: Whal
           </table>
         )}
         {whale.confidence !== null && (
-          <dl class="facts">
-            <div class="facts-wide">
+          <dl class="detail-facts">
+            <div class="detail-facts-wide">
               <dt>Confidence in the alert</dt>
               <dd>
                 {formatShare(whale.confidence, 1)}

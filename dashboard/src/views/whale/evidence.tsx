@@ -17,7 +17,7 @@ export function Market({ said }: { said: PredictionDetail }) {
       {market === null ? (
         <p class="panel-body muted">No market was known when this was said.</p>
       ) : (
-        <dl class="figures panel-body market">
+        <dl class="figures panel-body market-then">
           <MarketFigures {...market} />
         </dl>
       )}
@@ -73,7 +73,7 @@ export function Evidence({ said }: { said: PredictionDetail }) {
       class="wide"
     >
       <div class="panel-body stack">
-        <dl class="facts">
+        <dl class="detail-facts">
           <div>
             <dt>Label set</dt>
             <dd class="mono">{evidence.label_set ?? "not stated"}</dd>
@@ -90,7 +90,7 @@ export function Evidence({ said }: { said: PredictionDetail }) {
             <dt>Source</dt>
             <dd>{said.source ?? "not stated"}</dd>
           </div>
-          <div class="facts-wide">
+          <div class="detail-facts-wide">
             <dt>Prediction</dt>
             <dd class="mono">
               {said.prediction_id} <Copy text={said.prediction_id} what="the prediction's id" />

@@ -97,7 +97,7 @@ const STANDINGS = {
 
 function Standing({ whale }: { whale: Whale }) {
   return (
-    <span class={`standing standing-${whale.status}`} role="status">
+    <span class={`whale-standing whale-standing-${whale.status}`} role="status">
       {isOpen(whale) && <span class="dot" aria-hidden="true" />}
       {STANDINGS[whale.status]}
     </span>

@@ -1,0 +1,54 @@
+"""How a long run reads what the service says of itself."""
+
+from collections import Counter
+from pathlib import Path
+
+import psutil
+
+from evaluation.soak import Place, log_lines, parse_figures, sample_of
+from hydrophone.wire.metrics import Metric, encode_metrics, gauge
+
+
+def test_figures_are_read_as_they_are_spelled() -> None:
+    queues = Metric(
+        "queue_high_water", "gauge", "Most.", [("", {"queue": q}, n) for q, n in (("a", 7), ("b", 30))]
+    )
+    text = encode_metrics([gauge("alert_clients", "Clients.", 12), queues, gauge("uptime_seconds", "x", 1.5)])
+    assert parse_figures(text.decode()) == {
+        "alert_clients": 12,
+        "queue_high_water": 30,
+        "uptime_seconds": 1.5,
+    }
+
+
+def test_a_line_of_the_log_that_is_none_is_an_error(tmp_path: Path) -> None:
+    log = tmp_path / "service.jsonl"
+    log.write_text(
+        '{"level":"warning","event":"source_unavailable"}\n'
+        '{"level":"warning","event":"source_unavailable"}\n'
+        "Traceback (most recent call last):\n"
+        "[1]\n"
+    )
+    assert Counter(log_lines(log)) == {
+        ("warning", "source_unavailable"): 2,
+        ("error", "Traceback (most recent call last):"): 1,
+        ("error", "[1]"): 1,
+    }
+
+
+def test_the_size_of_the_file_is_with_its_log(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    assert place.file_mb() == 0
+    place.database.write_bytes(b"x" * 2**20)
+    place.database.with_name("soak.db.wal").write_bytes(b"x" * 2**19)
+    assert place.file_mb() == 1.5
+
+
+def test_connections_of_others_are_no_descriptors_of_ours(tmp_path: Path) -> None:
+    told = {"alert_clients": 2.0, "http_connections": 1.0, "queue_high_water": 30.0}
+    told |= {"alert_dropped_total": 5.0, "alert_kicked_total": 1.0, "predictions_stored": 9.0}
+    process = psutil.Process()
+    sample = sample_of(process, told, Place(tmp_path), 20.0)
+    alone = sample_of(process, told | {"alert_clients": 0.0, "http_connections": 0.0}, Place(tmp_path), 20.0)
+    assert alone.descriptors - sample.descriptors == 3
+    assert (sample.predictions, sample.pending, sample.queue_high_water, sample.kicked) == (9, 0, 30, 1)
