@@ -35,7 +35,7 @@ from hydrophone.store.blocks import write_block
 from hydrophone.store.daily import count_window, days_of
 from hydrophone.store.forecasts import forecasts_of
 from hydrophone.store.gaps import gaps_of
-from hydrophone.store.known_ids import KnownIds
+from hydrophone.store.known_ids import KnownIds, read_column
 from hydrophone.store.label_history import (
     current_version,
     in_pages,
@@ -81,8 +81,6 @@ FORECASTS_AT_MOST: Final = 10_000
 """A running service scores so many. # chosen: 15 MB for half a second; a file alone is scored in full."""
 _STATEMENTS_AT_MOST: Final = 2
 """Rows inserted one by one; an appender is the faster from three rows on. Sources: measured."""
-_IDS_AT_ONCE: Final = 10_000
-"""# chosen: ids read in one go: about 1 MB."""
 
 _KEY_COLUMNS: Final = ("prediction_id", "detection_timestamp")
 _INSERT_GAP: Final = """
@@ -344,8 +342,8 @@ class _Database:
                 newest = connection.execute(
                     "SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1"
                 ).fetchall()
-                self._ids = KnownIds(_read_column(connection, "mempool_predictions", "prediction_id"))
-                self._learned = KnownIds(_read_column(connection, "learned_scripts", "script"))
+                self._ids = KnownIds(read_column(connection, "mempool_predictions", "prediction_id"))
+                self._learned = KnownIds(read_column(connection, "learned_scripts", "script"))
                 self._cursor = connection.cursor()
                 for side in self._sides:
                     side.sit_down(connection)
@@ -572,12 +570,6 @@ def _by_columns(rows: Iterable[Row]) -> dict[tuple[str, ...], list[list[Value]]]
     for row in rows:
         groups[tuple(row)].append(list(row.values()))
     return groups
-
-
-def _read_column(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> Iterator[object]:
-    connection.execute(f"SELECT {column} FROM {table}")  # noqa: S608  our own names
-    while page := connection.fetchmany(_IDS_AT_ONCE):
-        yield from (value for (value,) in page)
 
 
 def _read_rows(connection: duckdb.DuckDBPyConnection, keys: Collection[Key]) -> dict[Key, Row]:

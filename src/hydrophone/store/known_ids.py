@@ -2,7 +2,13 @@
 
 from array import array
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import duckdb
+
+_IDS_AT_ONCE: Final = 10_000
+"""# chosen: ids read in one go: about 1 MB."""
 
 
 class KnownIds:
@@ -23,3 +29,10 @@ class KnownIds:
     def add(self, value: object) -> None:
         """Note that a value is in the table."""
         insort(self._hashes, hash(value))
+
+
+def read_column(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> Iterator[object]:
+    """Yield the values of a column, some at a time."""
+    connection.execute(f"SELECT {column} FROM {table}")  # noqa: S608  our own names
+    while page := connection.fetchmany(_IDS_AT_ONCE):
+        yield from (value for (value,) in page)
