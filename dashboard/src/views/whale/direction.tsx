@@ -16,8 +16,7 @@ export function Direction({ said, whale }: { said: PredictionDetail; whale: Whal
         <p class="direction">
           <FlowMark flow={whale.flow} words />
           <span>
-            {FLOW_WORDS[whale.flow]}
-            {whale.subtype !== null && <small> {describeSubtype(whale.subtype)}</small>}
+            <Words whale={whale} />
           </span>
         </p>
         {whale.flowReason !== null && <p class="muted">No direction is claimed: {whale.flowReason}.</p>}
@@ -59,6 +58,17 @@ export function Direction({ said, whale }: { said: PredictionDetail; whale: Whal
         <Entities entities={whale.entities} />
       </div>
     </Panel>
+  );
+}
+
+/** The direction, and what kind of payment it looks like. */
+function Words({ whale }: { whale: Whale }) {
+  if (whale.subtype === "interexchange") return <>{describeSubtype(whale.subtype)}</>; // not inside one
+  return (
+    <>
+      {FLOW_WORDS[whale.flow]}
+      {whale.subtype !== null && <small> {describeSubtype(whale.subtype)}</small>}
+    </>
   );
 }
 
