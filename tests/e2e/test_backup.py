@@ -8,9 +8,9 @@ import duckdb
 
 from hydrophone.domain.events import RaiseSignal
 from hydrophone.store.duckdb_store import DuckDbStore, check_database
-from hydrophone.store.schema import load_migrations
 from tests.contract.fake_store import T0, publication, whale
 from tests.e2e.program import addresses_of, hydrophone, started
+from tests.older import undo_newest_migration
 
 RUN = ("run", "--alerts-port", "0", "--api-port", "0")
 NOBODY = ("--source", "ws://localhost:9/api/v1/ws")
@@ -71,10 +71,7 @@ async def test_a_service_that_was_killed_leaves_no_obstacle(tmp_path: Path) -> N
 async def test_a_database_of_an_older_version_is_copied_and_restored(tmp_path: Path) -> None:
     await have_heard(tmp_path, 1, 2, 3)
     with duckdb.connect(tmp_path / STORE) as connection:
-        newest = load_migrations()[-1].version
-        connection.execute("DELETE FROM schema_version WHERE version = ?", [newest])
-        for table in ("prediction_hours", "exchange_hours", "hours_counted"):
-            connection.execute(f"DROP TABLE {table}")
+        undo_newest_migration(connection)
     written = await hydrophone("db", "backup", "copy.db", cwd=tmp_path)
     assert written.code == 0, written.out
     assert "of an older version, checked when it is restored, up to entry 3" in written.out

@@ -6,13 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from hydrophone.cli.configuration import spell
 from hydrophone.config import TABLE
-from hydrophone.wire.openapi import describe_api
-from hydrophone.wire.rest_paths import OPERATIONS
-from hydrophone.wire.socket_v1 import encode_schema
+from hydrophone.wire.page_schema import encode_page_schema
 
 _HEAD = """\
 # Settings
@@ -48,21 +44,9 @@ def settings_page() -> str:
     return _HEAD + "".join(rows)
 
 
-def dashboard_schema() -> str:
-    """Return the OpenAPI document that the dashboard's types are made from.
-
-    The messages of the websocket stand among its schemas, so that one tool makes all types.
-    """
-    # Not the version of the program: a release alone changes no type.
-    described = describe_api(OPERATIONS, version="1", is_open=True)
-    messages = encode_schema().replace(b"#/$defs/", b"#/components/schemas/")
-    described["components"]["schemas"].update(msgspec.json.decode(messages)["$defs"])
-    return msgspec.json.format(msgspec.json.encode(described), indent=1).decode() + "\n"
-
-
 FILES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/config.md": settings_page,
-    "dashboard/openapi.json": dashboard_schema,
+    "dashboard/openapi.json": encode_page_schema,
 }
 """What is written where, seen from the top of the repository."""
 

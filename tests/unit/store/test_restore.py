@@ -10,11 +10,10 @@ from hydrophone.errors import StoreError, StoreMismatch
 from hydrophone.store.backup import copy_file
 from hydrophone.store.duckdb_store import DuckDbStore, check_database, initialise, read_status
 from hydrophone.store.restore import restore
-from hydrophone.store.schema import load_migrations
 from tests.contract.fake_store import T0, publication, whale
+from tests.older import undo_newest_migration
 
 NOW = datetime(2026, 11, 26, 3, 4, 5, tzinfo=UTC)
-NEWEST = load_migrations()[-1].version
 
 
 async def told(path: Path, *seqs: int) -> None:
@@ -106,9 +105,7 @@ def test_an_older_copy_is_brought_to_the_newest_schema_and_stays_as_it_is(path: 
     old = tmp_path / "old.db"
     initialise(old)
     with duckdb.connect(old) as connection:
-        connection.execute("DELETE FROM schema_version WHERE version = ?", [NEWEST])
-        for table in ("prediction_hours", "exchange_hours", "hours_counted"):
-            connection.execute(f"DROP TABLE {table}")
+        undo_newest_migration(connection)
     restore(path, old, NOW)
     assert check_database(path) == []
     assert "older" in check_database(old)[0]
