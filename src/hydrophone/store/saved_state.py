@@ -41,6 +41,8 @@ _REORG_DAYS: Final = 2
 _ENDED_DAYS: Final = 20
 """# chosen: a mempool forgets after 14 days (Bitcoin Core, DEFAULT_MEMPOOL_EXPIRY_HOURS), some later."""
 _REASON_LENGTH: Final = 300
+_ROWS_AT_ONCE: Final = 100
+"""# chosen: whole rows take some 1 MB then."""
 _MAX_ENDED: Final = 50_000
 """# chosen: predictions; some 6 MB of txids, one whale every 35 s for 20 days."""
 
@@ -82,36 +84,33 @@ def load_state(connection: duckdb.DuckDBPyConnection) -> SavedState:
             model=_load_model(connection),
             blocks=load_blocks(connection),
         )
-    tracked = fetch_rows(
-        connection.execute(
-            f"""
-            SELECT {_TRACKED_COLUMNS}
-            FROM mempool_predictions
-            WHERE status IN ('pending', 'in_doubt') OR (status = 'confirmed' AND prediction_id IN (
-                SELECT prediction_id FROM prediction_outcomes WHERE confirmation_time >= ?
-            ))
-            ORDER BY detection_timestamp, prediction_id
-            """,  # noqa: S608  our own names
-            [newest_at - timedelta(days=_REORG_DAYS)],
-        )
+    open_rows = connection.execute(
+        f"""
+        SELECT {_TRACKED_COLUMNS}
+        FROM mempool_predictions
+        WHERE status IN ('pending', 'in_doubt') OR (status = 'confirmed' AND prediction_id IN (
+            SELECT prediction_id FROM prediction_outcomes WHERE confirmation_time >= ?
+        ))
+        ORDER BY detection_timestamp, prediction_id
+        """,  # noqa: S608  our own names
+        [newest_at - timedelta(days=_REORG_DAYS)],
     )
-    recent = fetch_rows(
-        connection.execute(
-            """
-            SELECT prediction_id, transaction_id, history FROM mempool_predictions
-            WHERE detection_timestamp >= ?
-            ORDER BY detection_timestamp DESC, prediction_id DESC
-            LIMIT ?
-            """,
-            [newest_at - timedelta(days=_ENDED_DAYS), _MAX_ENDED],
-        )
+    tracked = tuple(map(tracked_of_row, stream_rows(open_rows)))
+    tracked_ids = {prediction.prediction_id for prediction in tracked}
+    recent = connection.execute(
+        """
+        SELECT prediction_id, transaction_id, history FROM mempool_predictions
+        WHERE detection_timestamp >= ?
+        ORDER BY detection_timestamp DESC, prediction_id DESC
+        LIMIT ?
+        """,
+        [newest_at - timedelta(days=_ENDED_DAYS), _MAX_ENDED],
     )
-    tracked_ids = {row["prediction_id"] for row in tracked}
-    ended = [row for row in reversed(recent) if row["prediction_id"] not in tracked_ids]
+    ended = [txids_of_row(row) for row in stream_rows(recent) if row["prediction_id"] not in tracked_ids]
     return SavedState(
         last_seq=last_seq,
-        tracked=tuple(tracked_of_row(row) for row in tracked),
-        ended=tuple(txid for row in ended for txid in txids_of_row(row)),
+        tracked=tracked,
+        ended=tuple(txid for txids in reversed(ended) for txid in txids),
         heard_at=heard,
         signals=_load_signals(connection),
         learned=load_learned(connection),
@@ -123,18 +122,16 @@ def load_state(connection: duckdb.DuckDBPyConnection) -> SavedState:
 
 def _load_closed(connection: duckdb.DuckDBPyConnection, since: datetime) -> tuple[TrackedPrediction, ...]:
     """Return what was replaced or dropped lately, oldest first."""
-    rows = fetch_rows(
-        connection.execute(
-            f"""
-            SELECT {_TRACKED_COLUMNS} FROM mempool_predictions
-            WHERE status IN ('replaced', 'dropped') AND detection_timestamp >= ?
-            ORDER BY detection_timestamp DESC, prediction_id DESC
-            LIMIT ?
-            """,  # noqa: S608  our own names
-            [since, CLOSED_LIMIT],
-        )
+    rows = connection.execute(
+        f"""
+        SELECT {_TRACKED_COLUMNS} FROM mempool_predictions
+        WHERE status IN ('replaced', 'dropped') AND detection_timestamp >= ?
+        ORDER BY detection_timestamp DESC, prediction_id DESC
+        LIMIT ?
+        """,  # noqa: S608  our own names
+        [since, CLOSED_LIMIT],
     )
-    return tuple(tracked_of_row(row) for row in reversed(rows))
+    return tuple(reversed([tracked_of_row(row) for row in stream_rows(rows)]))
 
 
 def _load_model(connection: duckdb.DuckDBPyConnection) -> ModelState | None:
@@ -164,36 +161,46 @@ def _load_signals(connection: duckdb.DuckDBPyConnection) -> tuple[Signal, ...]:
         "ORDER BY detection_timestamp DESC LIMIT 1 OFFSET ?",
         [REMEMBERED_LIMIT - 1],
     ).fetchall()
-    rows = fetch_rows(
-        connection.execute(
-            f"""
-            SELECT * FROM mempool_predictions
-            WHERE {meant} AND detection_timestamp >= ?
-            ORDER BY detection_timestamp DESC, prediction_id DESC
-            LIMIT ?
-            """,  # noqa: S608  our own words
-            [since[0][0] if since else datetime.min, REMEMBERED_LIMIT],  # noqa: DTZ901  as it is stored
-        )
+    rows = connection.execute(
+        f"""
+        SELECT * FROM mempool_predictions
+        WHERE {meant} AND detection_timestamp >= ?
+        ORDER BY detection_timestamp DESC, prediction_id DESC
+        LIMIT ?
+        """,  # noqa: S608  our own words
+        [since[0][0] if since else datetime.min, REMEMBERED_LIMIT],  # noqa: DTZ901  as it is stored
     )
-    signals = (signal_of_row(row) for row in reversed(rows))
+    signals = reversed([signal_of_row(row) for row in stream_rows(rows)])
     # Where a miner preferred an older version, the one that was kept is not what happened.
     return tuple(signal for signal in signals if signal.transaction.txid == signal.txid)
 
 
 def load_learned(connection: duckdb.DuckDBPyConnection) -> tuple[LearnedLabel, ...]:
     """Return what was learned about scripts, oldest first; of very much, the newest."""
-    rows = fetch_rows(
-        connection.execute(
-            "SELECT * FROM learned_scripts ORDER BY learned_at DESC, script DESC LIMIT ?", [LEARNED_LIMIT]
-        )
+    rows = connection.execute(
+        "SELECT * FROM learned_scripts ORDER BY learned_at DESC, script DESC LIMIT ?", [LEARNED_LIMIT]
     )
-    return tuple(_learned_of_row(row) for row in reversed(rows))
+    return tuple(reversed([_learned_of_row(row) for row in stream_rows(rows)]))
 
 
 def fetch_rows(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Return the rows of a query, each by column."""
     columns = [column[0] for column in result.description]
     return [dict(zip(columns, values, strict=True)) for values in result.fetchall()]
+
+
+def stream_rows(result: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a query, each by column, some at a time.
+
+    What all of them take at once, the process would keep: a start reads three thousand whole rows.
+
+    Args:
+        result: nothing else may be asked of its connection until all were taken.
+    """
+    columns = [column[0] for column in result.description]
+    while rows := result.fetchmany(_ROWS_AT_ONCE):
+        for values in rows:
+            yield dict(zip(columns, values, strict=True))
 
 
 def tracked_of_row(row: Mapping[str, Any]) -> TrackedPrediction:
