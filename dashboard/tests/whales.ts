@@ -62,6 +62,7 @@ export function predictionOf(change: Partial<Prediction> = {}): Prediction {
   const { sender_conflict, values, eta_minutes, market, model_state, ...shared } = alertOf();
   return {
     ...shared,
+    sighting: "announced",
     status: "pending",
     inflow_btc: null,
     inflow_sat: null,

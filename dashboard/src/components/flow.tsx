@@ -6,7 +6,7 @@ const ICONS = { inflow: Inflow, outflow: Outflow, internal: Internal, unknown: U
 export const FLOW_WORDS = {
   inflow: "into an exchange",
   outflow: "out of an exchange",
-  internal: "inside one entity",
+  internal: "within exchanges: inside one, or from one to another",
   unknown: "direction unknown",
 } as const;
 

@@ -32,6 +32,11 @@ export class Book {
     return this.frontierMs;
   }
 
+  /** No more history is taken in: somebody who scrolls further back would push out what is at the top. */
+  get isFull(): boolean {
+    return this.endedCount >= MOST_ENDED;
+  }
+
   find(id: string): Whale | undefined {
     return this.whales.get(id);
   }
@@ -45,8 +50,13 @@ export class Book {
     this.frontierMs = Number.POSITIVE_INFINITY;
   }
 
-  /** Another filter is shown: what lies before the newest page is unknown again. */
-  resetFrontier(): void {
+  /** Another filter is shown: its history is read from the newest on, and the other's makes room for it. */
+  forgetHistory(): void {
+    for (const whale of this.whales.values()) {
+      if (isOpen(whale) || this.told.has(whale.id)) continue;
+      this.whales.delete(whale.id);
+      this.endedCount -= 1;
+    }
     this.frontierMs = Number.POSITIVE_INFINITY;
   }
 

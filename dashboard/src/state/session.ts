@@ -36,11 +36,13 @@ export const heard = signal<ReadonlySet<string>>(new Set());
 export const isReady = signal(false);
 /** Lists are being read anew, as what was said meanwhile is not to be had. */
 export const isResyncing = signal(false);
-/** Older whales: are they being asked for, is there more, why did it fail. */
-export const history = signal<{ loading: boolean; complete: boolean; error: string | null }>({
-  loading: false,
-  complete: false,
-  error: null,
+/** Older whales: are they being asked for, why did it fail. */
+export const history = signal<{ loading: boolean; error: string | null }>({ loading: false, error: null });
+/** How far back the second list goes: to the very first, as far as a page holds, or there is more to ask for. */
+export const reach = computed<"all" | "full" | "more">(() => {
+  revision.value;
+  if (book.frontier === Number.NEGATIVE_INFINITY) return "all";
+  return book.isFull ? "full" : "more";
 });
 
 export const filters = computed<Filters>(() => parseFilters(query.value));
@@ -96,6 +98,7 @@ function flush(): void {
     const move = book.hear(message, nowMs);
     if (move !== null) moved.push(move);
     const whale = book.find(message.data.prediction_id);
+    if (whale === undefined && isReturn(message)) void readReturned(message.data.transaction_id);
     if (before === undefined && whale !== undefined && isOpen(whale)) fresh.push(whale);
   }
   beforeMove(moved);
@@ -104,6 +107,10 @@ function flush(): void {
   afterMove(moved);
   announce(fresh, filters.value);
   if (book.isFading) setTimeout(() => (revision.value += 1), 1000);
+}
+
+function isReturn({ type, data }: Said): boolean {
+  return type === "status_update" && (data.new_status === "reorged" || data.new_status === "returned");
 }
 
 /** Reads both lists; what the stream says meanwhile is applied after them. */
@@ -119,6 +126,7 @@ async function load(): Promise<void> {
     try {
       const open = [...(await readOpen("pending")), ...(await readOpen("in_doubt"))];
       book.clear();
+      nextPage = null;
       book.addPage(open);
       await readOlder();
       if (!isStale) break;
@@ -153,31 +161,46 @@ async function readOpen(wanted: "pending" | "in_doubt"): Promise<Prediction[]> {
 async function readOlder(): Promise<void> {
   const asked = filters.value;
   const { frontier } = book;
+  // What was let go since the last page makes its cursor lead too far back.
+  const isNext = nextPage !== null && nextPage.frontier === frontier;
   // Up to the frontier and one past it: several whales may have come in one frame.
   const before = Number.isFinite(frontier) ? { to: new Date(frontier + 1).toISOString() } : {};
-  const page = await ask("/api/v1/predictions", { query: { ...restQuery(asked), ...before, limit: PAGE } });
+  const from = isNext && nextPage !== null ? { cursor: nextPage.cursor } : before;
+  const page = await ask("/api/v1/predictions", { query: { ...restQuery(asked), ...from, limit: PAGE } });
   if (asked !== filters.value) return;
   book.addPage(page.data, (id) => heardMeanwhile.has(id) && !isLoading);
   const oldest = page.data.at(-1);
-  const isLast = page.next_cursor === null;
-  book.reach(
-    isLast || oldest === undefined ? Number.NEGATIVE_INFINITY : Date.parse(oldest.detection_timestamp),
-  );
-  history.value = { loading: false, complete: isLast, error: null };
+  const isLast = page.next_cursor === null || oldest === undefined;
+  book.reach(isLast ? Number.NEGATIVE_INFINITY : Date.parse(oldest.detection_timestamp));
+  nextPage = page.next_cursor === null ? null : { cursor: page.next_cursor, frontier: book.frontier };
 }
+let nextPage: { cursor: string; frontier: number } | null = null;
 
 /** Asks for whales older than the list has; nothing happens while that is under way or there are none. */
 export async function loadOlder(): Promise<void> {
-  if (history.value.loading || history.value.complete || isLoading) return;
-  history.value = { ...history.value, loading: true, error: null };
+  if (history.value.loading || reach.value !== "more" || isLoading) return;
+  history.value = { loading: true, error: null };
   heardMeanwhile = new Set();
+  let error: string | null = null;
   try {
     await readOlder();
-  } catch (error) {
-    history.value = { loading: false, complete: false, error: String((error as Error).message) };
+  } catch (reason) {
+    error = (reason as Error).message;
   }
-  history.value = { ...history.value, loading: false };
-  revision.value += 1;
+  batch(() => {
+    history.value = { loading: false, error };
+    revision.value += 1;
+  });
+}
+
+/** Reads a whale that waits again, and that was over before this page knew it. */
+async function readReturned(txid: string): Promise<void> {
+  try {
+    book.addPage([await ask("/api/v1/predictions/{txid}", { place: { txid } })]);
+    revision.value += 1;
+  } catch {
+    // It is in the list when the page is loaded anew.
+  }
 }
 
 async function poll(): Promise<void> {
@@ -229,8 +252,9 @@ export function start(): void {
     const wanted = JSON.stringify(restQuery(filters.value));
     if (wanted === JSON.stringify(restQuery(asked))) return;
     asked = filters.value;
-    book.resetFrontier();
-    history.value = { loading: false, complete: false, error: null };
+    book.forgetHistory();
+    nextPage = null;
+    history.value = { loading: false, error: null };
     if (isReady.peek()) void loadOlder();
   });
   void poll();

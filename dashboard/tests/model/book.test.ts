@@ -129,6 +129,29 @@ describe("what ended", () => {
   });
 });
 
+it("takes no more history in when it is full, for that would push out what is at the top", () => {
+  const ended = predictionOf({ status: "confirmed" });
+  const many = (count: number) =>
+    Array.from({ length: count }, (_, n) => ({ ...ended, prediction_id: `p${n}` }));
+  book.addPage(many(MOST_ENDED - 1));
+  expect(book.isFull).toBe(false);
+  book.addPage(many(MOST_ENDED));
+  expect(book.isFull).toBe(true);
+});
+
+it("forgets the history of another filter, but nothing that waits or that it saw end", () => {
+  addEnded("read", 0, 5);
+  book.hear(saidAlert({ prediction_id: "waits" }), 0);
+  book.hear(saidAlert(), 0);
+  book.hear(saidUpdate("confirmed", { confirmation_block: 7 }), 0);
+  book.reach(SEEN_MS);
+  book.forgetHistory();
+  expect(book.find("read")).toBeUndefined();
+  expect(ids(book.pending(NO_FILTERS, 0))).toEqual(["waits"]);
+  expect(ids(book.ended(NO_FILTERS))).toEqual(["p1"]);
+  expect(book.frontier).toBe(Number.POSITIVE_INFINITY);
+});
+
 it("forgets everything when the history between is not to be had", () => {
   book.hear(saidAlert(), 0);
   book.hear(saidUpdate("dropped"), 0);

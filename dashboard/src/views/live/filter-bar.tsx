@@ -1,12 +1,15 @@
 import { useState } from "preact/hooks";
+import type { Coverage } from "../../api/types";
 import { FlowMark } from "../../components/flow";
 import { Sliders } from "../../components/icons";
 import { countConditions, type Filters, formatFilters, NO_FILTERS } from "../../model/filters";
 import { FLOWS, type Flow } from "../../model/whale";
 import { go } from "../../state/router";
 import { ended, filters, waiting } from "../../state/session";
+import { useAsk } from "../../state/use-ask";
 
 const SIZES = [0, 100, 250, 500, 1000, 5000] as const;
+const LABELS_MS = 600_000;
 const URGENCIES = [0, 0.25, 0.5, 0.75] as const;
 
 /** Sets conditions; they stand in the page's address. */
@@ -19,6 +22,7 @@ export function FilterBar() {
   const [isOpen, setOpen] = useState(false);
   const { flows, exchange, minMovedBtc, minUrgency } = filters.value;
   const count = countConditions(filters.value);
+  const names = namesOf(useAsk("/api/v1/labels/coverage", {}, LABELS_MS).data, exchange);
   return (
     <search class="filters" aria-label="Filters">
       <button
@@ -46,20 +50,13 @@ export function FilterBar() {
         </fieldset>
         <label class="field">
           <span>Exchange</span>
-          <input
-            type="search"
-            list="exchanges"
-            value={exchange}
-            placeholder="any"
-            maxLength={100}
-            onChange={(event) => setFilters({ exchange: event.currentTarget.value.trim() })}
-          />
+          <select value={exchange} onChange={(event) => setFilters({ exchange: event.currentTarget.value })}>
+            <option value="">any</option>
+            {names.map((name) => (
+              <option key={name}>{name}</option>
+            ))}
+          </select>
         </label>
-        <datalist id="exchanges">
-          {knownExchanges().map((name) => (
-            <option key={name} value={name} />
-          ))}
-        </datalist>
         <label class="field">
           <span>Moved</span>
           <select
@@ -111,9 +108,10 @@ function withValue(choices: readonly number[], value: number): number[] {
   return [...new Set([...choices, value])].sort((one, other) => one - other);
 }
 
-function knownExchanges(): string[] {
-  const names = [...waiting.value, ...ended.value.slice(0, 500)].flatMap(({ entities }) =>
-    entities.map(({ name }) => name),
-  );
-  return [...new Set(names)].sort();
+/** Exchanges that labels name, those of the whales in sight, and the one the address asks for. */
+function namesOf(coverage: Coverage | null, asked: string): string[] {
+  const labelled = (coverage?.entities ?? []).filter(({ kind }) => kind === "exchange");
+  const seen = [...waiting.value, ...ended.value.slice(0, 500)].flatMap(({ entities }) => entities);
+  const names = [...labelled.map(({ entity }) => entity), ...seen.map(({ name }) => name), asked];
+  return [...new Set(names)].filter((name) => name !== "").sort((one, other) => one.localeCompare(other));
 }

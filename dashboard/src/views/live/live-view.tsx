@@ -17,6 +17,7 @@ import {
   isReady,
   loadOlder,
   pending,
+  reach,
   status,
   streamState,
   waiting,
@@ -231,20 +232,24 @@ function EndedList() {
 }
 
 function NothingEnded() {
-  const { loading, complete, error } = history.value;
+  const { loading, error } = history.value;
+  const isMore = reach.value === "more";
   useEffect(() => {
-    if (isReady.value && !complete && error === null) void loadOlder();
+    if (isReady.value && isMore && error === null) void loadOlder();
   });
   if (error !== null) return <Failed error={error} again={() => void loadOlder()} />;
-  if (!isReady.value || loading || !complete) return <Loading what="the history" />;
+  if (!isReady.value || loading || isMore) return <Loading what="the history" />;
   return <Empty title="None yet">What becomes of each prediction will stand here.</Empty>;
 }
 
 function EndOfList() {
-  const { loading, complete, error } = history.value;
+  const { loading, error } = history.value;
   if (error !== null) return <Failed error={error} again={() => void loadOlder()} />;
   if (loading) return <p class="list-end">Reading older ones&hellip;</p>;
-  return complete ? <p class="list-end">That is all of them.</p> : null;
+  if (reach.value === "all") return <p class="list-end">That is all of them.</p>;
+  return reach.value === "full" ? (
+    <p class="list-end">This page goes no further back: filter, or ask REST (/docs) for older ones.</p>
+  ) : null;
 }
 
 function BlockLine({ height, count, movedSat }: { height: number; count: number; movedSat: number }) {

@@ -50,7 +50,11 @@ export function Direction({ said, whale }: { said: PredictionDetail; whale: Whal
               <dt>Confidence in the alert</dt>
               <dd>
                 {formatShare(whale.confidence, 1)}
-                <small>this direction is right, and it confirms near the predicted block</small>
+                <small>
+                  {whale.flow === "unknown"
+                    ? "what no direction claims; not how sure we are that no exchange is involved"
+                    : "this direction is right, and it confirms near the predicted block"}
+                </small>
               </dd>
             </div>
           </dl>
