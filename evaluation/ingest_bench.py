@@ -209,6 +209,8 @@ def whale_path(effort: Effort) -> Iterator[Row]:
                 composer.compose(effect)
 
     ours, plain = [], []
+    gc.collect()
+    gc.freeze()  # as the service does once it is ready
     for number, frame in enumerate(frames):
         ours.append(seconds(lambda number=number: publish(number)) * 1e6)  # type: ignore[misc]
         plain.append(seconds(lambda frame=frame: json.loads(frame)) * 1e6)  # type: ignore[misc]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import psutil
 
-from evaluation.soak import Place, log_lines, parse_figures, sample_of
+from evaluation.outcome_truth import Claim, Fault, judge_claims
+from evaluation.soak import Place, log_lines, parse_figures, sample_of, set_evicted_aside
 from hydrophone.wire.metrics import Metric, encode_metrics, gauge
 
 
@@ -52,3 +53,20 @@ def test_connections_of_others_are_no_descriptors_of_ours(tmp_path: Path) -> Non
     alone = sample_of(process, told | {"alert_clients": 0.0, "http_connections": 0.0}, Place(tmp_path), 20.0)
     assert alone.descriptors - sample.descriptors == 3
     assert (sample.predictions, sample.pending, sample.queue_high_water, sample.kicked) == (9, 0, 30, 1)
+
+
+def test_what_nobody_could_tell_of_the_evicted_is_set_aside_and_nothing_else() -> None:
+    plain = {"kind": "payment", "gross_sat": 20_000_000_000, "end_at": 1.0, "block_height": None}
+    evicted = {**plain, "end": "dropped", "replaced_by": None, "reason": "evicted"}
+    expired = {**evicted, "reason": "expired"}
+    confirmed = {**plain, "end": "confirmed", "block_height": 5, "replaced_by": None, "reason": None}
+    truth = {"e": evicted, "f": evicted, "g": evicted, "x": expired, "c": confirmed}
+    claims = [
+        Claim("1", ("e", "c"), "confirmed", 5, None, 1),
+        Claim("2", ("f",), "replaced", None, "c", 1),
+        Claim("3", ("x",), "replaced", None, "c", 1),
+        Claim("4", ("g",), "confirmed", 5, None, 1),
+    ]
+    verdict = judge_claims(claims, truth)
+    assert set_evicted_aside(verdict) == 2
+    assert [len(verdict.faults[fault]) for fault in (Fault.WRONG_VERSION, Fault.WRONG_OUTCOME)] == [0, 2]
