@@ -169,6 +169,22 @@ async def test_who_never_finishes_its_handshake_does_not_hold_a_restart_up() -> 
         silent.close()
 
 
+async def test_a_killed_server_leaves_no_socket_open_whatever_was_under_way() -> None:
+    async with serving("calm") as (server, _):
+        reader, silent = await asyncio.open_connection("localhost", server.port)
+        half, asking = await asyncio.open_connection("localhost", server.port)
+        asking.write(b"GET /api/v1/blocks")
+        async with asyncio.timeout(5), listening(server) as client:
+            await server._vanish()
+            for broken in (reader, half):
+                with contextlib.suppress(ConnectionResetError):
+                    assert await broken.read() == b""
+            await client.wait_closed()
+        assert server._peers == set()
+        for writer in (silent, asking):
+            writer.close()
+
+
 async def test_it_ends_when_its_time_is_over() -> None:
     async with serving(duration_s=20.0) as (server, task):
         async with listening(server) as client:
