@@ -37,11 +37,11 @@ from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.connection import ConnectionMonitor, Signs
 from hydrophone.pipeline.degradation import Degradation, Patience
 from hydrophone.pipeline.gaps import GapDesk
-from hydrophone.pipeline.latency import LatencyGauge
 from hydrophone.pipeline.ports import SavedState, StoreStatus
 from hydrophone.pipeline.prices import PriceBoard
 from hydrophone.pipeline.record import RecordDesk
 from hydrophone.pipeline.retention import Retention
+from hydrophone.pipeline.timings import Timings
 from hydrophone.runtime.frame import Frame
 from hydrophone.runtime.loop_errors import LoopErrors
 from hydrophone.runtime.service_manager import ServiceManager
@@ -146,14 +146,13 @@ class Engine:
             patience=patience,
         )
         self._gaps = GapDesk(store.query_gaps, monitor=self._monitor, source=SOURCE_NAME, clock=self._clock)
-        self._latency = LatencyGauge([SOURCE_NAME])
         self._recorder = Recorder(
             effects=ears.effects,
             composer=Composer(make_encoder(settings), state.last_seq),
             store=store,
             broadcast=self._alerts,
             clock=ears.clock,
-            latency=self._latency,
+            timings=Timings([SOURCE_NAME]),
         )
         self._prices = PriceBoard(
             source=SOURCE_NAME,
@@ -378,7 +377,7 @@ class Engine:
                 "refused": alerts.refused_count,
             },
             "queues": self._vitals.queues(),
-            "latency": {"received_to_published_ms": self._latency.report()},
+            "latency": {"received_to_published_ms": self._recorder.timings.newest_published_ms()},
             "labels": {
                 "set": self._book.version,
                 "claims": len(self._book),
