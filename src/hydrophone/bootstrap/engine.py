@@ -46,7 +46,7 @@ from hydrophone.runtime.frame import Frame
 from hydrophone.runtime.loop_errors import LoopErrors
 from hydrophone.runtime.service_manager import ServiceManager
 from hydrophone.runtime.supervisor import Service, Supervisor
-from hydrophone.runtime.telemetry import get_logger, rss_bytes
+from hydrophone.runtime.telemetry import get_logger
 from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.history import StoredHistory
 from hydrophone.store.hours import StoredHours
@@ -325,11 +325,12 @@ class Engine:
         counts, blindness = self._counted
         ears, monitor, alerts = self._ears, self._monitor, self._alerts
         unheard_since = monitor.unheard_since
+        memory = self._vitals.memory()
         return {
             "version": __version__,
             "uptime_s": (self._clock() - self._started_at) // MICROS_PER_S,
-            "memory_mb": round(rss_bytes() / 2**20, 1),
-            "memory": self._vitals.memory(),
+            "memory_mb": memory["rss_mb"],
+            "memory": memory,
             "process": self._vitals.process(),
             "network": self._settings.network,
             "simulated": monitor.is_simulated,
