@@ -96,6 +96,7 @@ async def test_a_page_learns_what_it_shows_beside_whales(tmp_path: Path) -> None
         _, body = await ask(client, "/api/v1/status")
         status = json.loads(body)
         assert (status["whale_threshold_btc"], status["explorer_url"]) == (100.0, "https://mempool.space/tx/")
+        assert status["memory_mb"] == status["memory"]["rss_mb"] > 1
         assert status["latency"]["received_to_published_ms"].keys() == {"mempool.space"}
         assert status["label_age"] == dict.fromkeys(("oldest", "newest", "newest_age_days"))
 

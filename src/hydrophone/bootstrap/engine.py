@@ -37,16 +37,16 @@ from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.connection import ConnectionMonitor, Signs
 from hydrophone.pipeline.degradation import Degradation, Patience
 from hydrophone.pipeline.gaps import GapDesk
-from hydrophone.pipeline.latency import LatencyGauge
 from hydrophone.pipeline.ports import SavedState, StoreStatus
 from hydrophone.pipeline.prices import PriceBoard
 from hydrophone.pipeline.record import RecordDesk
 from hydrophone.pipeline.retention import Retention
+from hydrophone.pipeline.timings import Timings
 from hydrophone.runtime.frame import Frame
 from hydrophone.runtime.loop_errors import LoopErrors
 from hydrophone.runtime.service_manager import ServiceManager
 from hydrophone.runtime.supervisor import Service, Supervisor
-from hydrophone.runtime.telemetry import get_logger, rss_bytes
+from hydrophone.runtime.telemetry import get_logger
 from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.history import StoredHistory
 from hydrophone.store.hours import StoredHours
@@ -146,14 +146,13 @@ class Engine:
             patience=patience,
         )
         self._gaps = GapDesk(store.query_gaps, monitor=self._monitor, source=SOURCE_NAME, clock=self._clock)
-        self._latency = LatencyGauge([SOURCE_NAME])
         self._recorder = Recorder(
             effects=ears.effects,
             composer=Composer(make_encoder(settings), state.last_seq),
             store=store,
             broadcast=self._alerts,
             clock=ears.clock,
-            latency=self._latency,
+            timings=Timings([SOURCE_NAME]),
         )
         self._prices = PriceBoard(
             source=SOURCE_NAME,
@@ -326,11 +325,12 @@ class Engine:
         counts, blindness = self._counted
         ears, monitor, alerts = self._ears, self._monitor, self._alerts
         unheard_since = monitor.unheard_since
+        memory = self._vitals.memory()
         return {
             "version": __version__,
             "uptime_s": (self._clock() - self._started_at) // MICROS_PER_S,
-            "memory_mb": round(rss_bytes() / 2**20, 1),
-            "memory": self._vitals.memory(),
+            "memory_mb": memory["rss_mb"],
+            "memory": memory,
             "process": self._vitals.process(),
             "network": self._settings.network,
             "simulated": monitor.is_simulated,
@@ -378,7 +378,7 @@ class Engine:
                 "refused": alerts.refused_count,
             },
             "queues": self._vitals.queues(),
-            "latency": {"received_to_published_ms": self._latency.report()},
+            "latency": {"received_to_published_ms": self._recorder.timings.newest_published_ms()},
             "labels": {
                 "set": self._book.version,
                 "claims": len(self._book),
