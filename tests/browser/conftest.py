@@ -1,7 +1,7 @@
 """A service, what it hears, and a browser that looks at it.
 
-The browser and all fixtures share one loop for the whole session: it starts once. So does one service with its
-source, for all tests that do not end it or break it; those are marked `alone`.
+The browser and all fixtures share one loop for the whole session: it starts once. So does one service with
+its source, for all tests that neither end nor break it; the others are marked `alone`.
 """
 
 import os
@@ -34,7 +34,13 @@ class OpenPage(Protocol):
     """Opens a page of the service that a test uses."""
 
     def __call__(
-        self, path: str = "/", *, screen: Screen = "wide", scheme: Scheme = "light", **others: object
+        self,
+        path: str = "/",
+        *,
+        screen: Screen = "wide",
+        scheme: Scheme = "light",
+        tolerated: str | None = None,
+        **others: object,
     ) -> Awaitable[WatchedPage]: ...
 
 
@@ -42,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "alone: the test has a service and a source of its own")
     config.addinivalue_line(
         "markers",
-        "impatient: as alone, and the service calls predictions unavailable after seconds, not after five minutes",
+        "impatient: as alone, and predictions are called unavailable after seconds, not after five minutes",
     )
 
 
@@ -146,9 +152,16 @@ async def open_page(browser: Browser, service: RunningService) -> AsyncIterator[
     opened: list[WatchedPage] = []
 
     async def open_it(
-        path: str = "/", *, screen: Screen = "wide", scheme: Scheme = "light", **others: object
+        path: str = "/",
+        *,
+        screen: Screen = "wide",
+        scheme: Scheme = "light",
+        tolerated: str | None = None,
+        **others: object,
     ) -> WatchedPage:
-        watched = await open_watched(browser, service.origin, path, screen=screen, scheme=scheme, **others)
+        watched = await open_watched(
+            browser, service.origin, path, screen=screen, scheme=scheme, tolerated=tolerated, **others
+        )
         watched.page.set_default_timeout(_LOOK_MS)
         opened.append(watched)
         return watched

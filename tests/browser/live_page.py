@@ -45,7 +45,8 @@ _BLOCK_ABOVE: Final = """
 (row) => {
     const lines = [...row.closest("ul").children];
     const above = lines.slice(0, lines.indexOf(row.closest("li"))).reverse();
-    return above.map((line) => line.querySelector(".block-line span")?.textContent).find((text) => text) ?? null;
+    const titles = above.map((line) => line.querySelector(".block-line span")?.textContent);
+    return titles.find((text) => text) ?? null;
 }
 """
 

@@ -92,7 +92,8 @@ class RunningService:
     async def kill(self) -> None:
         """End it without a word."""
         if self.program is not None:
-            self.program.process.kill()
+            if self.program.process.returncode is None:
+                self.program.process.kill()
             await self._running.aclose()
             self.program = None
 

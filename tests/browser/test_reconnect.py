@@ -3,13 +3,13 @@
 import re
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.live_page import LivePage, Where
 from tests.browser.service import RunningService
 from tests.browser.simulated import SimulatedSource, Whale
-from tests.browser.watched_page import WatchedPage
+from tests.browser.watched_page import Screen, WatchedPage
 
 GONE = r"ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|WebSocket connection"
 """What a browser says of a service that is gone."""
@@ -17,7 +17,8 @@ LARGE_PX = 16
 """What must not be overlooked is larger than the text."""
 
 
-def sight(page: Page, title: str) -> tuple:
+def sight(page: Page, title: str) -> tuple[Locator, Locator]:
+    """Return a banner, and its title."""
     banner = page.get_by_test_id("sight").filter(has=page.get_by_text(re.compile(title)))
     return banner, banner.locator("strong")
 
@@ -29,7 +30,7 @@ async def agrees_with_rest(watched: WatchedPage, live: LivePage) -> None:
         said = await watched.rest(f"/api/v1/predictions?status={status}&limit=1000")
         expected = sorted(entry["prediction_id"] for entry in said["data"])
         shown = await live.ids(where)
-        assert sorted(shown) == expected, where
+        assert sorted(shown) == expected, f"{where}: {shown}"
 
 
 @pytest.mark.alone
@@ -107,9 +108,9 @@ async def test_another_database_is_read_anew(
 @pytest.mark.impatient
 @pytest.mark.parametrize("screen", ["wide", "phone"])
 async def test_a_mempool_that_is_not_heard_is_said_large_until_it_is_again(
-    open_page: OpenPage, source: SimulatedSource, screen: str
+    open_page: OpenPage, source: SimulatedSource, screen: Screen
 ) -> None:
-    watched = await open_page(screen=screen)  # type: ignore[arg-type]
+    watched = await open_page(screen=screen)
     page, live = watched.page, LivePage(watched)
     await watched.ready()
     known = source.whale()
