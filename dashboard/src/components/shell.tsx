@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { allowNotifications, ping } from "../state/announcer";
-import { view } from "../state/router";
+import { lastLive, view } from "../state/router";
 import { connection, price, prices, streamState } from "../state/session";
 import { currency, notify, sound, theme, unit } from "../state/settings";
 import { Banners } from "./banners";
@@ -43,7 +43,11 @@ export function Shell({ children }: { children: ComponentChildren }) {
         </Link>
         <nav class="nav" aria-label="Views">
           {PLACES.map(({ to, name, text, Icon }) => (
-            <Link key={to} to={to} aria-current={isCurrent(name) ? "page" : undefined}>
+            <Link
+              key={to}
+              to={name === "live" ? lastLive.value : to}
+              aria-current={isCurrent(name) ? "page" : undefined}
+            >
               <Icon />
               <span>{text}</span>
             </Link>

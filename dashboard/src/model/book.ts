@@ -103,7 +103,7 @@ export class Book {
 
   /** Whales that wait, in the order asked for, and those that just ended otherwise than in a block. */
   pending(filters: Filters, nowMs: number): Whale[] {
-    for (const [id, since] of this.fading) if (nowMs - since >= FADING_MS) this.fading.delete(id);
+    this.fade(nowMs);
     const found: Whale[] = [];
     for (const whale of this.whales.values()) {
       if ((isOpen(whale) || this.fading.has(whale.id)) && passes(filters, whale)) found.push(whale);
@@ -122,8 +122,14 @@ export class Book {
     return found.sort(filters.ended === "confirmed" ? byBlock : byTime);
   }
 
-  get isFading(): boolean {
+  /** Whether some that ended are still among those that wait. */
+  isFading(nowMs: number): boolean {
+    this.fade(nowMs);
     return this.fading.size > 0;
+  }
+
+  private fade(nowMs: number): void {
+    for (const [id, since] of this.fading) if (nowMs - since >= FADING_MS) this.fading.delete(id);
   }
 
   private put(whale: Whale): void {

@@ -40,6 +40,9 @@ const TITLES = {
 /** The live view as it was left, with its filters. */
 export const lastLive = signal("/");
 
+/** Its filters: what another view has in its address is about something else. */
+export const liveQuery = computed(() => new URL(lastLive.value, location.href).searchParams);
+
 effect(() => {
   if (view.value.name === "live") lastLive.value = `/${here.value.search}`;
 });
@@ -55,7 +58,8 @@ effect(() => {
 export function go(address: string, { replace = false } = {}): void {
   const next = new URL(address, location.href);
   const isOtherView = next.pathname !== here.value.pathname;
-  history[replace ? "replaceState" : "pushState"](null, "", next);
+  // What leads to where one is makes no step that one would have to go back.
+  history[replace || next.href === here.value.href ? "replaceState" : "pushState"](null, "", next);
   here.value = next;
   if (isOtherView) window.scrollTo(0, 0);
 }

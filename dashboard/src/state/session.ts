@@ -9,10 +9,11 @@ import { Book, type Moved } from "../model/book";
 import { type Filters, parseFilters, restQuery } from "../model/filters";
 import { isOpen, type Whale } from "../model/whale";
 import { announce } from "./announcer";
-import { query } from "./router";
+import { liveQuery } from "./router";
 import { currency } from "./settings";
 
 const FLUSH_MS = 100;
+const FADE_MS = 1_000;
 const STATUS_MS = 5_000;
 const PRICE_MS = 60_000;
 const PAGE = 200;
@@ -23,8 +24,11 @@ const revision = signal(0);
 let queue: Said[] = [];
 let flushTimer = 0;
 let isLoading = false;
-/** Predictions that the stream spoke of while a page of REST was under way. */
-let heardMeanwhile = new Set<string>();
+let fadeTimer = 0;
+/** The lists could not be read without a token: they are once there is one. */
+let isUnread = false;
+/** Predictions that the stream spoke of while a page of REST was under way, for each that is. */
+const meanwhile = new Set<Set<string>>();
 
 export const streamState = signal<StreamState>("connecting");
 export const connection = signal<Connection | null>(null);
@@ -45,7 +49,7 @@ export const reach = computed<"all" | "full" | "more">(() => {
   return book.isFull ? "full" : "more";
 });
 
-export const filters = computed<Filters>(() => parseFilters(query.value));
+export const filters = computed<Filters>(() => parseFilters(liveQuery.value));
 export const pending = computed<readonly Whale[]>(() => {
   revision.value;
   return book.pending(filters.value, Date.now());
@@ -82,7 +86,7 @@ export function watchMoves(before: typeof beforeMove, after: typeof afterMove): 
 
 function hear(message: Said): void {
   queue.push(message);
-  heardMeanwhile.add(message.data.prediction_id);
+  for (const heardIds of meanwhile) heardIds.add(message.data.prediction_id);
   if (flushTimer === 0 && !isLoading) flushTimer = window.setTimeout(flush, FLUSH_MS);
 }
 
@@ -106,7 +110,17 @@ function flush(): void {
   heard.value = new Set(said.flatMap(({ data }) => [data.prediction_id, data.transaction_id]));
   afterMove(moved);
   announce(fresh, filters.value);
-  if (book.isFading) setTimeout(() => (revision.value += 1), 1000);
+  fade();
+}
+
+/** Looks again each second until those that ended otherwise than in a block have left the first list. */
+function fade(): void {
+  if (fadeTimer !== 0 || !book.isFading(Date.now())) return;
+  fadeTimer = window.setTimeout(() => {
+    fadeTimer = 0;
+    revision.value += 1;
+    fade();
+  }, FADE_MS);
 }
 
 function isReturn({ type, data }: Said): boolean {
@@ -131,7 +145,8 @@ async function load(): Promise<void> {
       await readOlder();
       if (!isStale) break;
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401) break;
+      isUnread = error instanceof ApiError && error.status === 401;
+      if (isUnread) break;
       await new Promise((resolve) => setTimeout(resolve, waitMs));
     }
   }
@@ -158,7 +173,7 @@ async function readOpen(wanted: "pending" | "in_doubt"): Promise<Prediction[]> {
 }
 
 /** Reads one page of what ended, older than what is known. */
-async function readOlder(): Promise<void> {
+async function readOlder(heardIds: ReadonlySet<string> = new Set()): Promise<void> {
   const asked = filters.value;
   const { frontier } = book;
   // What was let go since the last page makes its cursor lead too far back.
@@ -168,7 +183,7 @@ async function readOlder(): Promise<void> {
   const from = isNext && nextPage !== null ? { cursor: nextPage.cursor } : before;
   const page = await ask("/api/v1/predictions", { query: { ...restQuery(asked), ...from, limit: PAGE } });
   if (asked !== filters.value) return;
-  book.addPage(page.data, (id) => heardMeanwhile.has(id) && !isLoading);
+  book.addPage(page.data, (id) => heardIds.has(id) && book.find(id) !== undefined);
   const oldest = page.data.at(-1);
   const isLast = page.next_cursor === null || oldest === undefined;
   book.reach(isLast ? Number.NEGATIVE_INFINITY : Date.parse(oldest.detection_timestamp));
@@ -180,13 +195,15 @@ let nextPage: { cursor: string; frontier: number } | null = null;
 export async function loadOlder(): Promise<void> {
   if (history.value.loading || reach.value !== "more" || isLoading) return;
   history.value = { loading: true, error: null };
-  heardMeanwhile = new Set();
+  const heardIds = new Set<string>();
+  meanwhile.add(heardIds);
   let error: string | null = null;
   try {
-    await readOlder();
+    await readOlder(heardIds);
   } catch (reason) {
     error = (reason as Error).message;
   }
+  meanwhile.delete(heardIds);
   batch(() => {
     history.value = { loading: false, error };
     revision.value += 1;
@@ -195,12 +212,20 @@ export async function loadOlder(): Promise<void> {
 
 /** Reads a whale that waits again, and that was over before this page knew it. */
 async function readReturned(txid: string): Promise<void> {
+  const heardIds = new Set<string>();
+  meanwhile.add(heardIds);
   try {
-    book.addPage([await ask("/api/v1/predictions/{txid}", { place: { txid } })]);
+    let said: Prediction;
+    do {
+      heardIds.clear();
+      said = await ask("/api/v1/predictions/{txid}", { place: { txid } });
+    } while (heardIds.has(said.prediction_id)); // it may be as it was before
+    book.addPage([said]);
     revision.value += 1;
   } catch {
     // It is in the list when the page is loaded anew.
   }
+  meanwhile.delete(heardIds);
 }
 
 async function poll(): Promise<void> {
@@ -246,6 +271,7 @@ export function start(): void {
     if (token.value === shown) return;
     shown = token.value;
     stream.start();
+    if (isUnread) void load();
   });
   let asked = filters.peek();
   effect(() => {

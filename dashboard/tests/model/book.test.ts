@@ -49,17 +49,17 @@ describe("what waits", () => {
   it.each(["replaced", "dropped"] as const)("%s: stays for some seconds, marked", (status) => {
     book.hear(saidAlert(), 0);
     book.hear(saidUpdate(status), 1000);
-    expect(book.isFading).toBe(true);
+    expect(book.isFading(0)).toBe(true);
     expect(ids(book.pending(NO_FILTERS, 1000 + FADING_MS - 1))).toEqual(["p1"]);
     expect(book.pending(NO_FILTERS, 1000 + FADING_MS)).toEqual([]);
-    expect(book.isFading).toBe(false);
+    expect(book.isFading(0)).toBe(false);
   });
 
   it("goes on after a fee bump: the alert that follows is the same prediction", () => {
     book.hear(saidAlert(), 0);
     book.hear(saidUpdate("replaced", { replacement_txid: "b" }), 0);
     book.hear(saidAlert({ transaction_id: "b", was_modified: true }), 0);
-    expect(book.isFading).toBe(false);
+    expect(book.isFading(0)).toBe(false);
     expect(book.find("p1")).toMatchObject({ txid: "b", status: "pending", wasModified: true });
     expect(book.ended(ALL)).toEqual([]);
   });
@@ -156,5 +156,5 @@ it("forgets everything when the history between is not to be had", () => {
   book.hear(saidAlert(), 0);
   book.hear(saidUpdate("dropped"), 0);
   book.clear();
-  expect([book.size, book.isFading, book.frontier]).toEqual([0, false, Number.POSITIVE_INFINITY]);
+  expect([book.size, book.isFading(0), book.frontier]).toEqual([0, false, Number.POSITIVE_INFINITY]);
 });
