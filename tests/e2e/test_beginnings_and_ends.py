@@ -44,10 +44,6 @@ from tests.replay.expected import (
     EXCERPT_MESSAGES,
 )
 
-pytestmark = pytest.mark.timeout(60)
-"""They start programs, which on a busy machine takes as long as a test may otherwise."""
-
-
 # Kills, stops, ends.
 
 

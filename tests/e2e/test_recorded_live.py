@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from hydrophone.domain.units import SATS_PER_BTC
 from hydrophone.runtime.frame import Frame, FrameKind
 from tests.e2e.playing import (
@@ -31,9 +29,6 @@ from tests.replay.expected import (
     EXCERPT_MESSAGES,
     LABELS,
 )
-
-pytestmark = pytest.mark.timeout(60)
-"""They start programs, which on a busy machine takes as long as a test may otherwise."""
 
 
 def transactions_of(frame: Message) -> list[dict[str, Any]]:

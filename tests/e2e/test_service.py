@@ -48,8 +48,8 @@ from tests.replay.expected import (
     LABELS,
 )
 
-pytestmark = pytest.mark.timeout(60)
-"""The story starts a dozen programs, which on a busy machine takes as long as a test may otherwise."""
+pytestmark = pytest.mark.timeout(120)
+"""The story starts a dozen programs, which on a busy machine takes longer than a test may otherwise."""
 
 
 # One service from start to stop, looked at from all sides.
