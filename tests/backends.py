@@ -27,7 +27,7 @@ from hydrophone.wire.mempool_space import SUBSCRIPTIONS
 
 SOURCE = "mempool.space"
 HOST = "127.0.0.1"
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 """What a test waits for comes at once or never: enough for a busy machine, less than a test may take."""
 
 Script = Callable[[ServerConnection], Awaitable[None]]

@@ -102,7 +102,7 @@ def unresolved(name: str, fee_sat: int) -> dict[str, Any]:
     return transaction_json(name, [WHALE_SAT], fee_sat=fee_sat, has_prevouts=False)
 
 
-@pytest.mark.timeout(60)  # it has to be short of memory for seconds
+@pytest.mark.timeout(120)  # it has to be short of memory for seconds
 async def test_a_program_that_is_short_of_memory_sheds_caches_and_no_prediction_and_recovers(
     tmp_path: Path,
 ) -> None:
