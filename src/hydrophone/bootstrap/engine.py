@@ -66,6 +66,9 @@ log = get_logger(__name__)
 _SWITCH_S: Final = 0.001
 """After so long a thread that spells answers gives way to the event loop, and so to alerts. # chosen: the
 interpreter's 5 ms are half of what an alert may take; one costs nothing that can be measured."""
+COUNT_S: Final = 2.0
+"""The database may take so long to count what it holds. # chosen: some hundred times what it takes; a status
+that waits for a disk that hangs is of no use, and REST gives up after 10 s."""
 _HOURS_EVERY_S: Final = 60.0
 """# chosen: a busy minute's whales fall into a few hours, which are counted in some milliseconds."""
 
@@ -307,6 +310,20 @@ class Engine:
             "done_at": None if done_at is None else format_instant(done_at),
         }
 
+    async def _count(self) -> tuple[StoreStatus, dict[str, object]]:
+        """Return what the database holds.
+
+        Raises:
+            StoreError: it cannot be read, or does not answer.
+        """
+        try:
+            async with asyncio.timeout(COUNT_S):
+                return await self._store.query_status(), await self._gaps.summary()
+        except TimeoutError as error:
+            raise StoreError(
+                f"{self._store.path} has not answered for {COUNT_S:g} s: is its disk slow, or gone?"
+            ) from error
+
     async def report(self) -> dict[str, object]:
         """Return its state for people and programs.
 
@@ -317,7 +334,7 @@ class Engine:
         """
         trouble = None
         try:
-            self._counted = await self._store.query_status(), await self._gaps.summary()
+            self._counted = await self._count()
         except StoreError as error:
             if self._counted is None:
                 raise
