@@ -11,6 +11,8 @@ from tests.browser.live_page import LivePage
 from tests.browser.simulated import SimulatedSource
 from tests.browser.watched_page import Scheme, Screen, WatchedPage
 
+LEAST = 50
+"""Fewer than these are "insufficient data"."""
 MINUS = "\u2212"
 
 
@@ -121,16 +123,20 @@ async def test_fees_are_those_of_rest(open_page: OpenPage, source: SimulatedSour
 
 
 async def test_the_record_says_what_it_does_not_know(open_page: OpenPage, source: SimulatedSource) -> None:
-    watched = await open_page("/record?days=1")
+    watched = await open_page()
     page = watched.page
-    figures = page.get_by_test_id("record-figures")
-    await expect(figures.get_by_text(re.compile("insufficient data")).first).to_be_visible()
-    said = await watched.rest("/api/v1/accuracy?days=1")
-    promised = figure(page, "Within P90")
+    await watched.ready()
+    await LivePage(watched).shows(source.whale().txid)
+    async with (
+        page.expect_response(re.compile("/api/v1/accuracy")) as judged,
+        page.expect_response(re.compile("/api/v1/record")) as chained,
+    ):
+        await page.goto(f"{watched.origin}/record?days=1")
+    said = await (await judged.value).json()
+    head = (await (await chained.value).json())["head"]
     n = said["coverage"]["p90"]["n"]
-    assert n < 50, "there is enough: this test shows nothing"
-    await expect(promised).to_contain_text(f"insufficient data (n = {n}, from 50 on)")
-    head = (await watched.rest("/api/v1/record?limit=1"))["head"]
+    assert n < LEAST, "there is enough: this test shows nothing"
+    await expect(figure(page, "Within P90")).to_have_text(f"insufficient data (n = {n}, from {LEAST} on)")
     assert head["seq"] > 0
     await expect(fact(page, "Newest entry")).to_have_text(f"{head['seq']:,}")
     await expect(fact(page, "Its hash")).to_contain_text(head["hash"])

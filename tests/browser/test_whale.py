@@ -29,8 +29,9 @@ async def test_its_coins_are_drawn_and_listed_and_it_follows_what_becomes_of_it(
     said = await watched.rest(f"/api/v1/explain/{whale.txid}")
     inputs, outputs = said["inputs"], said["outputs"]
     bands = page.get_by_role("list", name="Outputs").get_by_role("listitem")
-    assert len(outputs) < MOST_BANDS, "some bands are one: take another whale"
-    await expect(bands).to_have_count(len(outputs) + 1)  # and the fee
+    payees = {output["script"] for output in outputs}
+    assert len(payees) < MOST_BANDS, "the last band stands for several: take another whale"
+    await expect(bands).to_have_count(len(payees) + 1)  # and the fee
     await expect(bands.last).to_contain_text(f"{said['fee_sat']:,} sat")
     known = {label["entity"] for label in said["labels"] if label["side"] == "output"}
     assert known
@@ -41,7 +42,7 @@ async def test_its_coins_are_drawn_and_listed_and_it_follows_what_becomes_of_it(
     await expect(rows).to_have_count(len(inputs) + len(outputs) + 1)
     for place, output in enumerate(outputs):
         row = rows.nth(len(inputs) + place)
-        await expect(row.locator(".address")).to_have_text(output["address"])
+        await expect(row.locator(".address")).to_have_text(output["address"] or output["script"])
         btc = f"{output['value_sat'] / 1e8:,.8f}".rstrip("0").rstrip(".")
         await expect(row.locator(".coins-amount")).to_have_text(f"{btc} BTC")
     await watched.assert_fits()
