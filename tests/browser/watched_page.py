@@ -29,6 +29,17 @@ document.addEventListener("securitypolicyviolation", (event) =>
     console.error(`policy: ${event.violatedDirective} forbids ${event.blockedURI}`));
 """
 
+# Also the innermost elements that reach beyond the screen, of which one is to blame.
+_WIDTHS: Final = """
+() => {
+    const {scrollWidth, clientWidth} = document.documentElement;
+    const isWide = (node) => node.getBoundingClientRect().right > clientWidth + 1;
+    const wide = scrollWidth <= clientWidth ? [] : [...document.body.querySelectorAll("*")].filter(isWide);
+    const inner = wide.filter((node) => ![...node.children].some(isWide));
+    return [scrollWidth, clientWidth, inner.slice(0, 10).map((node) => node.cloneNode().outerHTML)];
+}
+"""
+
 Screen = Literal["wide", "phone"]
 Scheme = Literal["light", "dark"]
 SCREENS: Final[dict[Screen, dict[str, Any]]] = {
@@ -114,10 +125,8 @@ class WatchedPage:
 
     async def assert_fits(self) -> None:
         """Assert that nothing makes the page wider than the screen."""
-        widths = await self.page.evaluate(
-            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-        )
-        assert widths[0] <= widths[1], f"the page is {widths[0]} pixels wide, the screen {widths[1]}"
+        width, most, wide = await self.page.evaluate(_WIDTHS)
+        assert width <= most, f"{self.page.url} is {width} pixels wide, the screen {most}: {wide}"
 
     async def screenshot(self, name: str, *, is_whole: bool = False) -> None:
         """Draw what is seen, if somebody wants to look at it.
