@@ -40,6 +40,7 @@ export class Stream {
   private pongTimer = 0;
   private subscription = 0;
   private isSubscribed = false;
+  private wasLost = false;
 
   constructor(options: StreamOptions) {
     this.options = options;
@@ -58,7 +59,7 @@ export class Stream {
 
   private connect(): void {
     const { listener, url, open = (address) => new WebSocket(address) } = this.options;
-    listener.state(this.since === null ? "connecting" : "resuming");
+    listener.state(this.since === null && !this.wasLost ? "connecting" : "resuming");
     const socket = open(url);
     this.socket = socket;
     this.isSubscribed = false;
@@ -119,6 +120,7 @@ export class Stream {
   private beginListening(seq: number): void {
     const { listener } = this.options;
     this.isSubscribed = true;
+    this.wasLost = false;
     this.retryMs = FIRST_RETRY_MS;
     clearTimeout(this.pongTimer);
     this.keepAlive();
@@ -160,6 +162,7 @@ export class Stream {
 
   private reconnect(): void {
     this.drop();
+    this.wasLost = true;
     this.options.listener.state("lost");
     const jitter = 0.5 + (this.options.random ?? Math.random)();
     this.retryTimer = window.setTimeout(() => this.connect(), this.retryMs * jitter);
