@@ -18,6 +18,8 @@ export interface Listener {
   /** What was said between `since` and now is not to be had: read everything anew. */
   resync(): void;
   state(state: StreamState): void;
+  /** The service's clock, milliseconds since 1970. */
+  time(ms: number): void;
   /** A token is missing or wrong. */
   refused(message: string): void;
 }
@@ -84,6 +86,7 @@ export class Stream {
         this.subscribe();
         break;
       case "subscribed":
+        listener.time(Date.parse(message.timestamp));
         if (message.data.id === this.subscription) this.beginListening(message.data.seq);
         break;
       case "whale_alert":
@@ -105,6 +108,7 @@ export class Stream {
         break;
       case "pong":
         clearTimeout(this.pongTimer);
+        listener.time(Date.parse(message.timestamp));
         // Before the subscription is answered it tells nothing: what was dropped comes yet.
         if (this.isSubscribed) this.since = Math.max(this.since ?? 0, message.data.seq ?? 0);
         break;

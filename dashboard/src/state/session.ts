@@ -9,6 +9,7 @@ import { Book, type Moved } from "../model/book";
 import { type Filters, parseFilters, restQuery } from "../model/filters";
 import { isOpen, type Whale } from "../model/whale";
 import { announce } from "./announcer";
+import { setClock } from "./clock";
 import { liveQuery } from "./router";
 import { currency } from "./settings";
 
@@ -258,6 +259,7 @@ export function start(): void {
         connection.value = said;
       },
       resync: () => void load(),
+      time: setClock,
       state: (state) => {
         streamState.value = state;
       },

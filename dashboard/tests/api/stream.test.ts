@@ -44,6 +44,7 @@ let stream: Stream;
 const listener: Listener = {
   said: ({ seq }) => seqs.push(seq),
   connection: () => undefined,
+  time: () => undefined,
   resync: () => {
     resyncs += 1;
   },

@@ -209,7 +209,7 @@ function EndedList() {
         />
       }
     >
-      <WhaleHead last="Came" />
+      <WhaleHead last="Outcome" />
       <div data-list="ended" class="list">
         {lines.length > 0 && (
           <VirtualList
