@@ -64,6 +64,10 @@ export const waiting = computed<readonly Whale[]>(() => {
   revision.value;
   return book.open();
 });
+/** Those of them that may be summed: a store can hold real and simulated ones. */
+export const counted = computed<readonly Whale[]>(() =>
+  waiting.value.filter((whale) => whale.simulated === simulated.value),
+);
 export const price = computed<Price | null>(() => {
   const perBtc = prices.value?.[currency.value];
   return perBtc === undefined ? null : { currency: currency.value, perBtc };
