@@ -18,6 +18,8 @@ export interface Listener {
   /** What was said between `since` and now is not to be had: read everything anew. */
   resync(): void;
   state(state: StreamState): void;
+  /** The service's clock, milliseconds since 1970. */
+  time(ms: number): void;
   /** A token is missing or wrong. */
   refused(message: string): void;
 }
@@ -40,6 +42,7 @@ export class Stream {
   private pongTimer = 0;
   private subscription = 0;
   private isSubscribed = false;
+  private wasLost = false;
 
   constructor(options: StreamOptions) {
     this.options = options;
@@ -58,7 +61,7 @@ export class Stream {
 
   private connect(): void {
     const { listener, url, open = (address) => new WebSocket(address) } = this.options;
-    listener.state(this.since === null ? "connecting" : "resuming");
+    listener.state(this.since === null && !this.wasLost ? "connecting" : "resuming");
     const socket = open(url);
     this.socket = socket;
     this.isSubscribed = false;
@@ -83,6 +86,7 @@ export class Stream {
         this.subscribe();
         break;
       case "subscribed":
+        listener.time(Date.parse(message.timestamp));
         if (message.data.id === this.subscription) this.beginListening(message.data.seq);
         break;
       case "whale_alert":
@@ -104,6 +108,7 @@ export class Stream {
         break;
       case "pong":
         clearTimeout(this.pongTimer);
+        listener.time(Date.parse(message.timestamp));
         // Before the subscription is answered it tells nothing: what was dropped comes yet.
         if (this.isSubscribed) this.since = Math.max(this.since ?? 0, message.data.seq ?? 0);
         break;
@@ -119,6 +124,7 @@ export class Stream {
   private beginListening(seq: number): void {
     const { listener } = this.options;
     this.isSubscribed = true;
+    this.wasLost = false;
     this.retryMs = FIRST_RETRY_MS;
     clearTimeout(this.pongTimer);
     this.keepAlive();
@@ -160,6 +166,7 @@ export class Stream {
 
   private reconnect(): void {
     this.drop();
+    this.wasLost = true;
     this.options.listener.state("lost");
     const jitter = 0.5 + (this.options.random ?? Math.random)();
     this.retryTimer = window.setTimeout(() => this.connect(), this.retryMs * jitter);

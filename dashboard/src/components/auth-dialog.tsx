@@ -19,6 +19,10 @@ export function AuthDialog() {
       class="dialog"
       aria-labelledby="auth-title"
       onCancel={(event) => event.preventDefault()}
+      onClose={() => {
+        // Browsers close it at the second Escape all the same; without it nobody could give a token.
+        if (refusal.peek() !== null) dialog.current?.showModal();
+      }}
     >
       <form
         method="dialog"

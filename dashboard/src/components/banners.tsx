@@ -11,9 +11,12 @@ const GRACE_MS = 1_500;
 type Sight = { kind: "degraded" | "lost" | "again"; title: string; text: string };
 
 const isLost = signal(false);
-const isBack = signal(false);
+/** Good news, until it has been read: whales are heard again, or only this page is told of them again. */
+const goodNews = signal<"heard" | "connected" | null>(null);
 let lostTimer = 0;
+let newsTimer = 0;
 let wasAway = false;
+let wasDeaf = false;
 
 effect(() => {
   const isGone = streamState.value === "lost" || streamState.value === "resuming";
@@ -29,15 +32,21 @@ effect(() => {
 });
 
 effect(() => {
-  const isAway = isLost.value || connection.value?.mempool_available === false;
-  if (wasAway && !isAway) {
-    isBack.value = true;
-    setTimeout(() => {
-      isBack.value = false;
+  const isDeaf = connection.value?.mempool_available === false;
+  if (isLost.value || isDeaf) {
+    wasAway = true;
+    wasDeaf ||= isDeaf;
+    goodNews.value = null;
+  } else if (wasAway && streamState.value === "live") {
+    // Not before it answers: that it is being tried again is no news.
+    goodNews.value = wasDeaf ? "heard" : "connected";
+    wasAway = false;
+    wasDeaf = false;
+    clearTimeout(newsTimer);
+    newsTimer = window.setTimeout(() => {
+      goodNews.value = null;
     }, GOOD_NEWS_MS);
   }
-  if (isAway) isBack.value = false;
-  wasAway = isAway;
 });
 
 function sight(): Sight | null {
@@ -60,7 +69,10 @@ function sight(): Sight | null {
   if (said?.status === "disconnected") {
     return { kind: "lost", title: `The mempool is not heard${sinceOf(said.since)}`, text: said.message };
   }
-  if (isBack.value) return { kind: "again", title: "The mempool is heard again", text: said?.message ?? "" };
+  if (goodNews.value !== null) {
+    const title = goodNews.value === "heard" ? "The mempool is heard again" : "Connected again";
+    return { kind: "again", title, text: said?.message ?? "" };
+  }
   return null;
 }
 

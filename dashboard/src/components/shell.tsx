@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { allowNotifications, ping } from "../state/announcer";
+import { allowNotifications, isSoundBlocked, ping, unlockSound } from "../state/announcer";
 import { lastLive, view } from "../state/router";
 import { connection, price, prices, streamState } from "../state/session";
 import { currency, notify, sound, theme, unit } from "../state/settings";
@@ -142,20 +142,25 @@ const THEME_ICONS = { system: Screen, dark: Moon, light: Sun } as const;
 function Switches() {
   const ThemeIcon = THEME_ICONS[theme.value];
   const isLoud = sound.value === "on";
-  const isTold = notify.value === "on";
+  const isHeard = isLoud && !isSoundBlocked.value;
+  const isTold = notify.value === "on" && mayNotify();
   return (
     <div class="switches">
       <button
         type="button"
         class="switch"
         aria-pressed={isLoud}
-        title={isLoud ? "Sound is on" : "Sound is off"}
+        title={isHeard ? "Sound is on" : isLoud ? "Sound comes after a click on this page" : "Sound is off"}
         onClick={() => {
-          sound.value = isLoud ? "off" : "on";
-          if (!isLoud) ping();
+          if (isHeard) sound.value = "off";
+          else {
+            sound.value = "on";
+            unlockSound();
+            void ping();
+          }
         }}
       >
-        {isLoud ? <Sound /> : <Muted />}
+        {isHeard ? <Sound /> : <Muted />}
         <span class="unseen">Sound for new whales</span>
       </button>
       <button
@@ -183,6 +188,12 @@ function Switches() {
   );
 }
 
+/** The browser may have been told otherwise since. */
+function mayNotify(): boolean {
+  return "Notification" in window && Notification.permission === "granted";
+}
+
 async function switchNotifications(): Promise<void> {
-  notify.value = notify.value === "off" && (await allowNotifications()) ? "on" : "off";
+  const isTold = notify.value === "on" && mayNotify();
+  notify.value = !isTold && (await allowNotifications()) ? "on" : "off";
 }

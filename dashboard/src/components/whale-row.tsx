@@ -2,6 +2,7 @@ import { formatAge, formatRate, formatShare } from "../model/amounts";
 import { isOpen, type Whale } from "../model/whale";
 import { describeEnd, describeRoute, describeWait, marksOf } from "../model/words";
 import { now } from "../state/clock";
+import { simulated } from "../state/session";
 import { Amount } from "./amount";
 import { FlowMark } from "./flow";
 import { External } from "./icons";
@@ -42,6 +43,9 @@ export const WhaleRow = ({ whale }: { whale: Whale }) => (
           <span class="whale-sure" title="how sure: P(direction) times P(confirmed near the predicted block)">
             {formatShare(whale.confidence)} sure
           </span>
+        )}
+        {whale.simulated !== simulated.value && (
+          <span class="mark mark-warn mark-loud">{whale.simulated ? "SIMULATED" : "real network"}</span>
         )}
         {marksOf(whale).map(({ text, title, kind }) => (
           <span key={text} class={`mark mark-${kind}`} title={title}>

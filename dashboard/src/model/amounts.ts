@@ -1,5 +1,7 @@
 // Amounts, rates, durations and ages as people read them.
 const SAT_PER_BTC = 1e8;
+/** chosen: a hundredth of a bitcoin. */
+const LEAST_BTC_SAT = 1e6;
 
 export type Unit = "btc" | "sat" | "fiat";
 
@@ -39,6 +41,11 @@ function signOf(amount: number): string {
 
 export function formatExactBtc(sat: number): string {
   return `${exact.format(sat / SAT_PER_BTC)} BTC`;
+}
+
+/** A fee: what would be a row of zeros is told in satoshis. */
+export function formatFee(sat: number): string {
+  return sat < LEAST_BTC_SAT ? `${whole.format(sat)} sat` : formatExactBtc(sat);
 }
 
 export function formatFiat(sat: number, price: Price): string {
@@ -83,7 +90,8 @@ export function formatShare(share: number, decimals = 0): string {
   const step = 10 ** -decimals;
   if (percent > 0 && percent < step / 2) return `<${number(decimals).format(step)} %`;
   if (percent < 100 && percent > 100 - step / 2) return `>${number(decimals).format(100 - step)} %`;
-  return `${number(decimals).format(percent)} %`;
+  const isWhole = percent === 0 || percent === 100;
+  return `${number(decimals, isWhole ? 0 : decimals).format(percent)} %`;
 }
 
 const STEPS = [
@@ -121,6 +129,12 @@ export function formatSpan(fromS: number, toS: number): string {
 export function formatAge(thenMs: number, nowMs: number): string {
   const seconds = Math.max(0, (nowMs - thenMs) / 1000);
   return seconds < 1 ? "now" : formatDuration(seconds);
+}
+
+/** How long ago something was: `12 min ago`. */
+export function formatAgo(thenMs: number, nowMs: number): string {
+  const age = formatAge(thenMs, nowMs);
+  return age === "now" ? "just now" : `${age} ago`;
 }
 
 export function formatInstant(ms: number): string {

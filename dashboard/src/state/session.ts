@@ -9,6 +9,7 @@ import { Book, type Moved } from "../model/book";
 import { type Filters, parseFilters, restQuery } from "../model/filters";
 import { isOpen, type Whale } from "../model/whale";
 import { announce } from "./announcer";
+import { setClock } from "./clock";
 import { liveQuery } from "./router";
 import { currency } from "./settings";
 
@@ -63,6 +64,10 @@ export const waiting = computed<readonly Whale[]>(() => {
   revision.value;
   return book.open();
 });
+/** Those of them that may be summed: a store can hold real and simulated ones. */
+export const counted = computed<readonly Whale[]>(() =>
+  waiting.value.filter((whale) => whale.simulated === simulated.value),
+);
 export const price = computed<Price | null>(() => {
   const perBtc = prices.value?.[currency.value];
   return perBtc === undefined ? null : { currency: currency.value, perBtc };
@@ -258,6 +263,7 @@ export function start(): void {
         connection.value = said;
       },
       resync: () => void load(),
+      time: setClock,
       state: (state) => {
         streamState.value = state;
       },

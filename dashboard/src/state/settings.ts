@@ -35,4 +35,5 @@ effect(() => {
   const { dataset } = document.documentElement;
   if (theme.value === "system") delete dataset["theme"];
   else dataset["theme"] = theme.value;
+  dataset["unit"] = unit.value; // satoshis need more room
 });

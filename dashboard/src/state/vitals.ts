@@ -2,12 +2,13 @@
 import { effect, signal } from "@preact/signals";
 import type { Status } from "../api/types";
 import { type Sample, sampleOf, withSample } from "../model/vitals";
+import { nowMs } from "./clock";
 import { status } from "./session";
 
 export const vitals = signal<readonly Sample[]>([]);
 
 export function noteVitals(said: Status): void {
-  vitals.value = withSample(vitals.peek(), sampleOf(said, Date.now()));
+  vitals.value = withSample(vitals.peek(), sampleOf(said, nowMs()));
 }
 
 effect(() => {

@@ -40,6 +40,21 @@ describe("a table as a file", () => {
     await expect(downloadCsv("/api/v1/netflow", "flows.csv")).rejects.toThrow("503");
   });
 
+  it("is not saved by half", async () => {
+    const saved = vi.spyOn(URL, "createObjectURL");
+    vi.stubGlobal(
+      "fetch",
+      async () => new Response("a\n1\n", { headers: { Link: '<http://localhost/api>; rel="next"' } }),
+    );
+    await expect(downloadCsv("/api/v1/netflow", "flows.csv")).rejects.toThrow("too much for one file");
+    expect(saved).not.toHaveBeenCalled();
+  });
+
+  it("says that nobody answers", async () => {
+    vi.stubGlobal("fetch", async () => Promise.reject(new TypeError("Failed to fetch")));
+    await expect(downloadCsv("/api/v1/netflow", "flows.csv")).rejects.toThrow("does not answer");
+  });
+
   it("takes a token to no other place", () => {
     expect(nextOf('<https://elsewhere.example/api?x=1>; rel="next"')).toBe("/api?x=1");
     expect(nextOf('</api>; rel="last"')).toBeNull();

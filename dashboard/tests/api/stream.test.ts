@@ -44,6 +44,7 @@ let stream: Stream;
 const listener: Listener = {
   said: ({ seq }) => seqs.push(seq),
   connection: () => undefined,
+  time: () => undefined,
   resync: () => {
     resyncs += 1;
   },
@@ -113,6 +114,11 @@ describe("a first connection", () => {
     vi.advanceTimersByTime(10_000);
     expect(sockets[0]?.isClosed).toBe(true);
     expect(states.at(-1)).toBe("lost");
+  });
+
+  it("stays away until it is answered, also where it never was", () => {
+    vi.advanceTimersByTime(10_000 + 1_000);
+    expect(states).toEqual(["connecting", "lost", "resuming"]);
   });
 });
 

@@ -49,6 +49,8 @@ describe("rates and shares", () => {
     [0.9951, 0, ">99 %"],
     [0.994, 0, "99 %"],
     [0.5049, 1, "50.5 %"],
+    [0.8, 1, "80.0 %"],
+    [0, 1, "0 %"],
     [0.99999, 1, ">99.9 %"],
     [0.00001, 1, "<0.1 %"],
   ])("%d with %d decimals: %s", (share, decimals, text) => {
@@ -56,7 +58,23 @@ describe("rates and shares", () => {
   });
 });
 
+it.each([
+  [367, "367 sat"],
+  [999_999, "999,999 sat"],
+  [1_000_000, "0.01 BTC"],
+])("a fee of %d: %s", (sat, text) => {
+  expect(amounts.formatFee(sat)).toBe(text);
+});
+
 describe("time", () => {
+  it.each([
+    [0, "just now"],
+    [999, "just now"],
+    [60_000, "1 min ago"],
+  ])("%d ms ago: %s", (ms, text) => {
+    expect(amounts.formatAgo(1_000_000, 1_000_000 + ms)).toBe(text);
+  });
+
   it.each([
     [0, "0 s"],
     [45, "45 s"],

@@ -42,7 +42,7 @@ describe("each trouble has a kind, and says what to do", () => {
       },
     ],
     ["warn", "P90", { accuracy: { low: true, within_p90: 0.6, n: 80, window_h: 24, threshold_percent: 70 } }],
-    ["note", "Blind for 5 %", { blindness: { blind_share: 0.05, period_s: 86_400 } }],
+    ["note", "Blind for 5.0 %", { blindness: { blind_share: 0.05, period_s: 86_400 } }],
     ["note", "too slow", { alerts: { clients: 1, dropped: 4, kicked: 0 } }],
     ["warn", "no labels", { labels: { claims: 0 } }],
     ["warn", "200 days old", { label_age: { oldest: null, newest: "2026-05-01", newest_age_days: 200 } }],

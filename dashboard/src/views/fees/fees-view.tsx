@@ -2,7 +2,7 @@ import { useMemo } from "preact/hooks";
 import type { FeeMarket } from "../../api/types";
 import { Figure } from "../../components/panel";
 import { Empty, Failed, Loading } from "../../components/states";
-import { formatAge, formatCount, formatDuration, formatRate } from "../../model/amounts";
+import { formatAgo, formatCount, formatDuration, formatRate } from "../../model/amounts";
 import {
   CAPACITY_WU,
   formatBlocks,
@@ -13,7 +13,7 @@ import {
   totalOf,
 } from "../../model/feemarket";
 import { now } from "../../state/clock";
-import { waiting } from "../../state/session";
+import { counted } from "../../state/session";
 import { useAsk } from "../../state/use-ask";
 import { MarketPanel } from "./market-panel";
 import { ProjectedBlocks } from "./projected-blocks";
@@ -34,7 +34,7 @@ export function FeesView() {
       <header class="view-head">
         <h1>Fee market</h1>
         <p class="muted">
-          {data.at !== null && `as of ${formatAge(Date.parse(data.at), now.value)} ago. `}
+          {data.at !== null && `as of ${formatAgo(Date.parse(data.at), now.value)}. `}
           {error !== null && <strong class="stale">These figures are old: {error}</strong>}
         </p>
       </header>
@@ -55,7 +55,7 @@ function Unknown() {
 }
 
 function Known({ said, market }: { said: FeeMarket; market: Market }) {
-  const whales = waiting.value;
+  const whales = counted.value;
   const rates = useMemo(() => whales.flatMap(({ feeRate }) => feeRate ?? []), [whales]);
   return (
     <>

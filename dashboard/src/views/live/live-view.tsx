@@ -1,4 +1,5 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
+import type { Status } from "../../api/types";
 import { Amount } from "../../components/amount";
 import { Figure, Panel } from "../../components/panel";
 import { Segmented } from "../../components/segmented";
@@ -11,6 +12,7 @@ import type { Whale } from "../../model/whale";
 import { isNarrow } from "../../state/screen";
 import {
   connection,
+  counted,
   ended,
   filters,
   history,
@@ -18,6 +20,7 @@ import {
   loadOlder,
   pending,
   reach,
+  simulated,
   status,
   streamState,
   waiting,
@@ -98,18 +101,18 @@ function OneList() {
 }
 
 function Summary() {
-  const open = waiting.value;
+  const open = counted.value;
+  const others = waiting.value.length - open.length;
   const moved = open.reduce((sum, whale) => sum + whale.movedSat, 0);
   const inflow = open.reduce(
     (sum, { entities }) => sum + entities.reduce((net, entity) => net + entity.net_sat, 0),
     0,
   );
-  const total = Number(status.value?.predictions["total"] ?? 0);
   const market = useAsk("/api/v1/fee-market", {}, MARKET_MS).data;
   const tip = market?.market?.["tip"] as number | undefined;
   return (
     <dl class="figures">
-      <Figure name="Whales waiting" hint={`of ${formatCount(total)} predicted so far`}>
+      <Figure name="Whales waiting" hint={others > 0 ? othersOf(others) : predictedOf(status.value)}>
         <span data-testid="waiting">{formatCount(open.length)}</span>
       </Figure>
       <Figure name="Moving now" hint="net of change">
@@ -126,6 +129,16 @@ function Summary() {
       </Figure>
     </dl>
   );
+}
+
+/** Nothing is said where it is not known yet. */
+function predictedOf(said: Status | null): string | undefined {
+  const total = said?.predictions["total"];
+  return typeof total === "number" ? `of ${formatCount(total)} predicted so far` : undefined;
+}
+
+function othersOf(count: number): string {
+  return `${formatCount(count)} ${simulated.value ? "of the real network" : "simulated ones"} are not counted`;
 }
 
 function rowHeight(): number {
@@ -209,7 +222,7 @@ function EndedList() {
         />
       }
     >
-      <WhaleHead last="Came" />
+      <WhaleHead last="Outcome" />
       <div data-list="ended" class="list">
         {lines.length > 0 && (
           <VirtualList

@@ -14,7 +14,7 @@ const RIVAL_WORDS: Record<(typeof RIVALS)[number], string> = {
 export function MinutesPanel({ accuracy }: { accuracy: Accuracy }) {
   const { p50, p90 } = readCoverage(accuracy);
   return (
-    <Panel id="minutes" title="Minutes kept" hint="of confirmations, how many came within what was said">
+    <Panel id="minutes" title="Time to confirmation" hint="how many confirmed within the time we gave">
       <div class="panel-body minutes">
         <Kept name="P50" promised={0.5} found={p50} />
         <Kept name="P90" promised={0.9} found={p90} />
@@ -72,7 +72,7 @@ function Pit({ accuracy }: { accuracy: Accuracy }) {
   if (counts === null) {
     return (
       <div>
-        <h3>Where in the forecast it came</h3>
+        <h3>Where in the forecast it fell</h3>
         <Insufficient n={n} least={LEAST} />
       </div>
     );
@@ -82,7 +82,7 @@ function Pit({ accuracy }: { accuracy: Accuracy }) {
   return (
     <figure class="pit">
       <figcaption>
-        <h3>Where in the forecast it came</h3>
+        <h3>Where in the forecast it fell</h3>
         <small>Level bars: neither too early nor too late ({formatN(n)})</small>
       </figcaption>
       <svg

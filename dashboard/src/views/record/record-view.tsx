@@ -3,7 +3,7 @@ import { Figure } from "../../components/panel";
 import { Segmented } from "../../components/segmented";
 import { Empty, Failed, Insufficient, Loading } from "../../components/states";
 import { LEAST, PERIODS, parsePeriod, rateOf, readCoverage, readSkill } from "../../model/accuracy";
-import { formatAge, formatCount, formatN, formatShare } from "../../model/amounts";
+import { formatAgo, formatCount, formatN, formatShare } from "../../model/amounts";
 import { now } from "../../state/clock";
 import { go, query } from "../../state/router";
 import { useAsk } from "../../state/use-ask";
@@ -60,7 +60,7 @@ function Basis({ accuracy }: { accuracy: Accuracy }) {
       {formatCount(forecasts)} forecasts before {formatCount(blocks)} blocks; {formatCount(waiting)} still
       wait
       {leftOff > 0 && `; ${formatCount(leftOff)} older ones are not looked at`}; computed{" "}
-      {formatAge(Date.parse(accuracy.computed_at), now.value)} ago
+      {formatAgo(Date.parse(accuracy.computed_at), now.value)}
       {simulated > 0 && (
         <>
           {" "}
@@ -124,7 +124,7 @@ function Scored(props: { name: string; kind: "real" | "simulated"; accuracy: Acc
   return (
     <Figure
       name={props.name}
-      hint={value === null ? undefined : `1 is perfect, a coin scores .75 (${formatN(n)})`}
+      hint={value === null ? undefined : `1 is perfect, a coin scores 0.75 (${formatN(n)})`}
     >
       {value === null ? <Insufficient n={n} least={LEAST} /> : value.toFixed(3)}
     </Figure>

@@ -20,8 +20,8 @@ export function ReliabilityPanel({ accuracy }: { accuracy: Accuracy }) {
   return (
     <Panel
       id="reliability"
-      title="Said, and came"
-      hint="Each dot is a tenth of the forecasts: to the right what was said, upwards how often it came. On the line: just right. Below it: we promised too much. Larger dots count more."
+      title="Forecast and outcome"
+      hint="Each dot is a tenth of the forecasts: across, the chance we gave; up, how often it happened. On the line: just right. Below it: we promised too much. Larger dots count more."
     >
       <div class="curves">
         {horizons.map((horizon) => (
@@ -60,7 +60,8 @@ function Curve({ horizon: { horizon, score, n, blocks } }: { horizon: Horizon })
 
 function describe(horizon: number, curve: readonly CurvePoint[]): string {
   const points = curve.map(
-    ({ said, came, n }) => `said ${formatShare(said)}, came ${formatShare(came)} of ${formatCount(n)}`,
+    ({ said, came, n }) =>
+      `forecast ${formatShare(said)}, happened ${formatShare(came)} of ${formatCount(n)}`,
   );
   return `Confirmed ${nameOf(horizon)}: ${points.join("; ")}`;
 }
@@ -95,7 +96,7 @@ function CurvePicture({ name, curve }: { name: string; curve: readonly CurvePoin
           r={LEAST_DOT + (MOST_DOT - LEAST_DOT) * Math.sqrt(n / most) * (curve.length === 1 ? 1 : 0.5)}
         >
           <title>
-            said {formatShare(said, 1)}, came {formatShare(came, 1)} ({formatN(n)})
+            forecast {formatShare(said, 1)}, happened {formatShare(came, 1)} ({formatN(n)})
           </title>
         </circle>
       ))}
@@ -114,10 +115,10 @@ function HorizonTable({ horizons }: { horizons: readonly Horizon[] }) {
               n
             </th>
             <th scope="col" class="number">
-              Said
+              Forecast
             </th>
             <th scope="col" class="number">
-              Came
+              Happened
             </th>
             <th scope="col" class="number" title="mean squared error of the probabilities: 0 is perfect">
               Brier score
@@ -125,7 +126,7 @@ function HorizonTable({ horizons }: { horizons: readonly Horizon[] }) {
             <th
               scope="col"
               class="number"
-              title="of somebody who says each time how often it came on the whole, which nobody knows before"
+              title="the Brier score of giving the overall share each time, which nobody can know beforehand"
             >
               Always the mean
             </th>

@@ -8,6 +8,7 @@ import { Failed, Insufficient, Loading } from "../../components/states";
 import { LEAST } from "../../model/accuracy";
 import {
   formatAge,
+  formatAgo,
   formatBytes,
   formatCompact,
   formatCount,
@@ -120,7 +121,7 @@ function SourcePanel({ status: { source } }: { status: Status }) {
               "none yet"
             ) : (
               <time dateTime={frame} title={formatInstant(Date.parse(frame))}>
-                {ageOf(Date.parse(frame))}
+                {formatAgo(Date.parse(frame), now.value)}
               </time>
             )}
           </Fact>
@@ -144,11 +145,6 @@ function State({ isGood, children }: { isGood: boolean; children: preact.Compone
       <span class="dot" aria-hidden="true" /> {children}
     </span>
   );
-}
-
-function ageOf(thenMs: number): string {
-  const age = formatAge(thenMs, now.value);
-  return age === "now" ? age : `${age} ago`;
 }
 
 function count(fields: Readonly<Record<string, unknown>>, name: string): string {

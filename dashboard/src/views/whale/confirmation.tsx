@@ -14,7 +14,7 @@ export function Confirmation({ said, whale }: { said: PredictionDetail; whale: W
   return (
     <Panel
       id="confirmation"
-      title={isPast ? "What was predicted, and what came" : "When it will confirm"}
+      title={isPast ? "What was predicted, and what happened" : "When it will confirm"}
       hint={
         isPast ? "chances as they were said while it waited" : "chance to be in a block within so many blocks"
       }
@@ -80,7 +80,7 @@ function Facts({ said, whale }: { said: PredictionDetail; whale: Whale }) {
     <dl class="detail-facts">
       {said.confirm_probability !== null && (
         <div>
-          <dt>Half, and nine in ten, within</dt>
+          <dt>Half within, nine in ten within</dt>
           <dd>{describeWait({ ...whale, status: "pending" })}</dd>
         </div>
       )}

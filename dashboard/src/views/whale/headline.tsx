@@ -3,7 +3,7 @@ import { Amount } from "../../components/amount";
 import { Copy } from "../../components/copy";
 import { FlowMark } from "../../components/flow";
 import { External } from "../../components/icons";
-import { formatAge, formatExactBtc, formatInstant, formatRate, shortTxid } from "../../model/amounts";
+import { formatAgo, formatFee, formatInstant, formatRate, shortTxid } from "../../model/amounts";
 import { isOpen, type Whale } from "../../model/whale";
 import { describeRoute, marksOf } from "../../model/words";
 import { now } from "../../state/clock";
@@ -56,7 +56,7 @@ export function Headline({ said, whale }: { said: PredictionDetail; whale: Whale
         <div>
           <dt>fee</dt>
           <dd>
-            {said.fee_sat === null ? "not known" : formatExactBtc(said.fee_sat)}, {formatRate(said.fee_rate)}
+            {said.fee_sat === null ? "not known" : formatFee(said.fee_sat)}, {formatRate(said.fee_rate)}
             <Effective said={said} />
           </dd>
         </div>
@@ -105,10 +105,9 @@ function Standing({ whale }: { whale: Whale }) {
 }
 
 function Heard({ seenMs }: { seenMs: number }) {
-  const age = formatAge(seenMs, now.value);
   return (
     <time class="muted" dateTime={new Date(seenMs).toISOString()} title={formatInstant(seenMs)}>
-      heard {age === "now" ? age : `${age} ago`}
+      heard {formatAgo(seenMs, now.value)}
     </time>
   );
 }
