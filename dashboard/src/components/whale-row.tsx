@@ -38,16 +38,17 @@ export const WhaleRow = ({ whale }: { whale: Whale }) => (
       <p class="whale-facts">
         <Age seenMs={whale.seenMs} />
         <span>{formatRate(whale.feeRate)}</span>
-        {whale.confidence !== null && whale.flow !== "unknown" && (
-          <span class="whale-sure" title="how sure: P(direction) times P(confirmed near the predicted block)">
-            {formatShare(whale.confidence)} sure
-          </span>
-        )}
+        {/* What has no room is cut off at the end: the first mark is the weightiest word here. */}
         {marksOf(whale).map(({ text, title, kind }) => (
           <span key={text} class={`mark mark-${kind}`} title={title}>
             {text}
           </span>
         ))}
+        {whale.confidence !== null && whale.flow !== "unknown" && (
+          <span class="whale-sure" title="how sure: P(direction) times P(confirmed near the predicted block)">
+            {formatShare(whale.confidence)} sure
+          </span>
+        )}
       </p>
     </div>
     <div class="whale-amount">
