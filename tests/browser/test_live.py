@@ -80,7 +80,8 @@ async def test_a_higher_fee_keeps_the_row(open_page: OpenPage, source: Simulated
     row = await live.shows(newer.txid)
     await expect(row).to_have_attribute("data-id", prediction or "none")
     await expect(row).to_have_attribute("data-status", "pending")
-    await expect(row.get_by_text("fee raised", exact=True)).to_be_visible()
+    # All of it: what has no room in the row is cut off.
+    await expect(row.get_by_text("fee raised", exact=True)).to_be_in_viewport(ratio=1)
     await expect(live.row(whale.txid)).to_have_count(0)
     source.block()
     row = await live.shows(newer.txid, "ended")
@@ -131,7 +132,7 @@ async def test_a_reorganisation_brings_whales_back(open_page: OpenPage, source: 
     for whale in whales:
         row = await live.shows(whale.txid)
         await expect(row).to_have_attribute("data-status", "pending")
-        await expect(row.get_by_text("reorg", exact=True)).to_be_visible()
+        await expect(row.get_by_text("reorg", exact=True)).to_be_in_viewport(ratio=1)
         await expect(live.row(whale.txid, "ended")).to_have_count(0)
     height = source.block()
     for whale in whales:

@@ -133,10 +133,14 @@ async def test_a_mempool_that_is_not_heard_is_said_large_until_it_is_again(
     assert box["width"] > 0.9 * viewport["width"]
     await expect(page.get_by_test_id("hearing")).to_have_text("degraded")
     if screen == "wide":
-        await expect(banner).to_contain_text("Confirmed blocks are still followed")
+        await expect(banner).to_contain_text(
+            "; confirmed blocks are still followed, by REST. Whales found in"
+        )
         height = source.block()
         await live.shows(known.txid, "ended")
         assert await live.block_above(known.txid) == f"Block {height:,}"
+    else:
+        await expect(banner).to_contain_text("REST gives no blocks either, so none are followed.")
     await watched.assert_accessible()
     await watched.assert_fits()
     await watched.screenshot(f"unavailable-{screen}")

@@ -108,9 +108,14 @@ def _net(sat: int) -> str:
 
 
 async def test_fees_are_those_of_rest(open_page: OpenPage, source: SimulatedSource) -> None:
-    watched = await open_page("/fees")
-    page = watched.page
+    watched = await open_page()
+    page, live = watched.page, LivePage(watched)
+    await watched.ready()
+    whale = source.whale()
+    await live.shows(whale.txid)
     height = source.block()
+    await live.shows(whale.txid, "ended")
+    await go(watched, "Fees", "Fee market")
     await expect(figure(page, "Newest block")).to_contain_text(f"{height:,}")
     said: dict[str, Any] = await watched.rest("/api/v1/fee-market")
     assert said["market"]["tip"] == height

@@ -63,7 +63,7 @@ function sight(): Sight | null {
     return {
       kind: "degraded",
       title: `${title}${sinceOf(said.since)}`,
-      text: `${why.join(": ")} ${blocksOf(said.blocks_followed)}`,
+      text: `${sentence(why.join(": "))}${said.blocks_followed === true ? " Whales found in them appear as confirmed." : ""}`,
     };
   }
   if (said?.status === "disconnected") {
@@ -80,10 +80,8 @@ function sinceOf(since: string | null | undefined): string {
   return since ? `, since ${formatInstant(Date.parse(since))}` : "";
 }
 
-function blocksOf(followed: boolean | null | undefined): string {
-  if (followed === true)
-    return "Confirmed blocks are still followed: whales found in them appear as confirmed.";
-  return followed === false ? "Blocks are not to be had either." : "";
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
 
 export function Banners() {

@@ -39,19 +39,17 @@ export const WhaleRow = ({ whale }: { whale: Whale }) => (
       <p class="whale-facts">
         <Age seenMs={whale.seenMs} />
         <span>{formatRate(whale.feeRate)}</span>
+{whale.simulated !== simulated.value && (
+          <span class="mark mark-warn mark-loud">{whale.simulated ? "SIMULATED" : "real network"}</span>
+        )}
+        {/* What has no room is cut off at the end, so the weightiest comes first. */}
+        <Marks whale={whale} plain={false} />
         {whale.confidence !== null && whale.flow !== "unknown" && (
           <span class="whale-sure" title="how sure: P(direction) times P(confirmed near the predicted block)">
             {formatShare(whale.confidence)} sure
           </span>
         )}
-        {whale.simulated !== simulated.value && (
-          <span class="mark mark-warn mark-loud">{whale.simulated ? "SIMULATED" : "real network"}</span>
-        )}
-        {marksOf(whale).map(({ text, title, kind }) => (
-          <span key={text} class={`mark mark-${kind}`} title={title}>
-            {text}
-          </span>
-        ))}
+        <Marks whale={whale} plain />
       </p>
     </div>
     <div class="whale-amount">
@@ -84,6 +82,20 @@ function Route({ whale }: { whale: Whale }) {
         &rarr;<span class="unseen"> to</span>{" "}
       </span>
       <span class={to.isNamed ? "name" : "nobody"}>{to.text}</span>
+    </>
+  );
+}
+
+function Marks({ whale, plain }: { whale: Whale; plain: boolean }) {
+  return (
+    <>
+      {marksOf(whale)
+        .filter(({ kind }) => (kind === "plain") === plain)
+        .map(({ text, title, kind }) => (
+          <span key={text} class={`mark mark-${kind}`} title={title}>
+            {text}
+          </span>
+        ))}
     </>
   );
 }
