@@ -231,7 +231,7 @@ async def test_make_knows_how(target: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *("make", "--dry-run", target),
         cwd=ROOT,
-        env={**os.environ, "MAKEFLAGS": ""},
+        env={**os.environ, "MAKEFLAGS": "", "PYTHON": sys.executable},  # else it looks for one at each use
         stdout=PIPE,
         stderr=PIPE,
     )
