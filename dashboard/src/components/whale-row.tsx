@@ -37,15 +37,15 @@ export const WhaleRow = ({ whale }: { whale: Whale }) => (
         <Route whale={whale} />
       </Link>
       <p class="whale-facts">
+        {whale.simulated !== simulated.value && (
+          <span class="mark mark-warn mark-loud">{whale.simulated ? "SIMULATED" : "real network"}</span>
+        )}
         <Age seenMs={whale.seenMs} />
         <span>{formatRate(whale.feeRate)}</span>
         {whale.confidence !== null && whale.flow !== "unknown" && (
           <span class="whale-sure" title="how sure: P(direction) times P(confirmed near the predicted block)">
             {formatShare(whale.confidence)} sure
           </span>
-        )}
-        {whale.simulated !== simulated.value && (
-          <span class="mark mark-warn mark-loud">{whale.simulated ? "SIMULATED" : "real network"}</span>
         )}
         {marksOf(whale).map(({ text, title, kind }) => (
           <span key={text} class={`mark mark-${kind}`} title={title}>
