@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.backends import conversing
+
 
 @dataclass
 class Publisher:
@@ -47,7 +49,6 @@ def listing(body: bytes, etag: str = "") -> Callable[[str], bytes]:
 async def publishing(answer: Callable[[str], bytes], *, stays_open: bool = False) -> AsyncIterator[Publisher]:
     """Serve on a free port of loopback."""
     publisher = Publisher(answer, stays_open)
-    done = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -55,14 +56,8 @@ async def publishing(answer: Callable[[str], bytes], *, stays_open: bool = False
         writer.write(publisher.answer(head))
         await writer.drain()
         if publisher.stays_open:
-            await done.wait()
-        writer.close()
+            await asyncio.Event().wait()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    publisher.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/list"
-    try:
+    async with conversing(serve) as address:
+        publisher.url = f"http://{address}/list"
         yield publisher
-    finally:
-        done.set()
-        server.close()
-        await server.wait_closed()

@@ -1,6 +1,6 @@
 """The real service as a child process, which can be stopped and started again where it was."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -29,12 +29,16 @@ class RunningService:
         source: what it hears.
         folder: its database, its labels.
         unheard_s: without the mempool, until it calls predictions unavailable; None: five minutes.
+        options: more of them for `hydrophone run`.
     """
 
-    def __init__(self, source: SimulatedSource, folder: Path, unheard_s: float | None) -> None:
+    def __init__(
+        self, source: SimulatedSource, folder: Path, unheard_s: float | None, options: Sequence[str] = ()
+    ) -> None:
         self._source = source
         self._folder = folder
         self._by = ("-m", "hydrophone") if unheard_s is None else ("-c", _IMPATIENT, str(unheard_s))
+        self._options = options
         self._ports = ("0", "0")
         self._running = AsyncExitStack()
         self.program: Program | None = None
@@ -44,14 +48,24 @@ class RunningService:
         """Of the page: scheme, host and port."""
         return f"http://{HOST}:{self._ports[1]}"
 
+    @property
+    def alerts_port(self) -> str:
+        """Where it serves alerts alone."""
+        return self._ports[0]
+
+    @property
+    def database(self) -> Path:
+        return self._folder / "predictions.db"
+
     async def start(self) -> None:
         """Start it, at the ports it had before, and wait until it hears the source."""
         alerts_port, api_port = self._ports
         self.program = await self._running.enter_async_context(
             started(
                 *("run", "--source", self._source.url, "--labels", str(self._folder / "labels.csv")),
-                *("--store-path", str(self._folder / "predictions.db")),
+                *("--store-path", str(self.database)),
                 *("--alerts-port", alerts_port, "--api-port", api_port),
+                *self._options,
                 by=self._by,
                 cwd=self._folder,
             )
@@ -78,18 +92,19 @@ class RunningService:
     async def kill(self) -> None:
         """End it without a word."""
         if self.program is not None:
-            self.program.process.kill()
+            if self.program.process.returncode is None:
+                self.program.process.kill()
             await self._running.aclose()
             self.program = None
 
 
 @asynccontextmanager
 async def running_service(
-    source: SimulatedSource, folder: Path, *, unheard_s: float | None = None
+    source: SimulatedSource, folder: Path, *, unheard_s: float | None = None, options: Sequence[str] = ()
 ) -> AsyncIterator[RunningService]:
     """Run a service within the context; its labels are those of the simulated organisations."""
     (folder / "labels.csv").write_text(source.simulation.labels())
-    service = RunningService(source, folder, unheard_s)
+    service = RunningService(source, folder, unheard_s, options)
     try:
         await service.start()
         yield service

@@ -146,9 +146,21 @@ class SimulatedSource(SimulatorServer):
         self._world._mine()
         return self._world.node.chain.height
 
-    def reorganise(self, depth: int = 1) -> None:
-        """Replace the last blocks by one more, in which about half of them is."""
-        self._world.reorganise(depth)
+    def reorganise(self, depth: int = 1, *, is_empty: bool = False) -> None:
+        """Replace the last blocks by one more, in which they spend one coin otherwise.
+
+        Args:
+            depth: how many are replaced.
+            is_empty: the new ones have nothing in them, so that all of it waits again.
+        """
+        if not is_empty:
+            self._world.reorganise(depth)
+            return
+        with (
+            patch.object(type(self._world.node.mempool), "template", lambda *_, **__: []),
+            patch.object(type(self._world), "_double_spends", lambda *_: []),
+        ):
+            self._world.reorganise(depth)
 
     # --- mishaps ------------------------------------------------------------------------------------
 

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebSocket
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    WebSocket,
+    expect,
+)
 
 from tests.e2e.program import ROOT
 
@@ -15,6 +23,22 @@ AXE: Final = ROOT / "dashboard/node_modules/axe-core/axe.min.js"
 SCREENSHOTS: Final = "SCREENSHOTS"
 """Environment variable: the folder that `WatchedPage.screenshot` writes into; without it, it does nothing."""
 _GRAVE: Final = frozenset({"serious", "critical"})
+
+_WATCHES: Final = """
+document.addEventListener("securitypolicyviolation", (event) =>
+    console.error(`policy: ${event.violatedDirective} forbids ${event.blockedURI}`));
+"""
+
+# Also the innermost elements that reach beyond the screen, of which one is to blame.
+_WIDTHS: Final = """
+() => {
+    const {scrollWidth, clientWidth} = document.documentElement;
+    const isWide = (node) => node.getBoundingClientRect().right > clientWidth + 1;
+    const wide = scrollWidth <= clientWidth ? [] : [...document.body.querySelectorAll("*")].filter(isWide);
+    const inner = wide.filter((node) => ![...node.children].some(isWide));
+    return [scrollWidth, clientWidth, inner.slice(0, 10).map((node) => node.cloneNode().outerHTML)];
+}
+"""
 
 Screen = Literal["wide", "phone"]
 Scheme = Literal["light", "dark"]
@@ -39,16 +63,21 @@ class WatchedPage:
 
     Attributes:
         page: to be steered.
+        origin: of the service.
         complaints: errors and warnings of its console, and errors nobody caught, but those tolerated.
         foreign: URLs that it asked for elsewhere.
+        asked: URLs that it asked for, in order.
+        sockets: URLs of its websockets.
     """
 
     def __init__(self, context: BrowserContext, page: Page, origin: str) -> None:
         self.page = page
         self.complaints: list[str] = []
         self.foreign: list[str] = []
+        self.asked: list[str] = []
+        self.sockets: list[str] = []
         self._context = context
-        self._origin = origin
+        self.origin = origin
         self._tolerated: list[re.Pattern[str]] = []
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self._complain(f"uncaught: {error}"))
@@ -57,7 +86,19 @@ class WatchedPage:
 
     async def open(self, path: str = "/") -> None:
         """Go to a path of the service."""
-        await self.page.goto(self._origin + path)
+        await self.page.goto(self.origin + path)
+
+    async def ready(self) -> None:
+        """Wait until it shows what the service knows, and hears what comes."""
+        await expect(self.page.get_by_test_id("ready")).to_be_attached()
+        await expect(self.page.get_by_test_id("hearing")).to_have_text("listening")
+
+    async def rest(self, path: str, *, token: str | None = None) -> Any:  # noqa: ANN401  # JSON
+        """Return what REST says, asked beside the page."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        answer = await self._context.request.get(self.origin + path, headers=headers)
+        assert answer.ok, f"{path}: {answer.status} {await answer.text()}"
+        return await answer.json()
 
     def tolerate(self, pattern: str) -> None:
         """Let complaints that match pass from now on: what a browser says while the service is gone."""
@@ -80,14 +121,12 @@ class WatchedPage:
             for rule in found
             if rule["impact"] in _GRAVE
         ]
-        assert grave == []
+        assert grave == [], grave
 
     async def assert_fits(self) -> None:
         """Assert that nothing makes the page wider than the screen."""
-        widths = await self.page.evaluate(
-            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-        )
-        assert widths[0] <= widths[1], f"the page is {widths[0]} pixels wide, the screen {widths[1]}"
+        width, most, wide = await self.page.evaluate(_WIDTHS)
+        assert width <= most, f"{self.page.url} is {width} pixels wide, the screen {most}: {wide}"
 
     async def screenshot(self, name: str, *, is_whole: bool = False) -> None:
         """Draw what is seen, if somebody wants to look at it.
@@ -103,8 +142,8 @@ class WatchedPage:
     async def close(self) -> None:
         """Close it, and assert that it complained of nothing and asked nobody else."""
         await self._context.close()
-        assert self.complaints == []
-        assert self.foreign == []
+        assert self.complaints == [], self.complaints
+        assert self.foreign == [], self.foreign
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
@@ -115,18 +154,27 @@ class WatchedPage:
             self.complaints.append(text)
 
     def _note_request(self, request: Request) -> None:
+        self.asked.append(request.url)
         scheme, host, *_ = urlsplit(request.url)
-        if scheme not in {"data", "blob"} and f"{scheme}://{host}" != self._origin:
+        if scheme not in {"data", "blob"} and f"{scheme}://{host}" != self.origin:
             self.foreign.append(request.url)
 
     def _note_socket(self, socket: WebSocket) -> None:
-        # Alerts have a port of their own, so the host alone has to agree.
-        if urlsplit(socket.url).hostname != urlsplit(self._origin).hostname:
+        self.sockets.append(socket.url)
+        scheme, host, *_ = urlsplit(socket.url)
+        if f"{scheme.replace('ws', 'http', 1)}://{host}" != self.origin:
             self.foreign.append(socket.url)
 
 
 async def open_watched(
-    browser: Browser, origin: str, path: str, *, screen: Screen, scheme: Scheme, **others: object
+    browser: Browser,
+    origin: str,
+    path: str,
+    *,
+    screen: Screen,
+    scheme: Scheme,
+    tolerated: str | None = None,
+    **others: object,
 ) -> WatchedPage:
     """Open a page of its own, with storage of its own.
 
@@ -136,6 +184,7 @@ async def open_watched(
         path: of the page.
         screen: how large, and whether it is touched.
         scheme: what the system prefers.
+        tolerated: complaints that pass from the first on.
         others: of the context, as Playwright names them.
     """
     options: dict[str, Any] = {
@@ -147,6 +196,9 @@ async def open_watched(
         **others,
     }
     context = await browser.new_context(**options)
+    await context.add_init_script(_WATCHES)
     watched = WatchedPage(context, await context.new_page(), origin)
+    if tolerated is not None:
+        watched.tolerate(tolerated)
     await watched.open(path)
     return watched

@@ -168,6 +168,12 @@ def test_nothing_is_published_beyond_this_machine(name: str) -> None:
     assert [port for port in SERVICES[name].get("ports", []) if not port.startswith("127.0.0.1:")] == []
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_ran_runs_again_after_the_machine_was_started_anew(name: str) -> None:
+    # An orderly shutdown ends it with 0, which is no failure. Sources: Docker Engine, restart policies.
+    assert SERVICES[name]["restart"] == "unless-stopped"
+
+
 def test_compose_sets_settings_limits_and_time_to_stop() -> None:
     ours = SERVICES["hydrophone"]
     variables = {name: DEFAULTED.sub(r"\1", value) for name, value in ours["environment"].items()}

@@ -16,7 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 LINE_LIMIT_BYTES = 1 << 20
-PATIENCE_S = 15.0
+PATIENCE_S = 40.0
 """Less than the time-out of a test, so that a failure says what was logged."""
 
 _LEFT_OUT = frozenset({"log_level", "log_format", "http_proxy", "pythonunbuffered"})

@@ -17,9 +17,6 @@ from tests.e2e.program import ROOT, Finished, addresses_of, hydrophone, started
 from tests.explained import COINBASE, SWEEP, WITHDRAWAL
 from tests.unit.store.test_stored_transactions import TX, keep
 
-pytestmark = pytest.mark.timeout(60)
-"""They start programs, which on a busy machine takes as long as a test may otherwise."""
-
 FREE_PORTS = ("--alerts-port", "0", "--api-port", "0")
 NO_SERVICE = ("--api-port", "0")
 LABELS = ("--labels", "labels.csv")

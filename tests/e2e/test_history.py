@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import duckdb
-import pytest
 
 from hydrophone.domain.events import RaiseSignal, RecordOutcome
 from hydrophone.domain.outcome import Status
@@ -15,9 +14,6 @@ from hydrophone.store.schema import check_database, verify_record
 from tests.backends import Backend
 from tests.contract.fake_store import DAY, outcome_of, publication, txid, whale
 from tests.e2e.program import addresses_of, started
-
-pytestmark = pytest.mark.timeout(60)
-"""They start programs, which on a busy machine takes as long as a test may otherwise."""
 
 FREE_PORTS = ("--alerts-port", "0", "--api-port", "0")
 STORE = Path("data/mempool_predictions.db")

@@ -10,9 +10,6 @@ import pytest
 from tests.backends import free_port
 from tests.e2e.program import hydrophone, started
 
-pytestmark = pytest.mark.timeout(60)
-"""They start programs, which on a busy machine takes as long as a test may otherwise."""
-
 WHALE_SAT = 100 * 10**8
 
 

@@ -1,6 +1,7 @@
 """The real program, whose limit of memory is set so low that it is really short of it, and then is not."""
 
 import asyncio
+import contextlib
 import json
 import urllib.request
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.backends import PATIENCE_S, Backend
+from tests.backends import PATIENCE_S, Backend, conversing
 from tests.builders import to_bytes, transaction_json, txid_of
 from tests.e2e.program import Program, addresses_of, started
 from tests.faults.test_service_faults import FREE_PORTS, WHALE_SAT, Telling, alerts_of
@@ -36,13 +37,11 @@ class Lookups:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
-        async with server:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            self.may_end.set()
+        async with conversing(self._answer) as address:
+            yield f"http://{address}"
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 path = head.split()[1].decode()
@@ -56,8 +55,6 @@ class Lookups:
                     body = body[-1:]
                 writer.write(body)
                 await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            writer.close()
 
     def _body(self, txid: str) -> bytes:
         fat = not self.may_end.is_set()
@@ -105,7 +102,7 @@ def unresolved(name: str, fee_sat: int) -> dict[str, Any]:
     return transaction_json(name, [WHALE_SAT], fee_sat=fee_sat, has_prevouts=False)
 
 
-@pytest.mark.timeout(60)  # it has to be short of memory for seconds
+@pytest.mark.timeout(120)  # it has to be short of memory for seconds
 async def test_a_program_that_is_short_of_memory_sheds_caches_and_no_prediction_and_recovers(
     tmp_path: Path,
 ) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
-import pytest
 from websockets.asyncio.client import connect
 
 from tests.backends import PATIENCE_S, Backend, until
@@ -80,7 +79,6 @@ def lower_limit(program: Program) -> None:
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
 
 
-@pytest.mark.timeout(60)
 async def test_when_no_more_files_may_be_opened_strangers_wait_and_nobody_else_does(tmp_path: Path) -> None:
     telling = Telling()
     async with (

@@ -18,7 +18,7 @@ from tests.unit.web.asking import NOW, ask, make_access, make_server, parse_repl
 
 SECRET = "hydrophone_a-secret-that-nobody-may-read"
 TOKEN = Token("t1", "desk", Scope.READ, digest_of_token(SECRET), NOW)
-PATIENCE_S = 5.0
+PATIENCE_S = 8.0
 """Waited at most for what comes within milliseconds."""
 
 

@@ -20,9 +20,6 @@ from tests.backends import PATIENCE_S, Answer, Backend, await_subscriptions, unt
 from tests.builders import block_json, mempool_json, transaction_json, txid_of
 from tests.e2e.program import Program, addresses_of, finish, started
 
-pytestmark = pytest.mark.timeout(60)
-"""They start programs, which on a busy machine takes as long as a test may otherwise."""
-
 WHALE_SAT = 150 * SATS_PER_BTC
 FREE_PORTS = ("--alerts-port", "0", "--api-port", "0")
 DEBUG = ("--log-level", "debug")

@@ -348,3 +348,17 @@ async def test_cancelling_leaves_no_look_up_behind_and_later_ones_are_refused() 
     assert asyncio.all_tasks() == before
     assert len(asking.channel) == 0
     gc.collect()  # an unclosed session would warn now, and a warning is an error
+
+
+async def test_what_is_for_the_caller_alone_is_given_up_when_nothing_is_asked_any_more() -> None:
+    async with Backend() as backend, fetching(backend.url()) as asking:
+        backend.is_answering.clear()
+        under_way = asyncio.create_task(asking.asker.fetch("/api/v1/prices"))
+        await until(lambda: len(backend.asked) == 1)
+        for number in range(mempool_space_rest.REST_CONCURRENCY - 1):
+            asking.begin(Txid(f"{number:064x}"))
+        await until(lambda: len(backend.asked) == mempool_space_rest.REST_CONCURRENCY)
+        waits = asyncio.create_task(asking.asker.fetch("/api/v1/prices"))
+        await settled(lambda: len(backend.asked))
+        asking.task.cancel()
+        assert [status for status, _ in await asyncio.gather(under_way, waits)] == [0, 0]

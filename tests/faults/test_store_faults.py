@@ -16,9 +16,6 @@ from hydrophone.errors import StoreError, StoreLocked, StoreMismatch
 from hydrophone.store.duckdb_store import DuckDbStore, check_database, initialise, read_status
 from tests.contract.fake_store import T0, publication, whale
 
-pytestmark = pytest.mark.timeout(60)
-"""They start programs, which on a busy machine takes as long as a test may otherwise."""
-
 ROOT = Path(__file__).parents[2]
 
 # Commits batches of different sizes for ever and says the last seq of each when it is safe.

@@ -147,6 +147,8 @@ async def service(url: str, folder: Path) -> AsyncIterator[Client]:
         "store.path": str(folder / "x.db"),
         "alerts.port": "0",
         "api.port": "0",
+        "memory.shed_mb": "0",  # our process may hold more than a service does
+        "memory.limit_mb": "1000000",
         "network": "regtest",  # where silence alone says nothing: a busy machine is no outage
     }
     settings = load_settings(environment={}, flags=flags).settings

@@ -29,7 +29,7 @@ async def test_websocket_connection(mempool: ClientConnection) -> None:
     assert mempool.state is State.OPEN
     for subscription in SUBSCRIPTIONS:
         await mempool.send(subscription, text=True)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         message = await mempool.recv()
     assert "mempool-blocks" in json.loads(message)
 

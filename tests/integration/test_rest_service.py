@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from hydrophone.bootstrap import engine
 from hydrophone.bootstrap.access import check_access, is_open, make_access, token_file
 from hydrophone.cli.asking import open_direct
 from hydrophone.config import Settings, load_settings
@@ -96,6 +97,7 @@ async def test_a_page_learns_what_it_shows_beside_whales(tmp_path: Path) -> None
         _, body = await ask(client, "/api/v1/status")
         status = json.loads(body)
         assert (status["whale_threshold_btc"], status["explorer_url"]) == (100.0, "https://mempool.space/tx/")
+        assert status["memory_mb"] == status["memory"]["rss_mb"] > 1
         assert status["latency"]["received_to_published_ms"].keys() == {"mempool.space"}
         assert status["label_age"] == dict.fromkeys(("oldest", "newest", "newest_age_days"))
 
@@ -123,6 +125,25 @@ async def test_while_the_database_cannot_be_read_the_status_says_so_and_what_it_
         monkeypatch.undo()
         while json.loads((await ask(client, "/api/v1/status"))[1])["storage"]["trouble"] is not None:
             pass
+
+
+async def test_while_the_database_does_not_answer_the_status_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(make_source()) as source, service(url_of(source.port), tmp_path) as client:
+        await client.until(is_alert)
+        await answer_when_counted(client, "/api/v1/status")
+
+        async def hang(_store: DuckDbStore) -> StoreStatus:
+            await asyncio.Event().wait()
+            raise AssertionError("unreachable")
+
+        monkeypatch.setattr(engine, "COUNT_S", 0.05)
+        monkeypatch.setattr(DuckDbStore, "query_status", hang)
+        while (now := json.loads((await ask(client, "/api/v1/status"))[1]))["storage"]["trouble"] is None:
+            assert now["uptime_s"] < 60
+        assert "has not answered for 0.05 s" in now["storage"]["trouble"]
+        assert now["predictions"]["total"] >= 1
 
 
 def settings_with(tmp_path: Path, **flags: object) -> Settings:

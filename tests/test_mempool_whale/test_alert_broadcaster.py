@@ -47,7 +47,7 @@ async def until_reached(port: int) -> None:
 
 
 async def heard(client: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         message: dict[str, Any] = json.loads(await client.recv())
     return message
 
@@ -131,7 +131,7 @@ async def run_without_package(script: Path, python: Path | None) -> tuple[int | 
     command = [sys.executable, "-S", str(script)] if python is None else [str(python), str(script)]
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             _, err = await process.communicate()
     finally:
         if process.returncode is None:

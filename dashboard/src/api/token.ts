@@ -18,7 +18,7 @@ export const token = signal<string | null>(read());
 export const refusal = signal<string | null>(null);
 
 export function keepToken(text: string, onDevice: boolean): void {
-  forgetToken();
+  forgetStored(); // the token itself goes from one to the next: between them nobody asks without one
   try {
     (onDevice ? localStorage : sessionStorage).setItem(KEY, text);
   } catch {
@@ -29,11 +29,15 @@ export function keepToken(text: string, onDevice: boolean): void {
 }
 
 export function forgetToken(): void {
+  forgetStored();
+  token.value = null;
+}
+
+function forgetStored(): void {
   try {
     sessionStorage.removeItem(KEY);
     localStorage.removeItem(KEY);
   } catch {
     // As above.
   }
-  token.value = null;
 }

@@ -2,9 +2,12 @@
 import type { RefObject } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
-export function useWidth<T extends Element>(first: number): [RefObject<T | null>, number] {
+/** Before it is measured. A wider picture would widen the page of a phone, which zooms out then, and back. */
+const FIRST_PX = 240; // chosen: fits any screen
+
+export function useWidth<T extends Element>(): [RefObject<T | null>, number] {
   const place = useRef<T>(null);
-  const [width, setWidth] = useState(first);
+  const [width, setWidth] = useState(FIRST_PX);
   useLayoutEffect(() => {
     const element = place.current;
     if (element === null) return;

@@ -37,16 +37,16 @@ from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.connection import ConnectionMonitor, Signs
 from hydrophone.pipeline.degradation import Degradation, Patience
 from hydrophone.pipeline.gaps import GapDesk
-from hydrophone.pipeline.latency import LatencyGauge
 from hydrophone.pipeline.ports import SavedState, StoreStatus
 from hydrophone.pipeline.prices import PriceBoard
 from hydrophone.pipeline.record import RecordDesk
 from hydrophone.pipeline.retention import Retention
+from hydrophone.pipeline.timings import Timings
 from hydrophone.runtime.frame import Frame
 from hydrophone.runtime.loop_errors import LoopErrors
 from hydrophone.runtime.service_manager import ServiceManager
 from hydrophone.runtime.supervisor import Service, Supervisor
-from hydrophone.runtime.telemetry import get_logger, rss_bytes
+from hydrophone.runtime.telemetry import get_logger
 from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.history import StoredHistory
 from hydrophone.store.hours import StoredHours
@@ -66,6 +66,9 @@ log = get_logger(__name__)
 _SWITCH_S: Final = 0.001
 """After so long a thread that spells answers gives way to the event loop, and so to alerts. # chosen: the
 interpreter's 5 ms are half of what an alert may take; one costs nothing that can be measured."""
+COUNT_S: Final = 2.0
+"""The database may take so long to count what it holds. # chosen: some hundred times what it takes; a status
+that waits for a disk that hangs is of no use, and REST gives up after 10 s."""
 _HOURS_EVERY_S: Final = 60.0
 """# chosen: a busy minute's whales fall into a few hours, which are counted in some milliseconds."""
 
@@ -146,14 +149,13 @@ class Engine:
             patience=patience,
         )
         self._gaps = GapDesk(store.query_gaps, monitor=self._monitor, source=SOURCE_NAME, clock=self._clock)
-        self._latency = LatencyGauge([SOURCE_NAME])
         self._recorder = Recorder(
             effects=ears.effects,
             composer=Composer(make_encoder(settings), state.last_seq),
             store=store,
             broadcast=self._alerts,
             clock=ears.clock,
-            latency=self._latency,
+            timings=Timings([SOURCE_NAME]),
         )
         self._prices = PriceBoard(
             source=SOURCE_NAME,
@@ -308,6 +310,20 @@ class Engine:
             "done_at": None if done_at is None else format_instant(done_at),
         }
 
+    async def _count(self) -> tuple[StoreStatus, dict[str, object]]:
+        """Return what the database holds.
+
+        Raises:
+            StoreError: it cannot be read, or does not answer.
+        """
+        try:
+            async with asyncio.timeout(COUNT_S):
+                return await self._store.query_status(), await self._gaps.summary()
+        except TimeoutError as error:
+            raise StoreError(
+                f"{self._store.path} has not answered for {COUNT_S:g} s: is its disk slow, or gone?"
+            ) from error
+
     async def report(self) -> dict[str, object]:
         """Return its state for people and programs.
 
@@ -318,7 +334,7 @@ class Engine:
         """
         trouble = None
         try:
-            self._counted = await self._store.query_status(), await self._gaps.summary()
+            self._counted = await self._count()
         except StoreError as error:
             if self._counted is None:
                 raise
@@ -326,11 +342,12 @@ class Engine:
         counts, blindness = self._counted
         ears, monitor, alerts = self._ears, self._monitor, self._alerts
         unheard_since = monitor.unheard_since
+        memory = self._vitals.memory()
         return {
             "version": __version__,
             "uptime_s": (self._clock() - self._started_at) // MICROS_PER_S,
-            "memory_mb": round(rss_bytes() / 2**20, 1),
-            "memory": self._vitals.memory(),
+            "memory_mb": memory["rss_mb"],
+            "memory": memory,
             "process": self._vitals.process(),
             "network": self._settings.network,
             "simulated": monitor.is_simulated,
@@ -378,7 +395,7 @@ class Engine:
                 "refused": alerts.refused_count,
             },
             "queues": self._vitals.queues(),
-            "latency": {"received_to_published_ms": self._latency.report()},
+            "latency": {"received_to_published_ms": self._recorder.timings.newest_published_ms()},
             "labels": {
                 "set": self._book.version,
                 "claims": len(self._book),

@@ -12,7 +12,7 @@ from hydrophone.domain.units import micros_from_datetime, seconds_from_micros
 from hydrophone.pipeline.timings import Timings, Way
 from hydrophone.runtime.histogram import Histogram
 from hydrophone.runtime.memory_guard import MB, Level
-from hydrophone.web.rest import BUCKETS_S, RestServer
+from hydrophone.web.rest import RestServer
 from hydrophone.wire.metrics import Metric, by_label, counter, gauge
 
 _LEVELS: Final = {level.value: place for place, level in enumerate(Level)}
@@ -192,12 +192,8 @@ def _requests(rest: RestServer) -> Iterator[Metric]:
 
 
 def _times(rest: RestServer) -> Iterator[tuple[str, Mapping[str, str], float]]:
-    for name, times in sorted(rest.times.items()):
-        for most_s, count in zip(BUCKETS_S, times.buckets, strict=True):
-            yield "_bucket", {"operation": name, "le": repr(most_s)}, count
-        yield "_bucket", {"operation": name, "le": "+Inf"}, times.count
-        yield "_sum", {"operation": name}, times.sum_s
-        yield "_count", {"operation": name}, times.count
+    for name, histogram in sorted(rest.times.items()):
+        yield from _buckets(histogram, {"operation": name})
 
 
 def _at(instant: str | None) -> float | None:

@@ -20,10 +20,9 @@ from hydrophone.domain.events import (
     RecordOutcome,
     ReopenPrediction,
 )
-from hydrophone.domain.signal import Sighting, Signal
+from hydrophone.domain.signal import Signal
 from hydrophone.domain.units import btc_from_sats
 from hydrophone.errors import StoreError
-from hydrophone.pipeline.latency import LatencyGauge
 from hydrophone.pipeline.ports import Broadcast, Clock, Encoder, Entry, Handover, Notation, Publication, Store
 from hydrophone.pipeline.timings import Timings
 from hydrophone.runtime.channel import Channel
@@ -82,7 +81,6 @@ class Recorder:
         store: where they are kept.
         broadcast: who says them.
         clock: now, for `published_at`.
-        latency: told how long signals took from their frame to the subscribers.
         timings: what is measured meanwhile.
         now: seconds of a clock that never jumps.
     """
@@ -95,7 +93,6 @@ class Recorder:
         store: Store,
         broadcast: Broadcast,
         clock: Clock,
-        latency: LatencyGauge,
         timings: Timings | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -106,7 +103,6 @@ class Recorder:
         self._store = store
         self._broadcast = broadcast
         self._clock = clock
-        self._latency = latency
         self._unsaved: list[Entry] = []
         self._handovers: list[Entry] = []
         self.signal_count = 0
@@ -162,8 +158,6 @@ class Recorder:
             self._handovers.append(
                 Handover(signal.prediction_id, signal.detected_at, published_at, is_first=is_first)
             )
-            if signal.sighting is Sighting.ANNOUNCED:  # others were not heard when they were said
-                self._latency.note(signal.source, signal.seen_at, published_at)
             self.timings.note_published(effect, published_at)
             log_whale(signal)
         elif isinstance(effect, AmendSignal):

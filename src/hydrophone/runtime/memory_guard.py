@@ -23,9 +23,15 @@ LOOK_S: Final = 1.0
 """Between two looks. # chosen: a look costs some 30 microseconds; a burst fills some 30 MB in a second."""
 _SETTLE_S: Final = 2.0
 """# chosen: within it memory that was let go is back with the system; else it did not suffice."""
-_TRIM_EVERY_S: Final = 3.0
-"""While memory stays short. # chosen: a collection stops us for some milliseconds, and without one what was
-freed may never go back."""
+_TRIM_AGAIN_S: Final = 3.0
+"""While memory stays short, then twice as long each time. # chosen: without a collection what was freed may
+never go back; one stops us for 15 ms for each 100,000 objects that live, and what it did not find three times
+it will hardly find the fourth."""
+_TRIM_SELDOM_S: Final = 60.0
+"""# chosen: memory that never gets below what ends the shortage costs 0.2 s in a minute then."""
+_PRESS_S: Final = 1.0
+"""A relief may take so long. # chosen: DuckDB's waits for the writer, which a slow disk holds up; the others
+come before the next look."""
 MB: Final = 2**20
 
 
@@ -118,7 +124,7 @@ class MemoryGuard:
         self.rss_bytes = self.peak_bytes = 0
         self.shed: Counter[str] = Counter({relief.name: 0 for relief in reliefs})
         self.episodes: Counter[Level] = Counter({Level.SHEDDING: 0, Level.HOLDING: 0})
-        self._short_since = self._trimmed_at = 0.0
+        self._short_since = self._trimmed_at = self._trim_pause_s = 0.0
         self._was_above_limit = False
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -158,7 +164,7 @@ class MemoryGuard:
 
     async def _begin(self, rss: int) -> None:
         self._short_since = self._now()
-        self._trimmed_at = self._short_since - _TRIM_EVERY_S
+        self._trim_pause_s = 0.0
         await self._rise(Level.SHEDDING)
         shed = await self._press()
         log.warning(
@@ -179,12 +185,13 @@ class MemoryGuard:
         shed = {}
         for one in self._reliefs:
             if one.level is Level.SHEDDING or self.level is Level.HOLDING:
-                count = await one.press()
+                count = await _pressed(one)
                 self.shed[one.name] += count
                 if count:
                     shed[one.name] = count
-        if self._now() - self._trimmed_at >= _TRIM_EVERY_S:
+        if self._now() - self._trimmed_at >= self._trim_pause_s:
             self._trimmed_at = self._now()
+            self._trim_pause_s = min(max(_TRIM_AGAIN_S, 2 * self._trim_pause_s), _TRIM_SELDOM_S)
             await self._release()
         return shed
 
@@ -223,6 +230,15 @@ class MemoryGuard:
             "times_held": self.episodes[Level.HOLDING],
             "shed": dict(self.shed),
         }
+
+
+async def _pressed(one: Relief) -> int:
+    """Return how many things a relief let go; 0 also when it is held up: the next look asks it again."""
+    try:
+        async with asyncio.timeout(_PRESS_S):
+            return await one.press()
+    except TimeoutError:
+        return 0
 
 
 async def release_memory() -> None:

@@ -10,8 +10,9 @@ import structlog
 
 _LIBRARY_LEVEL: Final = logging.WARNING
 """# chosen: libraries log each connection at INFO; we say ourselves what matters of that."""
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#\s@]*@")
-"""Sources: RFC 3986, section 3.2.1: what stands before the @ of an authority."""
+_CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#\s]*@")
+"""Sources: RFC 3986, section 3.2.1: what stands before the @ of an authority; before the last one, as
+programs read it (urllib.parse), where a password holds another."""
 
 
 def configure_logging(level: str, log_format: str, stream: TextIO | None = None) -> None:

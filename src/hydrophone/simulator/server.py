@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import ClassVar, Final
 
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
@@ -33,6 +33,24 @@ _LATE_S: Final = 2.0
 """Real time by which a simulation may lag. chosen: one poll of the real backend."""
 
 log = get_logger(__name__)
+
+
+class _Peer(ServerConnection):
+    """A connection that its server knows from accept until it is gone."""
+
+    present: ClassVar[set[ServerConnection]]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Register, or hang up when the server is gone already."""
+        super().connection_made(transport)
+        self.present.add(self)
+        if not self.server.is_serving():
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self.present.discard(self)
+        super().connection_lost(exc)
 
 
 class SimulatorServer:
@@ -65,6 +83,7 @@ class SimulatorServer:
         self._speed = speed
         self._duration_s = duration_s
         self._sleep = sleep
+        self._peers: set[ServerConnection] = set()
         self._sessions: dict[ServerConnection, Session] = {}
         self._servers: list[Server] = []
         self._is_late = False
@@ -129,6 +148,9 @@ class SimulatorServer:
     # --- sockets ------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
+        class Peer(_Peer):
+            present = self._peers
+
         listeners = self._open_listeners(self.port)
         self.port = int(listeners[0].getsockname()[1])
         for listener in listeners:
@@ -137,6 +159,7 @@ class SimulatorServer:
                 sock=listener,
                 process_request=self._answer,
                 process_response=mark_simulated,
+                create_connection=Peer,
                 max_size=MAX_CLIENT_MESSAGE_BYTES,
                 compression=None,
             )
@@ -153,14 +176,14 @@ class SimulatorServer:
     async def _vanish(self) -> None:
         """End as a killed process does: sockets break without a word, and nobody listens any more.
 
-        Who has not finished its handshake is not waited for: that would take its ten seconds.
+        Those in a handshake or in the middle of an answer break too: to wait for them may take ten seconds.
         """
-        for connection in list(self._sessions):
-            connection.transport.abort()
-        self._sessions.clear()
         for server in self._servers:
             server.close()
         self._servers.clear()
+        for connection in list(self._peers):
+            connection.transport.abort()
+        self._sessions.clear()
         await self._sleep(0)  # now they close
 
     def _tell(self, update: Update) -> None:

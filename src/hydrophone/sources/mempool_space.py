@@ -174,8 +174,8 @@ async def _connect(url: str, open_timeout_s: float) -> ClientConnection:
         )
     except (ImportError, ValueError) as error:  # how the library says that it cannot use a proxy
         raise SourceRejected(
-            f"cannot reach {url} by the proxy of the environment: {error}; set no_proxy for it, or use "
-            "an HTTP proxy"
+            f"cannot reach {redacted(url)} by the proxy of the environment: {error}; set no_proxy for it, "
+            "or use an HTTP proxy"
         ) from error
 
 
@@ -205,7 +205,7 @@ def _is_simulated(connection: ClientConnection) -> bool:
 
 
 def describe(error: Exception) -> str:
-    """Return for people why a peer was not reached."""
+    """Return for people why a peer was not reached, without the password of its URL."""
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason}"
     if isinstance(error, TimeoutError):
@@ -214,4 +214,4 @@ def describe(error: Exception) -> str:
         return os.strerror(error.errno)  # asyncio's own text lists addresses
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    return redacted(str(error)) or type(error).__name__

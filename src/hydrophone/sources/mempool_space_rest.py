@@ -111,9 +111,9 @@ class RestAsker:
 
         Once, without another try; status 0: no answer came, or nothing is asked now.
         """
-        if self._session is None:
-            return 0, b"nothing is asked now"
         async with self._slots:
+            if self._session is None:  # perhaps since this waited for its turn
+                return 0, b"nothing is asked now"
             return await self._get(path)
 
     async def _ask(self, question: Question) -> None:

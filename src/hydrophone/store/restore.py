@@ -58,7 +58,8 @@ def restore(path: Path, copy: Path, now: datetime) -> Restored:
     with reading(copy):
         pass  # nobody has it open
     log = Path(f"{path}.wal")
-    kept = path.with_name(f"{path.name}.before-{now:%Y%m%dT%H%M%SZ}") if path.exists() else None
+    former = path.with_name(f"{path.name}.before-{now:%Y%m%dT%H%M%SZ}")
+    kept = former if path.exists() else None
     prepared = path.with_name(f".{path.name}.restored")
     with _held(path):
         prepared.unlink(missing_ok=True)
@@ -72,8 +73,8 @@ def restore(path: Path, copy: Path, now: datetime) -> Restored:
                 settle(unfinished, prepared)
             if kept is not None:
                 os.link(path, kept)
-            if log.exists():  # what a damaged database could not take in
-                log.replace(f"{path if kept is None else kept}.wal")
+            if log.exists():  # of a database that is damaged or gone: the restored one would not open with it
+                log.replace(f"{former}.wal")
             prepared.replace(path)
             sync_to_disk(path.parent)
         except OSError as error:

@@ -21,7 +21,9 @@ from hydrophone.store.record_chain import chain_anew, read_entries
 
 MEMORY_LIMIT_MB: Final = 96
 """# chosen: at 200,000 predictions (90 busy days) every query fits, and the process stays near 110 MB."""
-
+_MIGRATION_MB: Final = 256
+"""At least so much while old rows are brought to a newer schema. # chosen: nothing else runs then; with 64 MB
+that fails at 200,000 predictions, and would at each start."""
 _SPILL_LIMIT_MB: Final = 1_000
 """Of a question that does not fit into memory, on the disk. # chosen: a hundred times what honest ones need;
 left alone DuckDB takes what is free, and then nothing can be committed."""
@@ -132,7 +134,7 @@ def open_database(path: Path, *, memory_limit_mb: int = MEMORY_LIMIT_MB) -> duck
     _make_folder(path)
     connection = _connect(path, memory_limit_mb=memory_limit_mb, read_only=False)
     try:
-        _apply_migrations(connection, path)
+        _migrate_with_room(connection, path, memory_limit_mb)
     except BaseException:
         connection.close()
         raise
@@ -293,6 +295,14 @@ def schema_version(connection: duckdb.DuckDBPyConnection) -> int:
         return 0
     [(version,)] = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchall()
     return int(version)
+
+
+def _migrate_with_room(connection: duckdb.DuckDBPyConnection, path: Path, memory_limit_mb: int) -> None:
+    """Apply what is missing with as much memory as that takes, and go back to what is used otherwise."""
+    with translated_errors(path):
+        connection.execute(f"SET GLOBAL memory_limit = '{max(memory_limit_mb, _MIGRATION_MB)}MB'")
+        _apply_migrations(connection, path)
+        connection.execute(f"SET GLOBAL memory_limit = '{memory_limit_mb}MB'")
 
 
 def _apply_migrations(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

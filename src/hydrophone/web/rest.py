@@ -18,6 +18,7 @@ from hydrophone.errors import (
     QueryTooSlow,
     UnknownTransaction,
 )
+from hydrophone.runtime.histogram import Histogram
 from hydrophone.web.gate import Gate
 from hydrophone.web.http_server import HttpServer, Limits, Neighbour
 from hydrophone.web.replies import CSV, JSON, Refused, reply, tagged
@@ -81,22 +82,6 @@ class Route:
     answer: Answerer
 
 
-@dataclass(slots=True)
-class RequestTimes:
-    """How long answers of one operation took, cumulated by `BUCKETS_S`."""
-
-    buckets: list[int]
-    count: int = 0
-    sum_s: float = 0.0
-
-    def note(self, took_s: float) -> None:
-        """Count an answer."""
-        self.count += 1
-        self.sum_s += took_s
-        for place, most_s in enumerate(BUCKETS_S):
-            self.buckets[place] += took_s <= most_s
-
-
 class RestServer:
     """Serves routes, their description, and the pages.
 
@@ -140,7 +125,7 @@ class RestServer:
         self._now = now
         self._description: bytes | None = None
         self.answered: Counter[tuple[str, int]] = Counter()
-        self.times: defaultdict[str, RequestTimes] = defaultdict(lambda: RequestTimes([0] * len(BUCKETS_S)))
+        self.times: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(BUCKETS_S))
         self._pages = pages
         self._socket_schema = encode_schema()
         self._server = HttpServer(

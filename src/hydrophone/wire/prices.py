@@ -7,7 +7,7 @@ of each currency; recordings: -1 in every currency where the backend has no way 
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 import msgspec
 
@@ -18,6 +18,8 @@ _LONGEST_BYTES: Final = 65_536
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _MOST_CURRENCIES: Final = 200
 """Sources: ISO 4217 has some 180 of them."""
+_LATEST_S: Final = 253_402_300_799
+"""Sources: RFC 3339: the last second of the year 9999; a later one would overflow in microseconds."""
 
 
 class ToldPrices(NamedTuple):
@@ -67,10 +69,10 @@ def _prices_of(told: Mapping[str, Any]) -> ToldPrices | None:
     if not prices or len(prices) > _MOST_CURRENCIES:
         return None
     at_s = told.get("time")
-    return ToldPrices(float(at_s) if at_s is not None and _is_known(at_s) else None, prices)
+    return ToldPrices(float(at_s) if _is_known(at_s) and at_s <= _LATEST_S else None, prices)
 
 
-def _is_known(number: object) -> bool:
+def _is_known(number: object) -> TypeGuard[float]:
     """Return whether it is a number above 0: 0 and -1 stand for what is not known."""
     if isinstance(number, bool) or not isinstance(number, int | float):
         return False

@@ -385,8 +385,19 @@ def describe_in_words(flow: FlowAssessment) -> str:
         else:
             return f"{format_btc(flow.values.total_sat, decimals=2)} BTC inside {sender}"
     sender = sender or " or ".join(flow.conflict) or "unknown wallet"
-    receiver = receiver or "unknown wallet"
+    receiver = receiver or _several_receivers(flow) or "unknown wallet"
     return f"{format_btc(flow.moved_sat, decimals=2)} BTC from {sender} to {receiver}"
+
+
+def _several_receivers(flow: FlowAssessment) -> str | None:
+    """Return the names of exchanges that only together receive more than half of what moves."""
+    received = sorted(((e.in_sat, e.name) for e in flow.entities if e.in_sat > e.out_sat), reverse=True)
+    is_inflow = flow.flow_type is FlowType.INFLOW
+    if not is_inflow or len(received) < 2 or 2 * sum(sat for sat, _ in received) <= flow.moved_sat:  # noqa: PLR2004 -- one would be the receiver
+        return None
+    first, second = received[0][1], received[1][1]
+    others = len(received) - 1
+    return f"{first} and {second}" if others == 1 else f"{first} and {others} others"
 
 
 def link_to(explorer_url: str | None, txid: str) -> str | None:

@@ -54,6 +54,8 @@ COMMANDS = (
 )
 
 FREE_PORTS = ("--alerts-port", "0", "--api-port", "0")
+HERE = (*FREE_PORTS, "--memory-shed-mb", "0", "--memory-limit-mb", "1000000")
+"""For a service in our process, which after some thousand tests holds more than a service should."""
 
 Capture = pytest.CaptureFixture[str]
 
@@ -95,9 +97,10 @@ def refusal_of(capsys: Capture, *arguments: str) -> tuple[int, str]:
     code = main(arguments)
     captured = capsys.readouterr()
     assert captured.out == ""
-    [line] = captured.err.splitlines()
-    assert line.startswith("hydrophone: ")
-    return code, line
+    lines = captured.err.splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("hydrophone: ")
+    return code, lines[0]
 
 
 # All commands.
@@ -198,7 +201,7 @@ def test_db_commands_want_a_database_that_is_there(command: str, capsys: Capture
 
 
 def test_db_check_finds_a_record_that_was_changed(excerpt: Path, capsys: Capture) -> None:
-    assert main(["run", "--source", f"recording:{excerpt}", *FREE_PORTS, "--store-path", "x.db"]) == 0
+    assert main(["run", "--source", f"recording:{excerpt}", *HERE, "--store-path", "x.db"]) == 0
     with duckdb.connect("x.db") as connection:
         connection.execute("UPDATE record SET message = replace(message, 'unknown', 'inflow') WHERE seq = 3")
     capsys.readouterr()
@@ -352,7 +355,7 @@ async def test_the_usual_source_is_taken_when_it_answers(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("command", ["run", "record x.jsonl"])
 def test_a_recording_that_is_not_there_ends_it_at_once(command: str, capsys: Capture) -> None:
-    code, line = refusal_of(capsys, *command.split(), "--source", "recording:missing.jsonl", *FREE_PORTS)
+    code, line = refusal_of(capsys, *command.split(), "--source", "recording:missing.jsonl", *HERE)
     assert code == 3
     assert "cannot read the recording missing.jsonl" in line
 
@@ -379,7 +382,7 @@ def test_recording_a_recording_keeps_it(excerpt: Path, capsys: Capture) -> None:
 
 
 def test_status_without_a_service_reads_the_file(excerpt: Path, capsys: Capture) -> None:
-    assert main(["run", "--source", f"recording:{excerpt}", *FREE_PORTS]) == 0
+    assert main(["run", "--source", f"recording:{excerpt}", *HERE]) == 0
     capsys.readouterr()
     report = result_of(capsys, "status", "--api-port", "0")
     assert len(bytes.fromhex(report.pop("record_head"))) == 32

@@ -34,8 +34,9 @@ TX_PATHS = [f"{prefix}/tx/{'00' * 32}" for prefix in ("/api/v1", "/api")]
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start in an empty folder with nothing set."""
+    """Start in an empty folder with nothing set, on a machine with memory to spare."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(doctor, "available_memory_bytes", lambda: 4 * 2**30)
     (tmp_path / "here.jsonl").touch()
     for variable in os.environ:
         if variable.startswith("HYDROPHONE_") or variable.lower() in (

@@ -159,7 +159,7 @@ async def test_a_quiet_connection_is_asked_how_far_everything_is_known() -> None
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110  # of things that have no event
             await asyncio.sleep(0)
 

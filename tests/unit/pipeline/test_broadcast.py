@@ -24,7 +24,6 @@ from hydrophone.domain.questions import AboutTransaction
 from hydrophone.domain.signal import Sighting
 from hydrophone.errors import ServiceStopped, StoreError, StoreFull
 from hydrophone.pipeline.broadcast import Composer, Recorder
-from hydrophone.pipeline.latency import LatencyGauge
 from hydrophone.pipeline.ports import Entry, Handover, Notation, Publication
 from hydrophone.runtime.channel import Channel
 from tests.backends import running, settled, until
@@ -111,14 +110,12 @@ class Rig:
         self.effects: Channel[Effect] = Channel("effects", capacity)
         self.audience = Audience(self.store)
         self.now = T0
-        self.latency = LatencyGauge()
         self.recorder = Recorder(
             effects=self.effects,
             composer=Composer(Encoder()),
             store=self.store,
             broadcast=self.audience,
             clock=lambda: self.now,
-            latency=self.latency,
         )
 
     async def want(self, *effects: Effect) -> None:
@@ -325,7 +322,8 @@ async def test_only_what_was_announced_counts_from_its_frame_to_the_subscribers(
     bumps = [bumped(whale(n), 200 + n, seen_at=later(0.125)) for n in range(25)]
     await rig.want(*(raising(n) for n in range(25)), *(RaiseSignal(T0, s) for s in (*bumps, *seen_late)))
     await rig.run_through()
-    assert rig.latency.report() == {whale(1).source: {"n": 50, "p50": 125.0, "p99": 250.0}}
+    newest = rig.recorder.timings.newest_published_ms()
+    assert newest == {whale(1).source: {"n": 50, "p50": 125.0, "p99": 250.0}}
 
 
 # The log.

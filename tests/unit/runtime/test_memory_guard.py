@@ -133,11 +133,34 @@ async def test_between_the_two_limits_we_do_not_swing() -> None:
     assert scene.levels == []
 
 
-async def test_while_memory_stays_short_it_is_given_back_again_but_not_at_each_look() -> None:
+async def test_while_memory_stays_short_it_is_given_back_again_ever_more_seldom() -> None:
     scene = Scene()
-    await scene.look(*[380 + 30] * 31)
-    assert scene.released_count == 11
-    assert scene.done.count("cache shrinks") == 31
+    released = []
+    for second in range(300):
+        before = scene.released_count
+        await scene.look(410)
+        released += [second] * (scene.released_count - before)
+    assert released == [0, 3, 9, 21, 45, 93, 153, 213, 273]
+    assert scene.done.count("cache shrinks") == 300
+    await scene.look(300, 410)
+    assert scene.released_count == len(released) + 1, "a new shortage begins anew"
+
+
+async def test_a_relief_that_is_held_up_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_guard, "_PRESS_S", 0.01)
+    scene = Scene()
+
+    async def wait_for_a_stuck_writer() -> int:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    stuck = Relief("database", wait_for_a_stuck_writer, scene.let_go)
+    scene.guard._reliefs = (stuck, *scene.guard._reliefs)
+    async with asyncio.timeout(5):
+        await scene.look(410, 410, 410)
+    assert scene.guard.level is Level.HOLDING
+    assert {"cache shrinks", "lookups wait"} <= set(scene.done)
+    assert scene.guard.report()["shed"] == {"cache": 10, "lookups": 1, "database": 0}
 
 
 async def test_more_than_is_ever_meant_is_an_error_said_once() -> None:

@@ -151,6 +151,8 @@ def test_the_memory_of_the_process_is_counted() -> None:
         ("tried wss://a@h/x and http://u:p@[::1]/ (no)", "tried wss://***@h/x and http://***@[::1]/ (no)"),
         ("ws://h/?to=a@b", "ws://h/?to=a@b"),
         ("mail bob@h", "mail bob@h"),
+        ("ws://bob:s@cr@t@h/ws", "ws://***@h/ws"),
+        ("ws://g:1,ws://bob:secret@h", "ws://g:1,ws://***@h"),
     ],
 )
 def test_names_and_passwords_in_urls_are_left_out(text: str, expected: str) -> None:

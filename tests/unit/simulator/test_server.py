@@ -32,7 +32,7 @@ async def serving(
     server = SimulatorServer(simulation, listeners_on("localhost"), speed=SPEED, duration_s=duration_s)
     ready = asyncio.Event()
     task = asyncio.create_task(server.run(ready.set))
-    await asyncio.wait_for(ready.wait(), 5)
+    await asyncio.wait_for(ready.wait(), 30)
     try:
         yield server, task
     finally:
@@ -48,7 +48,7 @@ async def listening(server: SimulatorServer, path: str = "/api/v1/ws") -> AsyncI
 
 
 async def frames(client: ClientConnection, count: int) -> list[dict[str, Any]]:
-    return [json.loads(await asyncio.wait_for(client.recv(), 10)) for _ in range(count)]
+    return [json.loads(await asyncio.wait_for(client.recv(), 30)) for _ in range(count)]
 
 
 async def get(server: SimulatorServer, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
@@ -165,8 +165,24 @@ async def test_who_never_finishes_its_handshake_does_not_hold_a_restart_up() -> 
                 except OSError:
                     await asyncio.sleep(0.005)
 
-        await asyncio.wait_for(come_back(), 5)
+        await asyncio.wait_for(come_back(), 8)  # less than the ten seconds of a handshake
         silent.close()
+
+
+async def test_a_killed_server_leaves_no_socket_open_whatever_was_under_way() -> None:
+    async with serving("calm") as (server, _):
+        reader, silent = await asyncio.open_connection("localhost", server.port)
+        half, asking = await asyncio.open_connection("localhost", server.port)
+        asking.write(b"GET /api/v1/blocks")
+        async with asyncio.timeout(8), listening(server) as client:
+            await server._vanish()
+            for broken in (reader, half):
+                with contextlib.suppress(ConnectionResetError):
+                    assert await broken.read() == b""
+            await client.wait_closed()
+        assert server._peers == set()
+        for writer in (silent, asking):
+            writer.close()
 
 
 async def test_it_ends_when_its_time_is_over() -> None:
@@ -175,7 +191,7 @@ async def test_it_ends_when_its_time_is_over() -> None:
             await client.send('{"track-mempool":true}')
             with pytest.raises(ConnectionClosed):
                 await frames(client, 1_000)
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 30)
         assert server.update_count > 5
 
 

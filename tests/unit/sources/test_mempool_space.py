@@ -3,12 +3,14 @@ import json
 
 import pytest
 from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import InvalidURI
 
 from hydrophone.domain.questions import AboutProjected
 from hydrophone.domain.units import Txid
+from hydrophone.errors import SourceRejected
 from hydrophone.runtime.frame import Frame, FrameKind
 from hydrophone.sources import mempool_space
-from hydrophone.sources.mempool_space import probe
+from hydrophone.sources.mempool_space import describe, hear, probe
 from hydrophone.sources.mempool_space_rest import RestAsker, rest_base_of
 from hydrophone.wire.mempool_space import SIMULATED_HEADER, SUBSCRIPTIONS, subscription_of
 from tests.backends import (
@@ -353,3 +355,15 @@ async def test_an_answer_larger_than_any_transaction_is_not_read(monkeypatch: py
         backend.answers[UNDER_V1] = [(200, b"x" * 2_000)]
         frame = await asking.ask(TXID)
     assert (frame.status, frame.payload) == (413, b"more than 1000 bytes")
+
+
+def test_why_a_peer_was_not_reached_names_no_password() -> None:
+    error = InvalidURI("ws://bob:secret@h/#part", "fragment identifier is meaningless")
+    assert "ws://***@h/#part" in describe(error)
+    assert "secret" not in describe(error)
+
+
+async def test_a_proxy_that_cannot_be_used_is_told_of_without_a_password() -> None:
+    with pytest.raises(SourceRejected, match=r"cannot reach ws://\*\*\*@h:99999/") as caught:
+        await hear("ws://bob:secret@h:99999/", open_timeout_s=1, listen_s=1, enough=lambda _: True)
+    assert "secret" not in str(caught.value)

@@ -91,6 +91,15 @@ def test_a_log_of_the_former_database_does_not_get_into_the_restored_one(path: P
     assert read_status(kept).gap_count == 1
 
 
+def test_a_log_whose_database_was_removed_is_put_aside(path: Path, copy: Path) -> None:
+    path.unlink()
+    log = path.with_name("store.db.wal")
+    log.write_bytes(b"what the removed database had not taken in")
+    assert restore(path, copy, NOW).kept is None
+    assert names(path.parent) == {"store.db", "store.db.before-20261126T030405Z.wal"}
+    assert check_database(path) == []
+
+
 def test_a_damaged_database_is_replaced_and_kept(path: Path, copy: Path) -> None:
     path.write_bytes(b"\xee" * 20_000)
     Path(f"{path}.wal").write_bytes(b"\xee")

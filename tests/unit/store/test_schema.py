@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hydrophone.domain.record import GENESIS, next_entry
 from hydrophone.domain.units import micros_from_datetime
 from hydrophone.errors import StoreClosed, StoreError, StoreFull, StoreLocked, StoreMismatch
 from hydrophone.pipeline.ports import StoreStatus
+from hydrophone.store import schema
 from hydrophone.store.schema import (
     check_database,
     initialise,
@@ -141,6 +143,24 @@ def test_a_new_database_gets_its_folder_and_the_newest_schema_once(path: Path) -
     assert query(path, "SELECT version, name FROM schema_version ORDER BY version") == names
     assert check_database(path) == []
     assert read_status(path) == StoreStatus(0, 0, 0, 0, 0, {})
+
+
+def test_migrations_have_more_memory_than_is_used_otherwise(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[str] = []
+
+    def note(connection: duckdb.DuckDBPyConnection) -> None:
+        limits.append(limit_of(connection))
+
+    monkeypatch.setattr(schema, "_IN_PYTHON", {NEWEST: note})
+    with closing(open_database(path, memory_limit_mb=64)) as connection:
+        assert (limits, limit_of(connection)) == (["244.1 MiB"], "61.0 MiB")
+
+
+def limit_of(connection: duckdb.DuckDBPyConnection) -> str:
+    [(limit,)] = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    return str(limit)
 
 
 def test_the_quickstarts_rows_survive_with_the_numbers_it_wrote(quickstart_path: Path) -> None:

@@ -39,7 +39,7 @@ def alerts(first: int, last: int) -> list[bytes]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110  # of things that have no event
             await asyncio.sleep(0)
 

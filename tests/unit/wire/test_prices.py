@@ -42,7 +42,7 @@ def test_what_is_no_price_is_none(conversions: object) -> None:
     assert parse_prices_answer(json.dumps(conversions).encode()) is None
 
 
-@pytest.mark.parametrize("time", [0, -1, None, "soon", True])
+@pytest.mark.parametrize("time", [0, -1, None, "soon", True, 253_402_300_800, 1e305, 10**400])
 def test_prices_may_come_without_a_time(time: object) -> None:
     assert parse_prices_frame(frame({"time": time, "USD": 5})) == ToldPrices(None, {"USD": 5.0})
 

@@ -442,3 +442,30 @@ def test_what_mostly_stays_inside_an_exchange_is_said_by_its_direction(
         reason=None,
     )
     assert describe_in_words(flow) == said
+
+
+def entity(name: str, in_btc: int, out_btc: int = 0) -> EntityFlow:
+    sent, received = (Ledger(ZERO, Sats(btc * BTC), ZERO) for btc in (out_btc, in_btc))
+    return EntityFlow(name, sent, received)
+
+
+@pytest.mark.parametrize(
+    ("entities", "said"),
+    [
+        ((entity("Kraken", 40), entity("Gemini", 30)), "100 BTC from unknown wallet to Kraken and Gemini"),
+        (
+            (entity("Kraken", 20), entity("OKX", 25), entity("Gemini", 15)),
+            "100 BTC from unknown wallet to OKX and 2 others",
+        ),
+        ((entity("Kraken", 45),), "100 BTC from unknown wallet to unknown wallet"),
+        ((entity("Kraken", 25), entity("Gemini", 25)), "100 BTC from unknown wallet to unknown wallet"),
+        ((entity("Kraken", 40), entity("Gemini", 30, 31)), "100 BTC from unknown wallet to unknown wallet"),
+    ],
+)
+def test_exchanges_that_receive_most_of_it_only_together_are_named_together(
+    entities: tuple[EntityFlow, ...], said: str
+) -> None:
+    flow = replace(
+        FLOW, entities=entities, moved_sat=Sats(100 * BTC), sender=None, receiver=None, conflict=()
+    )
+    assert describe_in_words(flow) == said

@@ -29,7 +29,6 @@ const LEVEL_PX = 13;
 const LEVELS = 7;
 const TOP_PX = 20;
 const SIDE_PX = 12;
-const FIRST_PX = 1_100;
 const COLUMN_PX = 9;
 const TICK_PX = 56;
 /** # chosen: more dots than these are neither seen apart nor walked through by keyboard. */
@@ -126,7 +125,7 @@ function Picture(props: {
   whales: readonly Whale[];
 }) {
   const { market, shown, marginal, axis, whales } = props;
-  const [place, width] = useWidth<HTMLDivElement>(FIRST_PX);
+  const [place, width] = useWidth<HTMLDivElement>();
   const [pointed, point] = useState<Whale | Column | null>(null);
   const inner = width - 2 * SIDE_PX;
   const x = (rate: number) => SIDE_PX + placeOf(axis, rate) * inner;

@@ -10,7 +10,6 @@ const SHARES_PX = 130;
 const COUNTS_PX = 44;
 const GAP_PX = 12;
 const LEFT_PX = 36;
-const FIRST_PX = 900;
 const MOST_COLUMN_PX = 46;
 const DAY_S = 86_400;
 const AIMS = [0.5, 0.9] as const;
@@ -46,7 +45,7 @@ export function DaysPanel({ accuracy }: { accuracy: Accuracy }) {
 }
 
 function DaysPicture({ days }: { days: readonly Day[] }) {
-  const [place, width] = useWidth<HTMLDivElement>(FIRST_PX);
+  const [place, width] = useWidth<HTMLDivElement>();
   const [pointed, point] = useState<Day | null>(null);
   const first = days[0]?.atS ?? 0;
   const count = ((days.at(-1)?.atS ?? 0) - first) / DAY_S + 1;
