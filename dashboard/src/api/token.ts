@@ -24,8 +24,8 @@ export function keepToken(text: string, onDevice: boolean): void {
   } catch {
     // As above.
   }
+  refusal.value = null; // first: who asks anew because of the token looks at it
   token.value = text;
-  refusal.value = null;
 }
 
 export function forgetToken(): void {

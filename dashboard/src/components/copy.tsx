@@ -17,6 +17,7 @@ export function Copy({ text, what }: { text: string; what: string }) {
       type="button"
       class="copy-icon"
       title={isDone ? "Copied" : `Copy ${what}`}
+      aria-label={`Copy ${what}`}
       onClick={() => {
         navigator.clipboard.writeText(text).then(
           () => setDone(true),
@@ -26,7 +27,7 @@ export function Copy({ text, what }: { text: string; what: string }) {
     >
       {isDone ? <Done /> : <CopyIcon />}
       <span class="unseen" role="status">
-        {isDone ? "Copied" : `Copy ${what}`}
+        {isDone && "Copied"}
       </span>
     </button>
   );

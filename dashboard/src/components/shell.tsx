@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { allowNotifications, isSoundBlocked, ping, unlockSound } from "../state/announcer";
 import { lastLive, view } from "../state/router";
 import { connection, price, prices, streamState } from "../state/session";
@@ -31,6 +32,7 @@ const PLACES = [
 ] as const;
 
 export function Shell({ children }: { children: ComponentChildren }) {
+  useKeptFocus();
   return (
     <>
       <a class="skip" href="#main">
@@ -69,6 +71,18 @@ export function Shell({ children }: { children: ComponentChildren }) {
       </footer>
     </>
   );
+}
+
+/** What had the focus went with its view: without this the keyboard would begin at the top of the page. */
+function useKeptFocus(): void {
+  const here = view.value;
+  const before = useRef(here);
+  useEffect(() => {
+    if (before.current !== here && document.activeElement === document.body) {
+      document.getElementById("main")?.focus({ preventScroll: true });
+    }
+    before.current = here;
+  }, [here]);
 }
 
 function isCurrent(name: string): boolean {

@@ -9,9 +9,13 @@ import {
 } from "@tanstack/virtual-core";
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
+import { view } from "../state/router";
 
 /** So near to the end more is asked for. */
 const NEAR_PX = 800;
+
+/** Where lists were left for another view, by their label: who comes back reads on. */
+const left = new Map<string, number>();
 
 export interface VirtualListProps<T> {
   label: string;
@@ -42,6 +46,7 @@ export function VirtualList<T>(props: VirtualListProps<T>) {
         return item === undefined ? index : keyOf(item);
       },
       overscan: 6,
+      initialOffset: () => left.get(props.label) ?? 0,
       observeElementRect,
       observeElementOffset,
       scrollToFn: elementScroll,
@@ -52,6 +57,13 @@ export function VirtualList<T>(props: VirtualListProps<T>) {
   list.setOptions(options);
 
   useLayoutEffect(() => list._didMount(), [list]);
+  useLayoutEffect(() => {
+    const here = view.peek();
+    return () => {
+      if (view.peek() === here) left.delete(props.label);
+      else left.set(props.label, list.scrollOffset ?? 0);
+    };
+  }, [list]);
   useLayoutEffect(() => list._willUpdate());
 
   // Whoever reads further down is not pushed away by what comes in above.
@@ -70,9 +82,10 @@ export function VirtualList<T>(props: VirtualListProps<T>) {
   anchor.current =
     first === undefined ? null : { key: String(first.key), offset: (list.scrollOffset ?? 0) - first.start };
   const last = rows.at(-1);
-  const left = last === undefined ? 0 : list.getTotalSize() - last.end;
+  // Before its place is measured it has no rows: that is not its end.
+  const belowPx = last === undefined ? Number.POSITIVE_INFINITY : list.getTotalSize() - last.end;
   useLayoutEffect(() => {
-    if (left < NEAR_PX) props.onNearEnd?.();
+    if (belowPx < NEAR_PX) props.onNearEnd?.();
   });
 
   return (

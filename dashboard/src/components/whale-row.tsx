@@ -37,11 +37,11 @@ export const WhaleRow = ({ whale }: { whale: Whale }) => (
         <Route whale={whale} />
       </Link>
       <p class="whale-facts">
-        <Age seenMs={whale.seenMs} />
-        <span>{formatRate(whale.feeRate)}</span>
-{whale.simulated !== simulated.value && (
+        {whale.simulated !== simulated.value && (
           <span class="mark mark-warn mark-loud">{whale.simulated ? "SIMULATED" : "real network"}</span>
         )}
+        <Age seenMs={whale.seenMs} />
+        <span>{formatRate(whale.feeRate)}</span>
         {/* What has no room is cut off at the end, so the weightiest comes first. */}
         <Marks whale={whale} plain={false} />
         {whale.confidence !== null && whale.flow !== "unknown" && (

@@ -21,6 +21,9 @@ export class Book {
   /** Whales whose end was told by the stream: they are shown however old they are. */
   private told = new Set<string>();
   private endedCount = 0;
+  /** Counts what changed about those that ended: the list is long, and most of what comes does not touch it. */
+  private endedVersion = 0;
+  private sorted: { version: number; filters: Filters; list: Whale[] } | null = null;
   /** Ended whales heard at or after it are known, as far as the present filter wants them. */
   private frontierMs = Number.POSITIVE_INFINITY;
 
@@ -47,6 +50,7 @@ export class Book {
     this.fading.clear();
     this.told.clear();
     this.endedCount = 0;
+    this.endedVersion += 1;
     this.frontierMs = Number.POSITIVE_INFINITY;
   }
 
@@ -57,6 +61,7 @@ export class Book {
       this.whales.delete(whale.id);
       this.endedCount -= 1;
     }
+    this.endedVersion += 1;
     this.frontierMs = Number.POSITIVE_INFINITY;
   }
 
@@ -72,6 +77,7 @@ export class Book {
   /** Everything of the present filter is known that was heard at or after an instant; -Infinity: all. */
   reach(frontierMs: number): void {
     this.frontierMs = Math.min(this.frontierMs, frontierMs);
+    this.endedVersion += 1;
   }
 
   /** Takes a message in and says what moved from the one list to the other. */
@@ -112,7 +118,15 @@ export class Book {
   }
 
   /** Whales that ended, the newest first: confirmed ones by their block, others by when they were heard. */
-  ended(filters: Filters): Whale[] {
+  ended(filters: Filters): readonly Whale[] {
+    const version = this.endedVersion;
+    if (this.sorted?.version !== version || this.sorted.filters !== filters) {
+      this.sorted = { version, filters, list: this.sortEnded(filters) };
+    }
+    return this.sorted.list;
+  }
+
+  private sortEnded(filters: Filters): Whale[] {
     const found: Whale[] = [];
     for (const whale of this.whales.values()) {
       if (isOpen(whale) || (filters.ended !== "all" && whale.status !== filters.ended)) continue;
@@ -134,8 +148,10 @@ export class Book {
 
   private put(whale: Whale): void {
     const before = this.whales.get(whale.id);
-    if (before !== undefined && !isOpen(before)) this.endedCount -= 1;
-    if (!isOpen(whale)) this.endedCount += 1;
+    const wasEnded = before !== undefined && !isOpen(before);
+    const isEnded = !isOpen(whale);
+    this.endedCount += Number(isEnded) - Number(wasEnded);
+    if (wasEnded || isEnded) this.endedVersion += 1;
     this.whales.set(whale.id, whale);
     if (this.endedCount > MOST_ENDED * 1.1) this.evict();
   }

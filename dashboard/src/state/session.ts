@@ -235,21 +235,25 @@ async function readReturned(txid: string): Promise<void> {
 
 async function poll(): Promise<void> {
   try {
-    status.value = await ask("/api/v1/status");
+    if (refusal.peek() === null) status.value = await ask("/api/v1/status");
   } catch {
     // The stream says that nobody answers.
   }
-  setTimeout(poll, STATUS_MS);
+  clearTimeout(statusTimer);
+  statusTimer = window.setTimeout(poll, STATUS_MS);
 }
+let statusTimer = 0;
 
 async function pollPrices(): Promise<void> {
   try {
-    prices.value = (await ask("/api/v1/prices")).prices;
+    if (refusal.peek() === null) prices.value = (await ask("/api/v1/prices")).prices;
   } catch {
     // Without a price there is no fiat; the switch says so.
   }
-  setTimeout(pollPrices, PRICE_MS);
+  clearTimeout(priceTimer);
+  priceTimer = window.setTimeout(pollPrices, PRICE_MS);
 }
+let priceTimer = 0;
 
 /** Begins to listen; once, at the start of the page. */
 export function start(): void {
@@ -278,6 +282,10 @@ export function start(): void {
     shown = token.value;
     stream.start();
     if (isUnread) void load();
+    if (shown !== null) {
+      void poll();
+      void pollPrices();
+    }
   });
   let asked = filters.peek();
   effect(() => {

@@ -20,8 +20,8 @@ type Kept = Omit<AskedFlows, "again">;
 
 const NOTHING: Kept = { rows: null, isCut: false, error: null };
 
-/** Asks when the question changes, and again while somebody looks. */
-export function useNetflow(interval: "hour" | "day", from: string): AskedFlows {
+/** Asks when the question changes, and again while somebody looks. `period`: how long it is, in a word. */
+export function useNetflow(interval: "hour" | "day", period: string, from: string): AskedFlows {
   const [kept, setKept] = useState<Kept>(NOTHING);
   const [round, setRound] = useState(0);
   const asked = useRef("");
@@ -31,9 +31,11 @@ export function useNetflow(interval: "hour" | "day", from: string): AskedFlows {
   useEffect(() => {
     const stop = new AbortController();
     let timer = 0;
-    // Another interval is another picture; the next hour of the same one is not.
-    if (asked.current !== interval) setKept(NOTHING);
-    asked.current = interval;
+    // Another interval or period is another picture: sums of the one must not stand under the name of the
+    // other. The next hour of the same one is none.
+    const picture = `${interval} ${period}`;
+    if (asked.current !== picture) setKept(NOTHING);
+    asked.current = picture;
     const settle = (change: Partial<Kept>) => {
       if (stop.signal.aborted) return;
       setKept((before) => ({ ...before, ...change }));

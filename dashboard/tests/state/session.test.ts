@@ -92,9 +92,13 @@ it("reads the lists once there is a token, where they were refused without one",
   isAllowed = false;
   const { waiting, isReady, keepToken } = await load();
   expect([isReady.value, waiting.value.length]).toEqual([false, 0]);
+  const questions = asked.length;
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect(asked.slice(questions)).toEqual([]); // nobody is pestered without a token
   isAllowed = true;
   keepToken("secret", false);
   sockets.at(-1)?.onopen?.();
   await vi.advanceTimersByTimeAsync(200);
   expect([isReady.value, waiting.value.length]).toEqual([true, 1]);
+  expect(asked.filter((url) => url === "/api/v1/status")).toHaveLength(2);
 });

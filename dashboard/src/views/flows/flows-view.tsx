@@ -29,7 +29,7 @@ export function FlowsView() {
   const [first = 0, ...later] = stepsOf(question, now.value);
   // A new hour is a new period; a new second is not.
   const steps = useMemo(() => [first, ...later], [first, interval, period]);
-  const asked = useNetflow(interval, restQuery(question, now.value).from);
+  const asked = useNetflow(interval, period, restQuery(question, now.value).from);
   const rows = useMemo(
     () => asked.rows?.filter((row) => row.simulated === simulated.value),
     [asked.rows, simulated.value],

@@ -113,13 +113,13 @@ function Summary() {
   return (
     <dl class="figures">
       <Figure name="Whales waiting" hint={others > 0 ? othersOf(others) : predictedOf(status.value)}>
-        <span data-testid="waiting">{formatCount(open.length)}</span>
+        <span data-testid="waiting">{isReady.value ? formatCount(open.length) : "\u2013"}</span>
       </Figure>
       <Figure name="Moving now" hint="net of change">
-        <Amount sat={moved} />
+        {isReady.value ? <Amount sat={moved} /> : "\u2013"}
       </Figure>
       <Figure name="Net into exchanges" hint="of those waiting; positive: into">
-        <Amount sat={inflow} net />
+        {isReady.value ? <Amount sat={inflow} net /> : "\u2013"}
       </Figure>
       <Figure
         name="Next block takes from"
