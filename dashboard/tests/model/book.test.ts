@@ -129,6 +129,21 @@ describe("what ended", () => {
   });
 });
 
+it("sorts what ended anew only when something about it changed: it is long, and alerts come often", () => {
+  addEnded("old", 0, 5);
+  book.reach(Number.NEGATIVE_INFINITY);
+  const list = book.ended(NO_FILTERS);
+  book.hear(saidAlert(), 0);
+  expect(book.ended(NO_FILTERS)).toBe(list);
+  expect(ids(book.ended(ALL))).toEqual(["old"]);
+  book.hear(saidUpdate("confirmed", { confirmation_block: 7 }), 0);
+  expect(ids(book.ended(NO_FILTERS))).toEqual(["p1", "old"]);
+  book.hear(saidUpdate("reorged"), 0);
+  expect(ids(book.ended(NO_FILTERS))).toEqual(["old"]);
+  book.forgetHistory();
+  expect(book.ended(NO_FILTERS)).toEqual([]);
+});
+
 it("takes no more history in when it is full, for that would push out what is at the top", () => {
   const ended = predictionOf({ status: "confirmed" });
   const many = (count: number) =>
