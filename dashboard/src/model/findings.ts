@@ -75,7 +75,7 @@ function ofSource(status: Status): Finding[] {
     found.push({
       kind: "note",
       title: "The mempool is simulated",
-      text: "Nothing that is shown moved on the network.",
+      text: "What is heard now did not move on the network.",
       todo: "For real whales: `hydrophone run` with a mempool.space backend.",
     });
   }

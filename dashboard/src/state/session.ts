@@ -293,6 +293,7 @@ export function start(): void {
     if (wanted === JSON.stringify(restQuery(asked))) return;
     asked = filters.value;
     book.forgetHistory();
+    revision.value = revision.peek() + 1; // what is within reach is another question now
     nextPage = null;
     history.value = { loading: false, error: null };
     if (isReady.peek()) void loadOlder();

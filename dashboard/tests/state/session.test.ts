@@ -78,6 +78,13 @@ it("keeps the filters of the live view while another view is looked at", async (
   expect(asked.slice(questions).filter((url) => url.includes("Binance"))).toEqual([]);
 });
 
+it("asks for the history of another filter at once, also where all of the former one was read", async () => {
+  const { reach, go } = await load();
+  expect(reach.value).toBe("all");
+  go("/?flow=inflow");
+  expect(asked.at(-1)).toContain("flow_type=inflow");
+});
+
 it("lets what was replaced leave those that wait, also when nothing more is heard", async () => {
   const { pending } = await load();
   sockets[0]?.say(saidAlert({ prediction_id: "p1" }, 1));

@@ -80,11 +80,18 @@ function drawn(edges: readonly number[]): (number | null)[] {
   return edges.map((edge) => (edge === 0 ? null : edge));
 }
 
+/** What the numbers of the axis are: they have no room for it. */
+export function axisUnit(): string {
+  if (unit.value === "fiat" && price.value !== null) return price.value.currency;
+  return unit.value === "sat" ? "sat" : "BTC";
+}
+
 /** As short as it goes; the sign says into or out of. */
 function formatTick(
   sat: number,
   ...[shown, priced]: [Parameters<typeof formatNet>[1], Parameters<typeof formatNet>[2]]
 ): string {
   if (shown === "fiat" && priced !== null) return formatFiat(sat, priced);
-  return (sat > 0 ? "+" : "") + formatCompact(shown === "sat" ? sat : sat / 1e8);
+  const sign = sat > 0 ? "+" : sat < 0 ? "\u2212" : "";
+  return sign + formatCompact(Math.abs(shown === "sat" ? sat : sat / 1e8));
 }

@@ -18,7 +18,7 @@ import { go, query } from "../../state/router";
 import { simulated } from "../../state/session";
 import { useNetflow } from "../../state/use-netflow";
 import { Controls } from "./controls";
-import { FlowChart } from "./flow-chart";
+import { axisUnit, FlowChart } from "./flow-chart";
 import { FlowFigures } from "./flow-figures";
 import { FlowTable } from "./flow-table";
 
@@ -79,7 +79,7 @@ export function FlowsView() {
         title={
           question.exchange === "" ? "Into and out of all exchanges" : `Into and out of ${question.exchange}`
         }
-        hint={`by ${interval} of detection, UTC; the last one is not over. Up: received, down: sent, each by how sure it is. Where there is nothing, nothing was heard`}
+        hint={`${axisUnit()} by ${interval} of detection, UTC; the last one is not over. Up: received, down: sent, each by how sure it is. Where there is nothing, nothing was heard`}
       >
         <div class="panel-body">
           {chosen.length === 0 ? (
