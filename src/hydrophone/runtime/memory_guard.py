@@ -23,12 +23,11 @@ LOOK_S: Final = 1.0
 """Between two looks. # chosen: a look costs some 30 microseconds; a burst fills some 30 MB in a second."""
 _SETTLE_S: Final = 2.0
 """# chosen: within it memory that was let go is back with the system; else it did not suffice."""
-_TRIM_AGAIN_S: Final = 3.0
-"""While memory stays short, then twice as long each time. # chosen: without a collection what was freed may
-never go back; one stops us for 15 ms for each 100,000 objects that live, and what it did not find three times
-it will hardly find the fourth."""
-_TRIM_SELDOM_S: Final = 60.0
-"""# chosen: memory that never gets below what ends the shortage costs 0.2 s in a minute then."""
+_TRIM_EVERY_S: Final = 3.0
+"""While memory stays short. # chosen: only so what was freed goes back, in a thread of its own."""
+_COLLECT_SELDOM_S: Final = 60.0
+"""The first collection comes at once, each next one after twice as long, up to this. # chosen: one stops us
+for 15 ms for each 100,000 objects that live, and what three did not find the fourth hardly will."""
 _PRESS_S: Final = 1.0
 """A relief may take so long. # chosen: DuckDB's waits for the writer, which a slow disk holds up; the others
 come before the next look."""
@@ -97,7 +96,7 @@ class MemoryGuard:
         reliefs: what gives memory back, in the order in which it is asked.
         on_level: told each new level.
         read_rss: resident memory in bytes.
-        release: gives what was freed back to the system.
+        release: gives what was freed back to the system; told whether garbage is to be collected before.
         now: seconds of a clock that never jumps.
         sleep: waits so many seconds.
     """
@@ -109,7 +108,7 @@ class MemoryGuard:
         *,
         on_level: Callable[[Level], Awaitable[None]],
         read_rss: Callable[[], int] = rss_bytes,
-        release: Callable[[], Awaitable[None]] | None = None,
+        release: Callable[[bool], Awaitable[None]] | None = None,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -124,7 +123,7 @@ class MemoryGuard:
         self.rss_bytes = self.peak_bytes = 0
         self.shed: Counter[str] = Counter({relief.name: 0 for relief in reliefs})
         self.episodes: Counter[Level] = Counter({Level.SHEDDING: 0, Level.HOLDING: 0})
-        self._short_since = self._trimmed_at = self._trim_pause_s = 0.0
+        self._short_since = self._trimmed_at = self._collected_at = self._collect_pause_s = 0.0
         self._was_above_limit = False
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -164,7 +163,8 @@ class MemoryGuard:
 
     async def _begin(self, rss: int) -> None:
         self._short_since = self._now()
-        self._trim_pause_s = 0.0
+        self._trimmed_at = self._short_since - _TRIM_EVERY_S
+        self._collect_pause_s = 0.0
         await self._rise(Level.SHEDDING)
         shed = await self._press()
         log.warning(
@@ -189,10 +189,14 @@ class MemoryGuard:
                 self.shed[one.name] += count
                 if count:
                     shed[one.name] = count
-        if self._now() - self._trimmed_at >= self._trim_pause_s:
-            self._trimmed_at = self._now()
-            self._trim_pause_s = min(max(_TRIM_AGAIN_S, 2 * self._trim_pause_s), _TRIM_SELDOM_S)
-            await self._release()
+        now = self._now()
+        if now - self._trimmed_at >= _TRIM_EVERY_S:
+            self._trimmed_at = now
+            is_collecting = now - self._collected_at >= self._collect_pause_s
+            if is_collecting:
+                self._collected_at = now
+                self._collect_pause_s = min(max(_TRIM_EVERY_S, 2 * self._collect_pause_s), _COLLECT_SELDOM_S)
+            await self._release(is_collecting)
         return shed
 
     async def _end(self, rss: int) -> None:
@@ -241,9 +245,14 @@ async def _pressed(one: Relief) -> int:
         return 0
 
 
-async def release_memory() -> None:
-    """Give what was freed back to the system: glibc keeps it otherwise."""
-    gc.collect()
+async def release_memory(is_collecting: bool) -> None:  # noqa: FBT001 -- the guard's question
+    """Give what was freed back to the system: glibc keeps it otherwise.
+
+    Args:
+        is_collecting: whether garbage that only the collector finds is freed before.
+    """
+    if is_collecting:
+        gc.collect()
     trim = _malloc_trim()
     if trim is not None:
         await asyncio.to_thread(trim, 0)  # ctypes lets go of the interpreter meanwhile
