@@ -1,5 +1,6 @@
 // uPlot as the page wants it: the theme's colours, the width of its place, a legend that says what lies under
 // the pointer, and the same figures as a table for whoever does not see a picture.
+import { TableSwitch } from "./table-switch";
 import "uplot/dist/uPlot.min.css";
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
@@ -54,15 +55,7 @@ export function Chart(props: ChartProps) {
       {isTable ? <ChartTable {...props} /> : <Plot {...props} onPoint={setIndex} />}
       <figcaption class="chart-foot">
         <Legend {...props} index={isTable ? null : index} />
-        <button
-          type="button"
-          class="button button-plain chart-switch"
-          aria-pressed={isTable}
-          onClick={() => setTable(!isTable)}
-        >
-          Show as {isTable ? "chart" : "table"}
-          <span class="unseen">: {props.name}</span>
-        </button>
+        <TableSwitch isTable={isTable} setTable={setTable} of={props.name} />
       </figcaption>
     </figure>
   );

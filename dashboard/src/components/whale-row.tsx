@@ -1,12 +1,13 @@
 import { formatAge, formatRate, formatShare } from "../model/amounts";
 import { isOpen, type Whale } from "../model/whale";
-import { describeEnd, describeRoute, describeWait, marksOf } from "../model/words";
+import { describeEnd, describeWait, marksOf } from "../model/words";
 import { now } from "../state/clock";
 import { simulated } from "../state/session";
 import { Amount } from "./amount";
 import { FlowMark } from "./flow";
 import { External } from "./icons";
 import { Link } from "./link";
+import { Route } from "./route";
 
 /** So new a whale is shown coming up. */
 const FRESH_MS = 3_000;
@@ -70,21 +71,6 @@ export const WhaleRow = ({ whale }: { whale: Whale }) => (
     )}
   </article>
 );
-
-function Route({ whale }: { whale: Whale }) {
-  const { from, to } = describeRoute(whale);
-  if (from === to) return <b>inside {from.text}</b>;
-  return (
-    <>
-      <span class={from.isNamed ? "name" : "nobody"}>{from.text}</span>
-      <span class="arrow">
-        {" "}
-        &rarr;<span class="unseen"> to</span>{" "}
-      </span>
-      <span class={to.isNamed ? "name" : "nobody"}>{to.text}</span>
-    </>
-  );
-}
 
 function Marks({ whale, plain }: { whale: Whale; plain: boolean }) {
   return (

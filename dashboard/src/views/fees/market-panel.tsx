@@ -5,6 +5,7 @@ import { Link } from "../../components/link";
 import { Panel } from "../../components/panel";
 import { Scrolling } from "../../components/scrolling";
 import { Segmented } from "../../components/segmented";
+import { TableSwitch } from "../../components/table-switch";
 import { formatAmount, formatCount, formatRate } from "../../model/amounts";
 import {
   type Axis,
@@ -67,15 +68,7 @@ export function MarketPanel(props: { market: Market; marginal: number | null; wh
       aside={
         <div class="market-tools">
           <Segmented label="What is shown" options={SHOWN} value={shown} onChange={show} />
-          <button
-            type="button"
-            class="button button-plain"
-            aria-pressed={isTable}
-            onClick={() => setTable(!isTable)}
-          >
-            Show as {isTable ? "chart" : "table"}
-            <span class="unseen">: weight by fee rate</span>
-          </button>
+          <TableSwitch isTable={isTable} setTable={setTable} of="weight by fee rate" />
         </div>
       }
     >

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import type { Accuracy } from "../../api/types";
 import { Panel } from "../../components/panel";
 import { Scrolling } from "../../components/scrolling";
+import { TableSwitch } from "../../components/table-switch";
 import { type Day, LEAST, readDays } from "../../model/accuracy";
 import { formatCount, formatDuration, formatN, formatShare } from "../../model/amounts";
 import { useWidth } from "../../state/use-width";
@@ -23,17 +24,7 @@ export function DaysPanel({ accuracy }: { accuracy: Accuracy }) {
       id="days"
       title="Day by day"
       hint={`By the day (UTC) on which they ended. Rings: within P50, dots: within P90, where at least ${LEAST} confirmed; bars: how many ended.`}
-      aside={
-        <button
-          type="button"
-          class="button button-plain"
-          aria-pressed={isTable}
-          onClick={() => setTable(!isTable)}
-        >
-          Show as {isTable ? "chart" : "table"}
-          <span class="unseen">: day by day</span>
-        </button>
-      }
+      aside={<TableSwitch isTable={isTable} setTable={setTable} of="day by day" />}
     >
       <div class="panel-body">
         {days.length === 0 && <p class="muted">None of the predictions of this period has ended.</p>}

@@ -2,6 +2,7 @@ import { useMemo, useState } from "preact/hooks";
 import type { Explanation } from "../../api/types";
 import { Amount } from "../../components/amount";
 import { Panel } from "../../components/panel";
+import { TableSwitch } from "../../components/table-switch";
 import { formatCount, formatExactBtc, formatShare } from "../../model/amounts";
 import {
   type Band,
@@ -28,16 +29,7 @@ export function Coins({ explanation }: { explanation: Explanation }) {
       id="coins"
       title="Where the coins go"
       hint={`${count(inputs.length, "input")} to ${count(outputs.length, "output")}; names are claims of labels`}
-      aside={
-        <button
-          type="button"
-          class="button button-plain chart-switch"
-          aria-pressed={isTable}
-          onClick={() => setTable(!isTable)}
-        >
-          Show as {isTable ? "diagram" : "table"}
-        </button>
-      }
+      aside={<TableSwitch isTable={isTable} setTable={setTable} of="where the coins go" picture="diagram" />}
     >
       <div class="panel-body">
         {isTable ? <CoinsTable explanation={explanation} /> : <Sankey drawing={drawing} />}

@@ -3,9 +3,10 @@ import { Amount } from "../../components/amount";
 import { Copy } from "../../components/copy";
 import { FlowMark } from "../../components/flow";
 import { External } from "../../components/icons";
+import { Route } from "../../components/route";
 import { formatAgo, formatFee, formatInstant, formatRate, shortTxid } from "../../model/amounts";
 import { isOpen, type Whale } from "../../model/whale";
-import { describeRoute, marksOf } from "../../model/words";
+import { marksOf } from "../../model/words";
 import { now } from "../../state/clock";
 
 /** Who, how much, and how it stands. */
@@ -70,21 +71,6 @@ function Effective({ said }: { said: PredictionDetail }) {
   const { fee_rate: own, effective_fee_rate: effective } = said;
   if (own === null || effective === null || Math.abs(effective / own - 1) < 0.01) return null;
   return <>, {formatRate(effective)} with its relatives</>;
-}
-
-function Route({ whale }: { whale: Whale }) {
-  const { from, to } = describeRoute(whale);
-  if (from === to) return <>inside {from.text}</>;
-  return (
-    <>
-      <span class={from.isNamed ? "name" : "nobody"}>{from.text}</span>
-      <span class="arrow">
-        {" "}
-        &rarr;<span class="unseen"> to</span>{" "}
-      </span>
-      <span class={to.isNamed ? "name" : "nobody"}>{to.text}</span>
-    </>
-  );
 }
 
 const STANDINGS = {
