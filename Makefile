@@ -82,7 +82,9 @@ soak: $(READY)  ## the whole service for an hour in a world where everything goe
 evaluate: $(READY)  ## long checks: recordings, quickstart blocks, kills, chaos, simulator, flow; needs ../shared for some
 	$(BIN)/python -m evaluation.recordings
 	$(BIN)/python -m evaluation.quickstart
+	$(MAKE) dist
 	$(BIN)/python -m evaluation.wheel
+	$(BIN)/python -m evaluation.dashboard_load
 	$(BIN)/python -m evaluation.kills
 	$(BIN)/python -m evaluation.rest_contract
 	$(BIN)/python -m evaluation.rest_cost
