@@ -12,7 +12,10 @@ from hydrophone.wire.metrics import Metric, encode_metrics, gauge
 
 def test_figures_are_read_as_they_are_spelled() -> None:
     queues = Metric(
-        "queue_high_water", "gauge", "Most.", [("", {"queue": q}, n) for q, n in (("a", 7), ("b", 30))]
+        "queue_high_water",
+        "gauge",
+        "Most.",
+        [("", {"queue": q}, n) for q, n in (("a", 7), ("b", 30), ("frame_bytes", 9_000))],
     )
     text = encode_metrics([gauge("alert_clients", "Clients.", 12), queues, gauge("uptime_seconds", "x", 1.5)])
     assert parse_figures(text.decode()) == {
