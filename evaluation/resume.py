@@ -11,8 +11,7 @@ import contextlib
 import random
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -27,6 +26,7 @@ from hydrophone.store.duckdb_store import DuckDbStore
 from hydrophone.store.stored_record import StoredRecord
 from hydrophone.web.live import AlertServer
 from hydrophone.wire.public_v1 import PublicEncoder
+from tests.backends import running
 from tests.contract.fake_store import later, outcome_of, whale
 
 EVENTS: Final = 10_000
@@ -130,18 +130,6 @@ class Relay:
                 await writer.drain()
 
 
-@asynccontextmanager
-async def _serving(server: AlertServer) -> AsyncIterator[None]:
-    ready = asyncio.Event()
-    task = asyncio.create_task(server.run(ready.set))
-    await ready.wait()
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-
-
 async def run(events: int = EVENTS, cuts: int = CUTS, *, seed: int = _SEED) -> Report:
     """Say so many events to a client that is cut off so often."""
     effects, wanted = make_events(events)
@@ -154,7 +142,7 @@ async def run(events: int = EVENTS, cuts: int = CUTS, *, seed: int = _SEED) -> R
         server = AlertServer(
             "127.0.0.1", 0, greeting=lambda: None, record=StoredRecord(store), tail=_TAIL, backlog=8
         )
-        async with _serving(server):
+        async with running(server.run):
             relay = Relay(server.port, chance, cuts)
             front = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
             following = asyncio.create_task(

@@ -14,7 +14,8 @@ from hydrophone.web.http_server import Limits
 from hydrophone.web.rest import Encoded, Question, RestServer, Route
 from hydrophone.wire import rest_paths as paths
 from hydrophone.wire.rest_v1 import PlainStatusV1
-from tests.unit.web.asking import NOW, ask, make_access, make_server, parse_reply, running, send
+from tests.backends import running
+from tests.unit.web.asking import NOW, ask, make_access, make_server, parse_reply, send
 
 SECRET = "hydrophone_a-secret-that-nobody-may-read"
 TOKEN = Token("t1", "desk", Scope.READ, digest_of_token(SECRET), NOW)
@@ -40,7 +41,7 @@ ROUTES = (Route(paths.STATUS, answer), Route(paths.RECORD, say_much), Route(path
 @contextlib.asynccontextmanager
 async def serving(limits: Limits, **others: Any) -> AsyncIterator[RestServer]:  # noqa: ANN401
     server = make_server(ROUTES, limits=limits, **others)
-    async with running(server):
+    async with running(server.run):
         yield server
         assert (await ask(server, "/api/v1/status", f"Authorization: Bearer {SECRET}")).status in (200, 401)
 

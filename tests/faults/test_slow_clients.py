@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from hydrophone.domain.units import UnixMicros
 from hydrophone.web.live import AlertServer
 from hydrophone.web.room import Client
+from tests.backends import running
 
 MESSAGE_BYTES = 4096
 WRITE_LIMIT = 65_536
@@ -39,18 +40,6 @@ make_server = partial(
     write_limit=WRITE_LIMIT,
     sweep_interval_s=0.001,
 )
-
-
-@asynccontextmanager
-async def running(server: AlertServer) -> AsyncIterator[None]:
-    ready = asyncio.Event()
-    task = asyncio.create_task(server.run(ready.set))
-    await ready.wait()
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 @asynccontextmanager
@@ -108,7 +97,7 @@ async def receive(client: ClientConnection, last: int) -> list[int | tuple[str, 
 
 async def test_a_stalled_client_keeps_nothing_from_the_others() -> None:
     server = make_server()
-    async with running(server), joined(server) as (_, stalled), joined(server) as (reader, _):
+    async with running(server.run), joined(server) as (_, stalled), joined(server) as (reader, _):
         for n in range(500):
             await server.publish(message(n))
             assert parse(await reader.recv()) == n
@@ -117,7 +106,7 @@ async def test_a_stalled_client_keeps_nothing_from_the_others() -> None:
 
 async def test_what_was_lost_is_told_exactly_and_where() -> None:
     server = make_server()
-    async with running(server), joined(server) as (client, ours):
+    async with running(server.run), joined(server) as (client, ours):
         end = await publish_until(server, lambda: server.counters.dropped == 5)
         received = await receive(client, end - 1)
         before = end - BACKLOG - 5
@@ -131,7 +120,7 @@ async def test_what_was_lost_is_told_exactly_and_where() -> None:
 
 async def test_a_client_that_was_behind_but_lost_nothing_gets_everything_in_order() -> None:
     server = make_server()
-    async with running(server), joined(server) as (client, ours):
+    async with running(server.run), joined(server) as (client, ours):
         end = await publish_until(server, lambda: len(ours.backlog) == BACKLOG)
         assert await receive(client, end - 1) == list(range(end))
         assert server.counters.dropped == 0
@@ -139,7 +128,7 @@ async def test_a_client_that_was_behind_but_lost_nothing_gets_everything_in_orde
 
 async def test_losses_again_and_again_add_up() -> None:
     server = make_server()
-    async with running(server), joined(server) as (client, _):
+    async with running(server.run), joined(server) as (client, _):
         end = 0
         received: list[int | tuple[str, int]] = []
         for dropped in (3, 10, 40):
@@ -158,7 +147,7 @@ async def test_losses_again_and_again_add_up() -> None:
 
 async def test_a_stalled_client_holds_a_bounded_amount_of_memory_and_no_copies() -> None:
     server = make_server()
-    async with running(server), joined(server) as (_, first), joined(server) as (_, second):
+    async with running(server.run), joined(server) as (_, first), joined(server) as (_, second):
         await publish_until(server, lambda: min(first.lost, second.lost) > 1000)
         for ours in (first, second):
             assert len(ours.backlog) == BACKLOG
@@ -169,7 +158,7 @@ async def test_a_stalled_client_holds_a_bounded_amount_of_memory_and_no_copies()
 async def test_a_stalled_client_is_disconnected_after_the_time_out_and_no_other() -> None:
     clock = Clock()
     server = make_server(now=clock)
-    async with running(server), joined(server) as (client, stalled), joined(server) as (reader, ours):
+    async with running(server.run), joined(server) as (client, stalled), joined(server) as (reader, ours):
         clock.time_s = 100.0
         n = 0
         while not stalled.paused:
@@ -194,7 +183,7 @@ async def test_a_client_that_takes_something_is_not_stalled() -> None:
     clock = Clock()
     many = 64  # more than the socket takes at once, so that it is full again and again
     server = make_server(now=clock, backlog=many)
-    async with running(server), joined(server) as (client, ours):
+    async with running(server.run), joined(server) as (client, ours):
         n = 0
         for _ in range(5):
             clock.time_s += 20.0
@@ -212,7 +201,7 @@ async def test_a_client_that_takes_something_is_not_stalled() -> None:
 async def test_a_client_that_caught_up_is_not_held_to_its_past() -> None:
     clock = Clock()
     server = make_server(now=clock)
-    async with running(server), joined(server) as (client, ours):
+    async with running(server.run), joined(server) as (client, ours):
         end = await publish_until(server, lambda: ours.paused)
         await receive(client, end - 1)
         await until(lambda: not ours.paused)
@@ -225,7 +214,7 @@ async def test_a_client_that_caught_up_is_not_held_to_its_past() -> None:
 async def test_a_stalled_client_does_not_hold_up_the_end() -> None:
     server = make_server(close_timeout_s=600.0)  # longer than a test may take
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(running(server))
+        await stack.enter_async_context(running(server.run))
         async with joined(server) as (_, ours):
             await publish_until(server, lambda: ours.paused)
             await stack.aclose()
@@ -234,7 +223,7 @@ async def test_a_stalled_client_does_not_hold_up_the_end() -> None:
 
 async def test_who_does_not_read_is_not_answered_and_no_answer_overtakes_what_waits() -> None:
     server = make_server()
-    async with running(server), joined(server) as (client, ours):
+    async with running(server.run), joined(server) as (client, ours):
         end = await publish_until(server, lambda: len(ours.backlog) == BACKLOG)
         full = ours.transport.get_write_buffer_size()
         for _ in range(10):
@@ -251,7 +240,7 @@ async def test_who_does_not_read_is_not_answered_and_no_answer_overtakes_what_wa
 async def test_while_memory_is_short_who_is_behind_for_a_second_is_disconnected_and_no_other() -> None:
     clock = Clock()
     server = make_server(now=clock)
-    async with running(server), joined(server) as (_, stalled), joined(server) as (reader, ours):
+    async with running(server.run), joined(server) as (_, stalled), joined(server) as (reader, ours):
         clock.time_s = 100.0
         n = 0
         while not stalled.paused:
@@ -270,7 +259,7 @@ async def test_while_memory_is_short_who_is_behind_for_a_second_is_disconnected_
 async def test_when_memory_is_back_who_is_behind_has_the_usual_time() -> None:
     clock = Clock()
     server = make_server(now=clock)
-    async with running(server), joined(server) as (_, stalled):
+    async with running(server.run), joined(server) as (_, stalled):
         clock.time_s = 100.0
         server.shed_slow()
         server.spare_slow()

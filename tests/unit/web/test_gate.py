@@ -5,7 +5,8 @@ from hydrophone.web.gate import Doors
 from hydrophone.web.rest import Question, Route
 from hydrophone.wire import rest_paths as paths
 from hydrophone.wire.rest_v1 import PlainStatusV1
-from tests.unit.web.asking import NOW, Reply, ask, make_access, make_server, running
+from tests.backends import running
+from tests.unit.web.asking import NOW, Reply, ask, make_access, make_server
 
 READ = Token("r1", "desk", Scope.READ, digest_of_token("reader"), NOW)
 DOORS = Doors(hosts=("localhost", "Whales.example"), origins=("https://friend.example",))
@@ -23,7 +24,7 @@ async def asked(
     is_open: bool = True, doors: Doors = DOORS,
 ) -> Reply:  # fmt: skip
     server = make_server(ROUTES, access=make_access([READ], is_open=is_open), doors=doors)
-    async with running(server):
+    async with running(server.run):
         return await ask(server, path, *headers, method=method, host=host)
 
 
@@ -150,7 +151,7 @@ async def test_each_client_of_a_proxy_has_its_own_rate() -> None:
     async def status_for(client: str) -> int:
         return (await ask(server, "/api/v1/status", f"X-Forwarded-For: 203.0.113.9, {client}")).status
 
-    async with running(server):
+    async with running(server.run):
         assert [await status_for("192.0.2.1") for _ in range(12)] == [200] * 10 + [429] * 2
         assert await status_for("192.0.2.2") == 200
         refused = await ask(server, "/api/v1/status", "X-Forwarded-For: 192.0.2.1")

@@ -10,7 +10,8 @@ from hydrophone.web.replies import CSV
 from hydrophone.web.rest import Encoded, Question, RestServer, Route
 from hydrophone.wire import rest_paths as paths
 from hydrophone.wire.rest_v1 import PlainStatusV1
-from tests.unit.web.asking import ask, make_server, running, send
+from tests.backends import running
+from tests.unit.web.asking import ask, make_server, send
 
 
 class Service:
@@ -52,7 +53,7 @@ def service() -> Service:
 @pytest.fixture
 async def server(service: Service) -> AsyncIterator[RestServer]:
     server = make_server(service.routes())
-    async with running(server):
+    async with running(server.run):
         yield server
 
 
@@ -104,7 +105,7 @@ async def test_a_bug_is_answered_and_stops_nothing(
 async def test_an_answer_that_takes_too_long_is_given_up(service: Service) -> None:
     service.hold = asyncio.Event()
     server = make_server(service.routes(), limits=Limits(answer_s=0.05))
-    async with running(server):
+    async with running(server.run):
         reply = await ask(server, "/api/v1/status")
         assert (reply.status, reply.code) == (503, "too_slow")
         assert server.server.counters.late == 1

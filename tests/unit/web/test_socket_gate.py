@@ -22,8 +22,9 @@ from hydrophone.web.rest import RestServer, Route
 from hydrophone.web.socket_gate import SocketGate
 from hydrophone.wire import rest_paths as paths
 from hydrophone.wire.rest_v1 import PlainStatusV1
+from tests.backends import running
 from tests.said import MemoryRecord, alert, facts, notice
-from tests.unit.web.asking import NOW, ask, make_access, make_server, running, send
+from tests.unit.web.asking import NOW, ask, make_access, make_server, send
 
 GOOD = "hydrophone_good"
 TOKEN = Token("id", "mine", Scope.READ, digest_of_token(GOOD), NOW)
@@ -61,7 +62,7 @@ async def both(access: Access) -> AsyncIterator[tuple[AlertServer, RestServer]]:
     task = asyncio.create_task(server.run(ready.set))
     await ready.wait()
     try:
-        async with running(rest):
+        async with running(rest.run):
             yield server, rest
     finally:
         task.cancel()
@@ -237,7 +238,7 @@ async def test_who_came_by_a_token_that_is_over_hears_nothing_more(by_header: bo
 async def test_alerts_that_have_stopped_are_not_served_and_nothing_hangs() -> None:
     server = AlertServer("127.0.0.1", 0, greeting=notice)
     rest = make_server([Route(paths.HEALTH, answer)], alerts=server)
-    async with running(rest):
+    async with running(rest.run):
         reader, writer = await asyncio.open_connection("127.0.0.1", rest.port)
         writer.write(b"GET /ws HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert await reader.read() == b""

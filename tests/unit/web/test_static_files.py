@@ -8,7 +8,8 @@ import pytest
 
 from hydrophone.web.rest import RestServer
 from hydrophone.web.static_files import Pages, accepts_gzip, load_pages, make_file
-from tests.unit.web.asking import ask, make_server, running
+from tests.backends import running
+from tests.unit.web.asking import ask, make_server
 
 TXID = "aB" * 32
 SCRIPT = "listen();" * 200
@@ -36,7 +37,7 @@ async def get(
 ) -> tuple[int, dict[str, str], bytes]:
     """Ask a server for bytes, which `ask` takes for text."""
     server = make_server((), pages=pages)
-    async with running(server):
+    async with running(server.run):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         lines = (f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers)
         writer.write("".join(f"{line}\r\n" for line in lines).encode() + b"\r\n")
@@ -156,7 +157,7 @@ async def test_a_dashboard_that_was_not_built_says_how_and_harms_nothing_else(tm
 
 async def test_the_api_is_shown_where_it_always_was(built: Path) -> None:
     server: RestServer = make_server((), pages=load_pages(built))
-    async with running(server):
+    async with running(server.run):
         page = await ask(server, "/docs")
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert "Hydrophone: API" in page.body
