@@ -29,7 +29,7 @@ from hydrophone.domain.tracker import Tracker
 from hydrophone.domain.transaction import Output
 from hydrophone.domain.units import Sats, UnixMicros
 from hydrophone.pipeline.broadcast import Composer
-from hydrophone.pipeline.detection import detect_frame
+from hydrophone.pipeline.detection import detect_frame, take_up
 from hydrophone.pipeline.ports import Publication
 from hydrophone.runtime.frame import Frame
 from hydrophone.store.duckdb_store import DuckDbStore
@@ -120,16 +120,7 @@ class VirtualService:
         self.decoder = MempoolSpaceDecoder(source=SOURCE, threshold_sat=threshold, quarantine=self.quarantine)
         self.tracker = Tracker(network=network, book=book or LabelBook([]), forecaster=Forecaster())
         state = runner.run(store.load_state())
-        self.tracker.restore(
-            state.tracked,
-            state.ended,
-            closed=state.closed,
-            signals=state.signals,
-            learned=state.learned,
-            blocks=state.blocks,
-        )
-        if state.model is not None:
-            self.tracker.forecaster.restore(state.model)
+        take_up(state, self.tracker)
         self.decoder.resume(state.heard_at)
         self._composer = Composer(PublicEncoder(network, None), state.last_seq)
 

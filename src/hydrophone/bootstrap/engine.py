@@ -36,6 +36,7 @@ from hydrophone.pipeline.accuracy_watch import AccuracyWatch
 from hydrophone.pipeline.broadcast import Composer, Recorder
 from hydrophone.pipeline.connection import ConnectionMonitor, Signs
 from hydrophone.pipeline.degradation import Degradation, Patience
+from hydrophone.pipeline.detection import take_up
 from hydrophone.pipeline.gaps import GapDesk
 from hydrophone.pipeline.ports import SavedState, StoreStatus
 from hydrophone.pipeline.prices import PriceBoard
@@ -110,16 +111,7 @@ class Engine:
         self._store = store
         self._clock = steady_clock()
         self._started_at = self._clock()
-        ears.tracker.restore(
-            state.tracked,
-            state.ended,
-            closed=state.closed,
-            signals=state.signals,
-            learned=state.learned,
-            blocks=state.blocks,
-        )
-        if state.model is not None:
-            ears.tracker.forecaster.restore(state.model)
+        take_up(state, ears.tracker)
         ears.decoder.resume(state.heard_at)
         self._access = make_access(settings, self._clock)
         gate = Gate(self._access, make_doors(settings))

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from hydrophone.domain.events import Ask, Effect, TimePassed
 from hydrophone.domain.tracker import Tracker
 from hydrophone.domain.units import UnixMicros, seconds_from_micros
-from hydrophone.pipeline.ports import Asker, Clock, Decoder
+from hydrophone.pipeline.ports import Asker, Clock, Decoder, SavedState
 from hydrophone.runtime.channel import Channel
 from hydrophone.runtime.frame import Frame
 
@@ -31,6 +31,25 @@ def detect_frame(frame: Frame, decoder: Decoder, tracker: Tracker) -> Iterator[E
     """Yield the effects of one frame."""
     for event in decoder.decode(frame):
         yield from tracker.step(event)
+
+
+def take_up(state: SavedState, tracker: Tracker) -> None:
+    """Go on where a run ended: before the first frame.
+
+    Args:
+        state: what it left behind.
+        tracker: fresh.
+    """
+    tracker.restore(
+        state.tracked,
+        state.ended,
+        closed=state.closed,
+        signals=state.signals,
+        learned=state.learned,
+        blocks=state.blocks,
+    )
+    if state.model is not None:
+        tracker.forecaster.restore(state.model)
 
 
 class Detection:
